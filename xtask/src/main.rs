@@ -1,1 +1,76 @@
-fn main(){}
+//! Chores of the workspace, run as `cargo xtask <chore>`.
+//!
+//! This program doesn't depend on the package `moonfork`, so that it also builds while there
+//! is no guest module to embed, or none that fits.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+mod check;
+mod guest;
+#[path = "../../host/build/provenance.rs"]
+mod provenance;
+mod recipe;
+mod snapshot;
+mod stress;
+mod toolchain;
+
+use toolchain::{Route, Toolchain};
+
+/// Chores of the moonfork workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the guest module and its provenance into host/prebuilt/.
+    Guest {
+        /// Change nothing: rebuild elsewhere and compare. With the recorded tools the modules
+        /// have to be byte-identical; with others, all tests are run on the rebuilt one.
+        #[arg(long)]
+        check: bool,
+
+        /// The tools to build with; without this, the first of the two that is installed.
+        #[arg(long, value_enum)]
+        route: Option<Route>,
+    },
+
+    /// Run all tests again and again, until one fails or N runs have passed.
+    Stress {
+        /// How many times.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+
+        /// Passed on to `cargo test --workspace`.
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> Result<()> {
+    let workspace = workspace()?;
+    match Cli::parse().chore {
+        Chore::Guest { check: true, route } => check::run(&workspace, &Toolchain::find(route)?),
+        Chore::Guest {
+            check: false,
+            route,
+        } => guest::run(&workspace, &Toolchain::find(route)?),
+        Chore::Stress { runs, args } => stress::run(&workspace, runs, &args),
+    }
+}
+
+/// The folder of the workspace: the one above this package's.
+fn workspace() -> Result<PathBuf> {
+    // Cargo sets the variable when it runs us. What it was at compile time is out of date
+    // after the checkout has been moved.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let workspace = package.parent().map(Path::to_path_buf);
+    workspace.context("the package xtask has no folder above it")
+}

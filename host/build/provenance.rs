@@ -1,0 +1,334 @@
+//! Where the committed guest module comes from.
+//!
+//! `host/prebuilt/` holds the guest as a WebAssembly module together with a record of what it
+//! was built from and with. Three programs share this file: `cargo xtask guest` writes the
+//! record, the build script refuses a module that doesn't match it, and `tests/provenance.rs`
+//! fails when `guest/` has moved on. It lives under `host/` because cargo leaves the folders
+//! of other packages out of what it packs.
+
+#![allow(
+    dead_code,
+    reason = "each of the three programs uses a part of this file"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The committed module, relative to the workspace.
+pub(crate) const MODULE: &str = "host/prebuilt/moonfork-guest.wasm";
+
+/// Its record, relative to the workspace.
+pub(crate) const RECORD: &str = "host/prebuilt/provenance.json";
+
+/// The command that builds both anew.
+pub(crate) const REBUILD: &str = "cargo xtask guest";
+
+/// The guest's package: the root of the locked dependencies that count.
+const GUEST: &str = "moonfork-guest";
+
+/// Files and folders of the guest that end up in the module. Its tests don't.
+const SOURCES: [&str; 4] = [
+    "guest/Cargo.toml",
+    "guest/build.rs",
+    "guest/src",
+    "guest/wasi",
+];
+
+/// What is known of the committed module.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Provenance {
+    /// The module itself.
+    pub(crate) module: ModuleRecord,
+    /// What it was built from.
+    pub(crate) inputs: Inputs,
+    /// Which of the two ways of building it was taken.
+    pub(crate) route: String,
+    /// What it was built with: the version of each tool, by the tool's name.
+    pub(crate) tools: BTreeMap<String, String>,
+}
+
+/// A module's identity.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ModuleRecord {
+    /// SHA-256 of its bytes, in lower-case hexadecimal digits.
+    pub(crate) sha256: String,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+}
+
+/// What a module is built from, as one SHA-256 for each kind of input.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inputs {
+    /// The guest's files: see [`source_files`].
+    pub(crate) sources: String,
+    /// The packages that `Cargo.lock` pins for the guest, and no others.
+    pub(crate) dependencies: String,
+    /// What the workspace's `Cargo.toml` decides for the guest.
+    pub(crate) settings: String,
+}
+
+impl Provenance {
+    /// Reads the record of the committed module.
+    pub(crate) fn read(workspace: &Path) -> Result<Self> {
+        let path = workspace.join(RECORD);
+        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// Writes the record beside the committed module.
+    pub(crate) fn write(&self, workspace: &Path) -> Result<()> {
+        let path = workspace.join(RECORD);
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+impl ModuleRecord {
+    /// The identity of `module`.
+    pub(crate) fn of(module: &[u8]) -> Self {
+        Self {
+            sha256: sha256([module]),
+            size: module.len() as u64,
+        }
+    }
+}
+
+impl Inputs {
+    /// What the workspace would build the guest from now.
+    pub(crate) fn of(workspace: &Path) -> Result<Self> {
+        let manifest = read_toml(&workspace.join("guest/Cargo.toml"))?;
+        let names = direct_dependencies(&manifest);
+        Ok(Self {
+            sources: sources_hash(workspace)?,
+            dependencies: dependencies_hash(&workspace.join("Cargo.lock"), &names)?,
+            settings: settings_hash(&workspace.join("Cargo.toml"), &names)?,
+        })
+    }
+
+    /// What differs between `self` and `recorded`, in words for a message.
+    pub(crate) fn differences(&self, recorded: &Self) -> Vec<&'static str> {
+        let mut differences = Vec::new();
+        if self.sources != recorded.sources {
+            differences.push("the files under guest/");
+        }
+        if self.dependencies != recorded.dependencies {
+            differences.push("the guest's packages in Cargo.lock");
+        }
+        if self.settings != recorded.settings {
+            differences.push("the guest's settings in Cargo.toml");
+        }
+        differences
+    }
+}
+
+/// SHA-256 of all `parts` in a row, in lower-case hexadecimal digits.
+pub(crate) fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Every file that ends up in the module, relative to the workspace and sorted.
+///
+/// Hidden files are left out: they are an editor's or a file manager's, not the guest's.
+pub(crate) fn source_files(workspace: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for source in SOURCES {
+        let path = workspace.join(source);
+        if path.is_dir() {
+            collect_files(&path, &mut files)?;
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    let relative = |file: PathBuf| Ok(file.strip_prefix(workspace)?.to_path_buf());
+    let mut files = files
+        .into_iter()
+        .map(relative)
+        .collect::<Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
+}
+
+fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            collect_files(&entry.path(), files)?;
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn sources_hash(workspace: &Path) -> Result<String> {
+    let mut lines = BTreeSet::new();
+    for file in source_files(workspace)? {
+        let path = workspace.join(&file);
+        let content = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let name: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
+        lines.insert(format!("{} {}\n", name.join("/"), sha256([&*content])));
+    }
+    Ok(hash_lines(&lines))
+}
+
+/// A file that lists what it hashes, line by line, is easy to compare by hand.
+fn hash_lines(lines: &BTreeSet<String>) -> String {
+    sha256(lines.iter().map(String::as_bytes))
+}
+
+fn read_toml(path: &Path) -> Result<toml::Table> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    text.parse()
+        .with_context(|| format!("in {}", path.display()))
+}
+
+/// The names of the packages that a manifest asks for, without what only its tests need.
+fn direct_dependencies(manifest: &toml::Table) -> BTreeSet<String> {
+    let platforms = manifest.get("target").and_then(toml::Value::as_table);
+    let platforms = platforms.into_iter().flat_map(toml::Table::values);
+    let tables = platforms
+        .filter_map(toml::Value::as_table)
+        .chain([manifest]);
+
+    let mut names = BTreeSet::new();
+    for table in tables {
+        for kind in ["dependencies", "build-dependencies"] {
+            let Some(dependencies) = table.get(kind).and_then(toml::Value::as_table) else {
+                continue;
+            };
+            for (key, dependency) in dependencies {
+                let renamed = dependency.get("package").and_then(toml::Value::as_str);
+                names.insert(renamed.unwrap_or(key).to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// `Cargo.lock`, as far as it matters here.
+#[derive(Deserialize)]
+struct Lock {
+    package: Vec<LockedPackage>,
+}
+
+#[derive(Deserialize)]
+struct LockedPackage {
+    name: String,
+    version: String,
+    checksum: Option<String>,
+    #[serde(default)]
+    dependencies: Vec<String>,
+}
+
+impl LockedPackage {
+    /// Whether `reference` means this package. Cargo writes the name alone where that is
+    /// unique, else name and version (and, for two sources of both, which we don't have,
+    /// the source).
+    fn is(&self, reference: &str) -> bool {
+        let mut words = reference.split(' ');
+        words.next() == Some(&self.name)
+            && words.next().is_none_or(|version| version == self.version)
+    }
+}
+
+fn read_lock(path: &Path) -> Result<Lock> {
+    let lock = read_toml(path)?.try_into();
+    lock.with_context(|| format!("in {}", path.display()))
+}
+
+/// The version of the package `name` in the workspace's `Cargo.lock`.
+pub(crate) fn locked_version(workspace: &Path, name: &str) -> Result<String> {
+    let lock = read_lock(&workspace.join("Cargo.lock"))?;
+    let mut packages = lock.package.into_iter();
+    let package = packages.find(|package| package.name == name);
+    let package = package.with_context(|| format!("Cargo.lock has no package {name}"))?;
+    Ok(package.version)
+}
+
+/// Hashes the packages that the guest builds from, directly or not. The lock file doesn't
+/// say what is for another platform only, so those count too.
+fn dependencies_hash(lock: &Path, direct: &BTreeSet<String>) -> Result<String> {
+    let packages = read_lock(lock)?.package;
+    let find = |reference: &str| {
+        let package = packages.iter().find(|package| package.is(reference));
+        package.with_context(|| format!("Cargo.lock has no package {reference}"))
+    };
+
+    let is_direct = |reference: &&String| {
+        reference
+            .split(' ')
+            .next()
+            .is_some_and(|name| direct.contains(name))
+    };
+    let mut pending: Vec<_> = find(GUEST)?.dependencies.iter().filter(is_direct).collect();
+    let mut lines = BTreeSet::new();
+    while let Some(reference) = pending.pop() {
+        let package = find(reference)?;
+        let checksum = package.checksum.as_deref().unwrap_or("local");
+        if lines.insert(format!("{} {} {checksum}\n", package.name, package.version)) {
+            pending.extend(&package.dependencies);
+        }
+    }
+    Ok(hash_lines(&lines))
+}
+
+/// Hashes what the guest inherits from the workspace: its version and edition, the features of
+/// its dependencies, the profiles it is compiled with, and patched packages.
+fn settings_hash(manifest: &Path, direct: &BTreeSet<String>) -> Result<String> {
+    let manifest = read_toml(manifest)?;
+    let mut lines = BTreeSet::new();
+    let mut add = |path: &[&str]| {
+        let mut keys = path.iter();
+        let first = keys.next().and_then(|key| manifest.get(*key));
+        if let Some(value) = keys
+            .try_fold(first, |value, key| Some(value?.get(*key)))
+            .flatten()
+        {
+            lines.insert(format!("{} = {}\n", path.join("."), canonical(value)));
+        }
+    };
+    add(&["patch"]);
+    add(&["profile", "guest"]);
+    add(&["profile", "release"]);
+    add(&["workspace", "package", "edition"]);
+    add(&["workspace", "package", "version"]);
+    for name in direct {
+        add(&["workspace", "dependencies", name]);
+    }
+    Ok(hash_lines(&lines))
+}
+
+/// One spelling for a value, whatever the order of its keys. (The order in which `toml`
+/// hands them out depends on a cargo feature that any other package can switch on.)
+fn canonical(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Table(table) => {
+            let sorted: BTreeMap<_, _> = table.iter().collect();
+            let fields = sorted
+                .into_iter()
+                .map(|(key, value)| format!("{key:?}={}", canonical(value)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        }
+        toml::Value::Array(values) => {
+            let values: Vec<_> = values.iter().map(canonical).collect();
+            format!("[{}]", values.join(","))
+        }
+        plain => plain.to_string(),
+    }
+}
