@@ -1,0 +1,64 @@
+//! The globals that scripts start with, and nothing else.
+
+use std::rc::Rc;
+
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
+
+use crate::json::Json;
+use crate::value::Values;
+use crate::vm::Host;
+
+/// The libraries that are opened at all; `prelude.lua` takes away what is left to take away.
+fn libraries() -> StdLib {
+    StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::COROUTINE
+}
+
+/// A Lua state in which no script has run, and the handles that only the virtual machine has.
+pub(crate) struct Sandbox {
+    /// The state.
+    pub(crate) lua: Lua,
+    /// Converts its values.
+    pub(crate) values: Rc<Values>,
+    /// `(low, high) -> nothing`: seeds `math.random`.
+    pub(crate) seed: Function,
+    /// `raw -> function`: turns an outcome's message into a Lua error.
+    pub(crate) raising: Function,
+}
+
+impl Sandbox {
+    /// Makes the state, and shuts it before any script runs.
+    ///
+    /// # Errors
+    ///
+    /// When Lua has no memory left, or the prelude fails, which would be a fault of ours.
+    pub(crate) fn new(host: &Rc<dyn Host>) -> mlua::Result<Sandbox> {
+        let lua = Lua::new_with(libraries(), LuaOptions::new())?;
+        let values = Rc::new(Values::new(&lua)?);
+        let json = Json::new(&lua, &values)?;
+
+        let native = lua.create_table()?;
+        native.set("null", Value::NULL)?;
+        native.set("encode", json.encode)?;
+        native.set("decode", json.decode)?;
+        native.set("array", json.array)?;
+        let output = Rc::clone(host);
+        native.set(
+            "print",
+            lua.create_function(move |_, text: mlua::LuaString| {
+                output.print(&text.as_bytes());
+                Ok(())
+            })?,
+        )?;
+
+        let prelude = lua
+            .load(include_str!("prelude.lua"))
+            .set_name("=[moonfork]")
+            .call::<Table>(native)?;
+        Ok(Sandbox {
+            seed: prelude.get("seed")?,
+            raising: prelude.get("raising")?,
+            lua,
+            values,
+        })
+    }
+}

@@ -1,0 +1,681 @@
+//! Values between Lua and the wire, by the rules of JSON; every error names the place.
+//!
+//! One walk in each direction serves every format that serde knows: MessagePack for what
+//! passes between host and guest, JSON for the scripts' own `json.encode` and `json.decode`.
+//!
+//! A table that came from an array must go back as one, even when it is empty by then, and
+//! with the nulls at its end that Lua can't hold. Metatables belong to the scripts, so that
+//! is remembered beside the tables, in a table with weak keys.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::ffi::c_void;
+use std::fmt;
+use std::io;
+
+use mlua::{Lua, Table, Value};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
+use serde::{Serialize, de};
+
+use crate::failure::{Failure, FailureKind};
+use crate::path::{Path, Step};
+use crate::wire::MAX_DEPTH;
+
+/// Tables are made with room for at most this many entries, whatever a length claims.
+const MAX_RESERVED: usize = 4096;
+
+/// A table counts as excessively sparse when its largest index is above this and above twice
+/// the number of its values (lua-cjson's rule).
+const SPARSE_FROM: u64 = 10;
+
+/// Converts values, and remembers which tables are arrays.
+pub struct Values {
+    lua: Lua,
+    /// Weak keys: tables that came from an array; values: [`Shape`]s as integers.
+    arrays: Table,
+    fault: RefCell<Option<Fault>>,
+    /// Tables being written at the moment, outermost first, to notice cycles.
+    open: RefCell<Vec<*const c_void>>,
+    depth: Cell<usize>,
+}
+
+/// What went wrong inside a value, and where.
+struct Fault {
+    path: Path,
+    cause: Cause,
+}
+
+enum Cause {
+    /// The value breaks a rule of the conversion.
+    Rule(String),
+    /// Lua itself failed, for want of memory as a rule.
+    Lua(mlua::Error),
+}
+
+/// What an array looked like when it came in.
+#[derive(Clone, Copy, Default)]
+struct Shape {
+    /// Its largest index with a value.
+    last: u32,
+    /// How many nulls followed that.
+    nulls: u32,
+}
+
+impl Shape {
+    fn of(len: u64, last: u64) -> Shape {
+        let last = u32::try_from(last).unwrap_or(u32::MAX);
+        let nulls = u32::try_from(len.saturating_sub(u64::from(last))).unwrap_or(u32::MAX);
+        Shape { last, nulls }
+    }
+
+    fn pack(self) -> i64 {
+        i64::from(self.last) | i64::from(self.nulls) << 32
+    }
+
+    fn unpack(packed: i64) -> Shape {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "two halves"
+        )]
+        Shape {
+            last: packed as u32,
+            nulls: (packed >> 32) as u32,
+        }
+    }
+
+    fn len(self) -> u64 {
+        u64::from(self.last) + u64::from(self.nulls)
+    }
+}
+
+impl Values {
+    /// A converter for the values of `lua`.
+    ///
+    /// # Errors
+    ///
+    /// When Lua can't allocate its book of arrays.
+    pub fn new(lua: &Lua) -> mlua::Result<Values> {
+        let arrays = lua.create_table()?;
+        let weak = lua.create_table_from([("__mode", "k")])?;
+        arrays.set_metatable(Some(weak))?;
+        Ok(Values {
+            lua: lua.clone(),
+            arrays,
+            fault: RefCell::default(),
+            open: RefCell::default(),
+            depth: Cell::new(0),
+        })
+    }
+
+    /// Marks `table` as an array, so that it stays one when it is empty.
+    ///
+    /// # Errors
+    ///
+    /// When Lua has no memory left.
+    pub fn mark_array(&self, table: &Table) -> mlua::Result<()> {
+        self.remember(table, Shape::default())
+    }
+
+    /// An array of `items`, which stays as long as it is whatever nils it ends with.
+    ///
+    /// # Errors
+    ///
+    /// When Lua has no memory left.
+    pub fn array(&self, items: mlua::MultiValue) -> mlua::Result<Table> {
+        let last = items.iter().rposition(|item| !item.is_nil());
+        let last = last.map_or(0, |position| position as u64 + 1);
+        let shape = Shape::of(items.len() as u64, last);
+        let table = self.lua.create_sequence_from(items)?;
+        self.remember(&table, shape)?;
+        Ok(table)
+    }
+
+    /// Reads one value. `root` is what its path starts with in error messages.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when it can't be a Lua value, `Memory` when Lua has no room for it.
+    pub fn read<'de, D: Deserializer<'de>>(&self, source: D, root: &str) -> Result<Value, Failure> {
+        self.reset();
+        let incoming = Incoming { values: self };
+        incoming
+            .deserialize(source)
+            .map_err(|error| self.failure(root, &error))
+    }
+
+    /// Reads an array as one Lua value an element.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_each<'de, D: Deserializer<'de>>(
+        &self,
+        source: D,
+        root: &str,
+    ) -> Result<Vec<Value>, Failure> {
+        self.reset();
+        source
+            .deserialize_seq(EachElement { values: self })
+            .map_err(|error| self.failure(root, &error))
+    }
+
+    /// Writes `value` as MessagePack behind what `out` holds already.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when it has no JSON counterpart or takes more than `max` bytes, `Memory` when
+    /// there is no room for the text.
+    pub fn write_msgpack(
+        &self,
+        value: &Value,
+        root: &str,
+        out: &mut Vec<u8>,
+        max: usize,
+    ) -> Result<(), Failure> {
+        let mut sink = Sink::new(out, max);
+        let mut serializer = rmp_serde::Serializer::new(&mut sink);
+        let result = self.write(value, root, &mut serializer);
+        sink.check(root).and(result)
+    }
+
+    /// Writes `value` as JSON text.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_msgpack`](Self::write_msgpack).
+    pub fn write_json(&self, value: &Value, root: &str, max: usize) -> Result<Vec<u8>, Failure> {
+        let mut out = Vec::new();
+        let mut sink = Sink::new(&mut out, max);
+        let mut serializer = serde_json::Serializer::new(&mut sink);
+        let result = self.write(value, root, &mut serializer);
+        sink.check(root).and(result)?;
+        Ok(out)
+    }
+
+    fn write<S: Serializer>(&self, value: &Value, root: &str, sink: S) -> Result<(), Failure> {
+        self.reset();
+        let outgoing = Outgoing {
+            values: self,
+            value,
+        };
+        match outgoing.serialize(sink) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failure(root, &error)),
+        }
+    }
+
+    fn reset(&self) {
+        self.fault.take();
+        self.open.borrow_mut().clear();
+        self.depth.set(0);
+    }
+
+    /// The failure behind a serde error: ours with its place, or the format's own words.
+    fn failure(&self, root: &str, error: &dyn fmt::Display) -> Failure {
+        match self.fault.take() {
+            Some(Fault { path, cause }) => match cause {
+                Cause::Rule(rule) => {
+                    let message = format!("{}: {rule}", path.display(root));
+                    Failure::new(FailureKind::Value, message)
+                }
+                Cause::Lua(error) => Failure::from(error),
+            },
+            None => Failure::new(FailureKind::Value, format!("{root}: {error}")),
+        }
+    }
+
+    fn broken<E: de::Error>(&self, rule: impl Into<String>) -> E {
+        self.fail(Cause::Rule(rule.into()))
+    }
+
+    fn fail<E: de::Error>(&self, cause: Cause) -> E {
+        let path = Path::default();
+        *self.fault.borrow_mut() = Some(Fault { path, cause });
+        E::custom("see the fault")
+    }
+
+    fn within(&self, step: impl FnOnce() -> Step) {
+        if let Some(fault) = self.fault.borrow_mut().as_mut() {
+            fault.path.within(step());
+        }
+    }
+
+    fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
+        self.arrays.raw_set(table, shape.pack())
+    }
+
+    fn shape(&self, table: &Table) -> mlua::Result<Option<Shape>> {
+        Ok(self
+            .arrays
+            .raw_get::<Option<i64>>(table)?
+            .map(Shape::unpack))
+    }
+}
+
+/// A buffer with an upper bound that never aborts for want of memory.
+struct Sink<'a> {
+    out: &'a mut Vec<u8>,
+    max: usize,
+    refused: Option<FailureKind>,
+}
+
+impl<'a> Sink<'a> {
+    fn new(out: &'a mut Vec<u8>, max: usize) -> Self {
+        let max = out.len().saturating_add(max);
+        Sink {
+            out,
+            max,
+            refused: None,
+        }
+    }
+
+    fn check(&self, root: &str) -> Result<(), Failure> {
+        match self.refused {
+            None => Ok(()),
+            Some(FailureKind::Memory) => {
+                Err(Failure::new(FailureKind::Memory, "not enough memory"))
+            }
+            Some(kind) => Err(Failure::new(
+                kind,
+                format!("{root}: the value is larger than what may pass in one piece"),
+            )),
+        }
+    }
+}
+
+impl io::Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.max.saturating_sub(self.out.len()) {
+            self.refused = Some(FailureKind::Value);
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if self.out.try_reserve(bytes.len()).is_err() {
+            self.refused = Some(FailureKind::Memory);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads one value into Lua.
+struct Incoming<'a> {
+    values: &'a Values,
+}
+
+impl<'a> Incoming<'a> {
+    fn lua<E: de::Error, T>(&self, result: mlua::Result<T>) -> Result<T, E> {
+        result.map_err(|error| self.values.fail(Cause::Lua(error)))
+    }
+
+    fn enter<E: de::Error>(&self) -> Result<Level<'a>, E> {
+        Level::enter(&self.values.depth).ok_or_else(|| self.values.broken(TOO_DEEP))
+    }
+}
+
+const TOO_DEEP: &str = "the value is nested too deeply (100 levels are allowed)";
+
+/// One level of nesting, left when dropped.
+struct Level<'a>(&'a Cell<usize>);
+
+impl<'a> Level<'a> {
+    fn enter(depth: &'a Cell<usize>) -> Option<Self> {
+        (depth.get() < MAX_DEPTH).then(|| {
+            depth.set(depth.get() + 1);
+            Level(depth)
+        })
+    }
+}
+
+impl Drop for Level<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Incoming<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Incoming<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Nil)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Integer(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        i64::try_from(value).map(Value::Integer).map_err(|_| {
+            self.values.broken(format!(
+                "{value} is too large for a Lua integer (the largest is {})",
+                i64::MAX
+            ))
+        })
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        if value.is_finite() {
+            Ok(Value::Number(value))
+        } else {
+            Err(self.values.broken(NOT_FINITE))
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        self.lua(self.values.lua.create_string(value))
+            .map(Value::String)
+    }
+
+    fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<Value, E> {
+        Err(self
+            .values
+            .broken("raw bytes have no JSON counterpart; pass text or an array"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let _level = self.enter()?;
+        let capacity = items.size_hint().unwrap_or(0).min(MAX_RESERVED);
+        let table = self.lua(self.values.lua.create_table_with_capacity(capacity, 0))?;
+        let (mut len, mut last) = (0_u64, 0_u64);
+        loop {
+            let item = items
+                .next_element_seed(Incoming {
+                    values: self.values,
+                })
+                .inspect_err(|_| self.values.within(|| Step::Index(len + 1)))?;
+            let Some(item) = item else { break };
+            len += 1;
+            if !item.is_nil() {
+                last = len;
+                self.lua(table.raw_set(len, item))?;
+            }
+        }
+        self.lua(self.values.remember(&table, Shape::of(len, last)))?;
+        Ok(Value::Table(table))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let _level = self.enter()?;
+        let capacity = entries.size_hint().unwrap_or(0).min(MAX_RESERVED);
+        let table = self.lua(self.values.lua.create_table_with_capacity(0, capacity))?;
+        while let Some(key) = entries.next_key_seed(Key {
+            values: self.values,
+        })? {
+            let value = entries
+                .next_value_seed(Incoming {
+                    values: self.values,
+                })
+                .inspect_err(|_| self.values.within(|| Step::Key(key.to_string_lossy())))?;
+            self.lua(table.raw_set(key, value))?;
+        }
+        Ok(Value::Table(table))
+    }
+}
+
+/// Reads an object's key, as text.
+struct Key<'a> {
+    values: &'a Values,
+}
+
+impl Key<'_> {
+    fn text<E: de::Error>(&self, text: &str) -> Result<mlua::LuaString, E> {
+        let made = self.values.lua.create_string(text);
+        made.map_err(|error| self.values.fail(Cause::Lua(error)))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = mlua::LuaString;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Self::Value, D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = mlua::LuaString;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key: text or an integer")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        self.text(key)
+    }
+
+    fn visit_i64<E: de::Error>(self, key: i64) -> Result<Self::Value, E> {
+        self.text(&key.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, key: u64) -> Result<Self::Value, E> {
+        self.text(&key.to_string())
+    }
+}
+
+/// Reads an array's elements as separate values.
+struct EachElement<'a> {
+    values: &'a Values,
+}
+
+impl<'de> Visitor<'de> for EachElement<'_> {
+    type Value = Vec<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut each = Vec::with_capacity(items.size_hint().unwrap_or(0).min(MAX_RESERVED));
+        let position = |each: &Vec<Value>| Step::Index(each.len() as u64 + 1);
+        loop {
+            let item = items
+                .next_element_seed(Incoming {
+                    values: self.values,
+                })
+                .inspect_err(|_| self.values.within(|| position(&each)))?;
+            match item {
+                Some(item) => each.push(item),
+                None => return Ok(each),
+            }
+        }
+    }
+}
+
+const NOT_FINITE: &str = "NaN and infinities have no JSON counterpart";
+
+/// Writes one Lua value.
+struct Outgoing<'a> {
+    values: &'a Values,
+    value: &'a Value,
+}
+
+impl Serialize for Outgoing<'_> {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Value::Nil => sink.serialize_unit(),
+            value if value.is_null() => sink.serialize_unit(),
+            Value::Boolean(value) => sink.serialize_bool(*value),
+            Value::Integer(value) => sink.serialize_i64(*value),
+            Value::Number(value) if value.is_finite() => sink.serialize_f64(*value),
+            Value::Number(_) => Err(self.broken(NOT_FINITE)),
+            Value::String(text) => match text.to_str() {
+                Ok(text) => sink.serialize_str(&text),
+                Err(_) => Err(self.broken("the string is not valid UTF-8")),
+            },
+            Value::Table(table) => self.table(table, sink),
+            other => Err(self.broken(format!("a {} has no JSON counterpart", other.type_name()))),
+        }
+    }
+}
+
+impl Outgoing<'_> {
+    fn broken<E: serde::ser::Error>(&self, rule: impl Into<String>) -> E {
+        let _: de::value::Error = self.values.broken(rule);
+        E::custom("see the fault")
+    }
+
+    fn lua<E: serde::ser::Error, T>(&self, result: mlua::Result<T>) -> Result<T, E> {
+        result.map_err(|error| {
+            let _: de::value::Error = self.values.fail(Cause::Lua(error));
+            E::custom("see the fault")
+        })
+    }
+
+    fn table<S: Serializer>(&self, table: &Table, sink: S) -> Result<S::Ok, S::Error> {
+        let Some(_level) = Level::enter(&self.values.depth) else {
+            return Err(self.broken(TOO_DEEP));
+        };
+        let address = table.to_pointer();
+        if self.values.open.borrow().contains(&address) {
+            return Err(self.broken("the table contains itself"));
+        }
+        self.values.open.borrow_mut().push(address);
+        let keys = self.keys::<S::Error>(table)?;
+        let written = match keys.array_len() {
+            Some(Ok(len)) => self.array(table, len, sink),
+            Some(Err(rule)) => Err(self.broken(rule)),
+            None => self.object(table, &keys, sink),
+        };
+        self.values.open.borrow_mut().pop();
+        written
+    }
+
+    /// Looks at all keys once, to tell arrays from objects and both from what is neither.
+    fn keys<E: serde::ser::Error>(&self, table: &Table) -> Result<Keys, E> {
+        let mut keys = Keys {
+            shape: self.lua(self.values.shape(table))?,
+            ..Keys::default()
+        };
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = self.lua(pair)?;
+            keys.count += 1;
+            match key {
+                Value::Integer(index) => {
+                    keys.integers += 1;
+                    keys.largest = keys.largest.max(index);
+                    keys.unpositive |= index < 1;
+                }
+                Value::String(_) => {}
+                other => {
+                    drop(value);
+                    return Err(self.broken(format!(
+                        "a key is a {}; keys must be text or integers",
+                        other.type_name()
+                    )));
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    fn array<S: Serializer>(&self, table: &Table, len: u64, sink: S) -> Result<S::Ok, S::Error> {
+        let mut seq = sink.serialize_seq(usize::try_from(len).ok())?;
+        for index in 1..=len {
+            let value: Value = self.lua(table.raw_get(index))?;
+            let item = Outgoing {
+                values: self.values,
+                value: &value,
+            };
+            seq.serialize_element(&item)
+                .inspect_err(|_| self.values.within(|| Step::Index(index)))?;
+        }
+        seq.end()
+    }
+
+    fn object<S: Serializer>(
+        &self,
+        table: &Table,
+        keys: &Keys,
+        sink: S,
+    ) -> Result<S::Ok, S::Error> {
+        // Only where both kinds of key occur can two of them be written the same way.
+        let mixed = keys.integers > 0 && keys.integers < keys.count;
+        let mut written = HashSet::new();
+        let mut map = sink.serialize_map(Some(keys.count))?;
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = self.lua(pair)?;
+            let key = match &key {
+                Value::Integer(index) => index.to_string(),
+                Value::String(text) => match text.to_str() {
+                    Ok(text) => text.to_owned(),
+                    Err(_) => return Err(self.broken("a key is not valid UTF-8")),
+                },
+                _ => return Err(S::Error::custom("keys changed while they were read")),
+            };
+            if mixed && !written.insert(key.clone()) {
+                return Err(self.broken(format!(
+                    "the integer key {key} and the text key \"{key}\" would be the same"
+                )));
+            }
+            map.serialize_key(&key)?;
+            let item = Outgoing {
+                values: self.values,
+                value: &value,
+            };
+            map.serialize_value(&item)
+                .inspect_err(|_| self.values.within(|| Step::Key(key)))?;
+        }
+        map.end()
+    }
+}
+
+/// What the keys of a table are.
+#[derive(Default)]
+struct Keys {
+    /// What it looked like as an array, if it came in as one or was marked.
+    shape: Option<Shape>,
+    count: usize,
+    integers: usize,
+    largest: i64,
+    unpositive: bool,
+}
+
+impl Keys {
+    /// The length of the array, if the table is one, or why it can't be written.
+    fn array_len(&self) -> Option<Result<u64, String>> {
+        if self.unpositive
+            || self.integers < self.count
+            || (self.count == 0 && self.shape.is_none())
+        {
+            return None;
+        }
+        let largest = self.largest.unsigned_abs();
+        let count = self.count as u64;
+        let shape = self.shape.unwrap_or_default();
+        if largest > SPARSE_FROM && largest > count.saturating_mul(2) && largest > shape.len() {
+            return Some(Err(format!(
+                "the table is excessively sparse ({count} values, largest index {largest}); \
+                 make its keys text, or fill it"
+            )));
+        }
+        // As many nulls at the end as it came with, unless the script moved its end.
+        let nulls = if largest == u64::from(shape.last) {
+            u64::from(shape.nulls)
+        } else {
+            0
+        };
+        Some(Ok(largest + nulls))
+    }
+}

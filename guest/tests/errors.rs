@@ -1,0 +1,111 @@
+//! Errors of scripts: their kind, their place, their traceback.
+
+mod common;
+
+use common::Machine;
+use moonfork_guest::wire::{FailureKind, Name, Op};
+use rstest::rstest;
+use serde_json::json;
+
+#[rstest]
+#[case::first_line("x ==", 1)]
+#[case::third_line("local a = 1\n\nx ==", 3)]
+#[case::expression("1 +", 1)]
+fn syntax_errors_count_from_the_first_line(#[case] code: &str, #[case] line: u32) {
+    let failure = Machine::new().eval(code).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Syntax);
+    assert!(
+        failure.message.starts_with(&format!("test:{line}: ")),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn an_unfinished_expression_is_reported_as_one() {
+    let failure = Machine::new().eval("1 +").unwrap_err();
+    assert_eq!(failure.message, "test:1: unexpected symbol near <eof>");
+}
+
+#[test]
+fn runtime_errors_have_line_and_traceback() {
+    let failure = Machine::new()
+        .eval(
+            "local function inner() error('boom') end\nlocal function outer() inner() end\nouter()",
+        )
+        .unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Runtime);
+    assert_eq!(failure.message, "test:1: boom");
+    let traceback = failure.traceback.unwrap();
+    assert!(traceback.contains("test:2: in"), "{traceback}");
+    assert!(
+        traceback.contains("test:3: in main chunk") || traceback.contains("test:3: in"),
+        "{traceback}"
+    );
+}
+
+#[rstest]
+#[case::nothing("nothing", "can't call 'nothing': there is no such function")]
+#[case::in_nothing(
+    "nothing.at.all",
+    "can't call 'nothing.at.all': 'nothing' is a nil value"
+)]
+#[case::no_function("math.pi", "can't call 'math.pi': it is a number value")]
+fn calling_what_is_no_function(#[case] path: &str, #[case] message: &str) {
+    let failure = Machine::new().call(path, &json!([])).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotCallable);
+    assert_eq!(failure.message, message);
+}
+
+#[test]
+fn functions_are_called_by_path() {
+    let mut lua = Machine::new();
+    lua.eval("shop = {price = {of = function(n, each) return n * each end}}")
+        .unwrap_err();
+    lua.eval("do shop = {price = {of = function(n, each) return n * each end}} end")
+        .unwrap();
+    assert_eq!(
+        lua.call("shop.price.of", &json!([3, 5])).unwrap(),
+        json!(15)
+    );
+    assert_eq!(lua.call("string.upper", &json!(["a"])).unwrap(), json!("A"));
+}
+
+#[test]
+fn running_out_of_memory_can_be_caught_and_leaves_the_machine_usable() {
+    let mut lua = Machine::with_memory(4 << 20);
+    let failure = lua.eval("('x'):rep(1 << 24)").unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Memory);
+    let caught = lua
+        .eval("local ok, message = pcall(string.rep, 'x', 1 << 24) return {ok, message}")
+        .unwrap();
+    assert_eq!(caught, json!([false, "not enough memory"]));
+    assert_eq!(lua.eval("1 + 1").unwrap(), json!(2));
+}
+
+#[rstest]
+#[case::empty(1, b"")]
+#[case::short_header(1, b"\x05\0\0\0ab")]
+#[case::huge_header(1, b"\xff\xff\xff\xffab")]
+#[case::wrong_header(1, b"\x01\0\0\0\xc0")]
+#[case::no_such_operation(99, b"\0\0\0\0")]
+fn malformed_requests_are_refused(#[case] op: u32, #[case] request: &[u8]) {
+    assert_eq!(
+        Machine::new().raw(op, request).unwrap_err().kind,
+        FailureKind::Request
+    );
+}
+
+#[test]
+fn a_value_that_breaks_off_is_refused() {
+    let header = rmp_serde::to_vec(&Name { name: "x".into() }).unwrap();
+    let mut request = u32::try_from(header.len()).unwrap().to_le_bytes().to_vec();
+    request.extend(header);
+    request.extend(b"\x92\x01");
+    assert_eq!(
+        Machine::new()
+            .raw(Op::Set as u32, &request)
+            .unwrap_err()
+            .kind,
+        FailureKind::Value
+    );
+}

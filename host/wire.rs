@@ -1,0 +1,106 @@
+//! What passes between the host and the guest: one byte buffer each way.
+//!
+//! A request is a header and, for some operations, one value behind it; an answer is a status
+//! byte and a value or a [`Failure`]. All of it is MessagePack, with maps for objects. The
+//! host and the guest compile this same file, so that the two can't drift apart.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// What the guest is asked to do: the first argument of its entry point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Op {
+    /// Prepare a fresh instance: a [`Setup`]; answers null. Comes once, before all others.
+    Setup = 0,
+    /// Run a [`Chunk`] with the value behind it as `state`; answers what it returned.
+    Eval = 1,
+    /// Call the function a [`Name`] leads to with the array behind it; answers its result.
+    Call = 2,
+    /// Read the global with this [`Name`]; answers its value.
+    Get = 3,
+    /// Set the global with this [`Name`] to the value behind it; answers null.
+    Set = 4,
+}
+
+impl Op {
+    /// The operation with this number, if there is one.
+    pub fn from_number(number: u32) -> Option<Op> {
+        [Op::Setup, Op::Eval, Op::Call, Op::Get, Op::Set]
+            .into_iter()
+            .find(|op| *op as u32 == number)
+    }
+}
+
+/// First byte of an answer that carries a value.
+pub const OK: u8 = 0;
+/// First byte of an answer that carries a [`Failure`].
+pub const FAILED: u8 = 1;
+
+/// How deeply values may be nested, in either direction. Defends both stacks: each level of a
+/// value costs a few frames of recursion. Lower than what `serde_json` itself can read (128).
+pub const MAX_DEPTH: usize = 100;
+
+/// What a fresh instance must be told.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Setup<'a> {
+    /// Seeds `math.random`: the snapshot every instance starts from has one fixed state.
+    pub seed: (i64, i64),
+    /// Bytes that Lua may allocate before scripts see "not enough memory".
+    pub lua_memory: u64,
+    /// Bytes an encoded value may have on its way out.
+    pub max_value: u64,
+    /// Host functions by number, each to be a global of this name.
+    #[serde(borrow)]
+    pub functions: Vec<Cow<'a, str>>,
+}
+
+/// Source text to run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Chunk<'a> {
+    /// Where the text came from, as error messages show it: `node 'fetch'`, a file's name.
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+    /// The text: Lua source, never bytecode.
+    #[serde(borrow)]
+    pub code: Cow<'a, str>,
+    /// Whether a bare expression will do, besides a chunk.
+    pub expression: bool,
+}
+
+/// A global's name, or a dotted path that leads to a function.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Name<'a> {
+    /// The name.
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+}
+
+/// Why the guest could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub kind: FailureKind,
+    /// The message, with the chunk's name and line where Lua gives them.
+    pub message: String,
+    /// Lua's traceback, one frame a line, innermost first.
+    pub traceback: Option<String>,
+}
+
+/// The kinds of failure a guest can report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The script doesn't parse.
+    Syntax,
+    /// The script raised an error.
+    Runtime,
+    /// Lua ran out of the memory it may use.
+    Memory,
+    /// A value can't be converted, on its way in or out.
+    Value,
+    /// A name leads to nothing that can be called.
+    NotCallable,
+    /// The request was malformed: a fault of ours, never of the script.
+    Request,
+}
