@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -38,6 +38,11 @@ const SOURCES: [&str; 4] = [
     "guest/src",
     "guest/wasi",
 ];
+
+/// What a build script has to watch: the sources, and where locked packages and settings are.
+pub(crate) fn inputs() -> impl Iterator<Item = &'static str> {
+    SOURCES.into_iter().chain(["Cargo.lock", "Cargo.toml"])
+}
 
 /// What is known of the committed module.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +85,26 @@ impl Provenance {
         serde_json::from_slice(&text).with_context(|| format!("in {}", path.display()))
     }
 
+    /// Refuses a module that isn't the recorded one.
+    pub(crate) fn accept(&self, module: &ModuleRecord) -> Result<()> {
+        ensure!(
+            *module == self.module,
+            "{MODULE} is not the module that {RECORD} describes: run `{REBUILD}`"
+        );
+        Ok(())
+    }
+
+    /// What to tell a developer whose workspace would give another module; nothing if it is
+    /// as recorded.
+    pub(crate) fn outdated(&self, workspace: &Path) -> Result<Option<String>> {
+        let differences = Inputs::of(workspace)?.differences(&self.inputs);
+        let message = || {
+            let changed = differences.join(" and ");
+            format!("{MODULE} was built before {changed} changed: run `{REBUILD}`")
+        };
+        Ok((!differences.is_empty()).then(message))
+    }
+
     /// Writes the record beside the committed module.
     pub(crate) fn write(&self, workspace: &Path) -> Result<()> {
         let path = workspace.join(RECORD);
@@ -111,7 +136,7 @@ impl Inputs {
     }
 
     /// What differs between `self` and `recorded`, in words for a message.
-    pub(crate) fn differences(&self, recorded: &Self) -> Vec<&'static str> {
+    fn differences(&self, recorded: &Self) -> Vec<&'static str> {
         let mut differences = Vec::new();
         if self.sources != recorded.sources {
             differences.push("the files under guest/");
