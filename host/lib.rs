@@ -1,1 +1,50 @@
-//! x
+//! A pool of Lua runtimes hosted in WebAssembly.
+//!
+//! The thread that builds a [`Pool`] has one long-lived [`Main`] instance; every parallel
+//! branch runs in a fresh [`Branch`], a wasmtime instance of its own with a Lua 5.4 virtual
+//! machine in it. No branch can reach main or another branch. Scripts see no files, no
+//! network, no clock and nothing of the process, and are held to [`Limits`].
+//!
+//! ```
+//! use moonfork::{Handle, Pool};
+//!
+//! # fn main() -> moonfork::Result<()> {
+//! let pool = Pool::builder().build()?;
+//! let mut branch = pool.branch()?;
+//! branch.eval::<()>("function area(w, h) return w * h end")?;
+//! assert_eq!(branch.call::<_, i64>("area", &(6, 7))?, 42);
+//!
+//! let state = serde_json::json!({"items": [3, 1, 2]});
+//! let sorted: Vec<i64> = branch.eval_with("table.sort(state.items) return state.items", &state)?;
+//! assert_eq!(sorted, [1, 2, 3]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod chunk;
+mod codec;
+mod context;
+mod error;
+mod function;
+mod handle;
+mod image;
+mod instance;
+mod limits;
+mod output;
+mod pool;
+mod shared;
+mod slots;
+mod stack;
+mod store_id;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod ticker;
+mod wire;
+
+pub use chunk::Chunk;
+pub use error::{Error, ErrorKind, Result};
+pub use handle::{Branch, Handle, Main, Role, RunMain, Runtime};
+pub use limits::Limits;
+pub use output::Output;
+pub use pool::{Pool, PoolBuilder};
+pub use store_id::StoreId;

@@ -24,15 +24,6 @@ pub enum Op {
     Set = 4,
 }
 
-impl Op {
-    /// The operation with this number, if there is one.
-    pub fn from_number(number: u32) -> Option<Op> {
-        [Op::Setup, Op::Eval, Op::Call, Op::Get, Op::Set]
-            .into_iter()
-            .find(|op| *op as u32 == number)
-    }
-}
-
 /// First byte of an answer that carries a value.
 pub const OK: u8 = 0;
 /// First byte of an answer that carries a [`Failure`].

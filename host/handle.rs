@@ -1,0 +1,374 @@
+//! Handles: what a caller holds of an instance.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::instance::Instance;
+use crate::output::Output;
+use crate::{Chunk, Result, StoreId};
+
+use sealed::Sealed;
+
+/// What an instance is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The long-lived instance of a pool or of a workflow run.
+    Main,
+    /// A fresh instance for one parallel branch.
+    Branch,
+}
+
+/// Owns or borrows exactly one instance, from when it is made until it is dropped: no handle
+/// ever changes over to another instance.
+///
+/// Every call is subject to the pool's [`Limits`](crate::Limits). One that runs into the
+/// wall-clock limit ends its instance; calls after that give
+/// [`Poisoned`](crate::ErrorKind::Poisoned).
+///
+/// ```
+/// use moonfork::{Handle, Pool};
+/// # fn main() -> moonfork::Result<()> {
+/// let pool = Pool::builder().build()?;
+/// let (mut one, mut other) = (pool.branch()?, pool.branch()?);
+/// one.set_global("name", "one")?;
+/// assert_eq!(other.global::<Option<String>>("name")?, None);
+/// assert!(!one.is_same_store(&other));
+/// # Ok(())
+/// # }
+/// ```
+pub trait Handle: Sealed {
+    /// The identity of the instance, read from its store.
+    fn store_id(&self) -> StoreId {
+        self.with(Instance::id)
+    }
+
+    /// What the instance is for.
+    fn role(&self) -> Role {
+        self.plays()
+    }
+
+    /// Whether both handles reach the same instance.
+    fn is_same_store(&self, other: &impl Handle) -> bool
+    where
+        Self: Sized,
+    {
+        self.store_id() == other.store_id()
+    }
+
+    /// Whether the instance can still run anything.
+    fn is_live(&self) -> bool {
+        self.with(Instance::is_live)
+    }
+
+    /// The address of the instance's linear memory, while it is live. Two instances that are
+    /// alive at the same time never share one; what has ended says nothing, since addresses
+    /// are used again.
+    fn memory_base(&self) -> Option<usize> {
+        self.with(Instance::memory_base)
+    }
+
+    /// Runs a chunk or a bare expression and returns its value.
+    ///
+    /// # Errors
+    ///
+    /// `Syntax` or `Script` as the script has it; `Value` when its result has no JSON
+    /// counterpart or isn't an `R`; `Timeout`, `OutOfMemory`, `Poisoned`, `Internal`.
+    fn eval<'c, R: DeserializeOwned>(&mut self, chunk: impl Into<Chunk<'c>>) -> Result<R>
+    where
+        Self: Sized,
+    {
+        let chunk = chunk.into();
+        self.with_mut(|instance| instance.eval(&chunk, None::<&()>))
+    }
+
+    /// Runs a chunk or a bare expression that sees `state` as a local of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`eval`](Self::eval), and `Value` when Lua can't hold `state`.
+    fn eval_with<'c, S, R>(&mut self, chunk: impl Into<Chunk<'c>>, state: &S) -> Result<R>
+    where
+        Self: Sized,
+        S: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let chunk = chunk.into();
+        self.with_mut(|instance| instance.eval(&chunk, Some(state)))
+    }
+
+    /// Calls a function that the instance knows by its global name or a dotted path, with the
+    /// elements of `args`: a tuple, an array, a slice.
+    ///
+    /// # Errors
+    ///
+    /// As [`eval_with`](Self::eval_with), and `NotCallable` when there is no such function.
+    fn call<A, R>(&mut self, path: &str, args: &A) -> Result<R>
+    where
+        Self: Sized,
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.with_mut(|instance| instance.call(path, args))
+    }
+
+    /// The value of a global; an absent one is null.
+    ///
+    /// # Errors
+    ///
+    /// As [`eval`](Self::eval).
+    fn global<R: DeserializeOwned>(&mut self, name: &str) -> Result<R>
+    where
+        Self: Sized,
+    {
+        self.with_mut(|instance| instance.get(name))
+    }
+
+    /// Sets a global; null removes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`eval_with`](Self::eval_with).
+    fn set_global<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<()>
+    where
+        Self: Sized,
+    {
+        self.with_mut(|instance| instance.set(name, value))
+    }
+
+    /// What was printed since the last time this was called.
+    fn take_output(&mut self) -> Output {
+        self.with_mut(Instance::take_output)
+    }
+}
+
+pub(crate) mod sealed {
+    use super::Role;
+    use crate::instance::Instance;
+
+    /// How a handle reaches its instance.
+    pub trait Sealed {
+        #[doc(hidden)]
+        fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T;
+        #[doc(hidden)]
+        fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T;
+        #[doc(hidden)]
+        fn plays(&self) -> Role;
+    }
+}
+
+/// The main instance of a pool. Any number of these reach the same one.
+///
+/// It stays on the thread that built the pool: it can neither be sent to another thread nor
+/// be used through a reference there, so that what runs on other threads can't reach main.
+///
+/// ```compile_fail
+/// # use moonfork::{Handle, Pool};
+/// # fn main() -> moonfork::Result<()> {
+/// let pool = Pool::builder().build()?;
+/// let mut main = pool.main()?;
+/// std::thread::spawn(move || main.eval::<()>("x = 1"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// # use moonfork::{Handle, Pool};
+/// # fn main() -> moonfork::Result<()> {
+/// let pool = Pool::builder().build()?;
+/// let main = pool.main()?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| main.store_id());
+/// });
+/// # Ok(())
+/// # }
+/// ```
+pub struct Main {
+    cell: Arc<Mutex<Instance>>,
+    replaces: Option<StoreId>,
+    /// Neither `Send` nor `Sync`.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Main {
+    pub(crate) fn new(cell: Arc<Mutex<Instance>>, replaces: Option<StoreId>) -> Main {
+        Main {
+            cell,
+            replaces,
+            _thread: PhantomData,
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_cell(self) -> Arc<Mutex<Instance>> {
+        self.cell
+    }
+
+    /// The main instance that this one was built to replace, on the first handle after that:
+    /// it had been stopped, and all its globals are lost.
+    pub fn replaces(&self) -> Option<StoreId> {
+        self.replaces
+    }
+}
+
+impl Sealed for Main {
+    fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
+        // A panic of the caller's own closure leaves no instance half-changed.
+        f(&self.cell.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
+        f(&mut self.cell.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn plays(&self) -> Role {
+        Role::Main
+    }
+}
+
+impl Handle for Main {}
+
+/// An instance and the way a handle holds it.
+pub(crate) enum Held {
+    /// Nothing else can reach it.
+    Own(Instance),
+    /// What the tests of the identity tests need: an instance that others hold as well.
+    #[cfg(feature = "testing")]
+    Shared(Arc<Mutex<Instance>>, Option<StoreId>),
+}
+
+impl Held {
+    fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
+        match self {
+            Held::Own(instance) => f(instance),
+            #[cfg(feature = "testing")]
+            Held::Shared(cell, _) => f(&cell.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
+        match self {
+            Held::Own(instance) => f(instance),
+            #[cfg(feature = "testing")]
+            Held::Shared(cell, _) => f(&mut cell.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn store_id(&self) -> StoreId {
+        match self {
+            #[cfg(feature = "testing")]
+            Held::Shared(_, Some(claimed)) => *claimed,
+            held => held.with(Instance::id),
+        }
+    }
+}
+
+macro_rules! owning_handle {
+    ($(#[$doc:meta])* $name:ident, $role:expr) => {
+        $(#[$doc])*
+        pub struct $name(pub(crate) Held);
+
+        impl Sealed for $name {
+            fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
+                self.0.with(f)
+            }
+
+            fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
+                self.0.with_mut(f)
+            }
+
+            fn plays(&self) -> Role {
+                $role
+            }
+        }
+
+        impl Handle for $name {
+            fn store_id(&self) -> StoreId {
+                self.0.store_id()
+            }
+        }
+    };
+}
+
+owning_handle! {
+    /// A fresh instance that nobody else has had or can reach; dropped with this handle. It
+    /// may move from thread to thread.
+    Branch, Role::Branch
+}
+
+owning_handle! {
+    /// The main instance of one workflow run, whichever thread calls it; dropped with this
+    /// handle. Not the pool's main: two runs never share one, and no run has the pool's.
+    RunMain, Role::Main
+}
+
+/// What [`Pool::runtime`](crate::Pool::runtime) gives: main to the thread that owns the pool,
+/// a fresh branch to any other.
+#[derive(Debug)]
+pub enum Runtime {
+    /// The pool's main instance.
+    Main(Main),
+    /// A fresh instance.
+    Branch(Branch),
+}
+
+impl Sealed for Runtime {
+    fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
+        match self {
+            Runtime::Main(main) => main.with(f),
+            Runtime::Branch(branch) => branch.with(f),
+        }
+    }
+
+    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
+        match self {
+            Runtime::Main(main) => main.with_mut(f),
+            Runtime::Branch(branch) => branch.with_mut(f),
+        }
+    }
+
+    fn plays(&self) -> Role {
+        match self {
+            Runtime::Main(main) => main.plays(),
+            Runtime::Branch(branch) => branch.plays(),
+        }
+    }
+}
+
+impl Handle for Runtime {
+    fn store_id(&self) -> StoreId {
+        match self {
+            Runtime::Main(main) => main.store_id(),
+            Runtime::Branch(branch) => branch.store_id(),
+        }
+    }
+}
+
+fn debug(handle: &impl Handle, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.debug_struct(name)
+        .field("store_id", &handle.store_id().get())
+        .field("live", &handle.is_live())
+        .finish()
+}
+
+impl fmt::Debug for Main {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug(self, "Main", f)
+    }
+}
+
+impl fmt::Debug for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug(self, "Branch", f)
+    }
+}
+
+impl fmt::Debug for RunMain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug(self, "RunMain", f)
+    }
+}

@@ -1,0 +1,362 @@
+//! One wasmtime store with one instance in it, which is one Lua virtual machine.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasmtime::{Memory, Store, TypedFunc};
+
+use crate::codec;
+use crate::context::{Context, Stop};
+use crate::error::ErrorKind;
+use crate::image::slice;
+use crate::output::Output;
+use crate::shared::Shared;
+use crate::slots::Slot;
+use crate::stack;
+use crate::store_id::StoreId;
+use crate::ticker::Ticker;
+use crate::wire::{self, Name, Op, Setup};
+use crate::{Chunk, Error, Result};
+
+/// An instance, or what is left of it.
+///
+/// Once something stopped it in the middle of what it did, nothing is known about its state:
+/// it is dropped at once and only its id and the reason remain.
+pub struct Instance {
+    state: State,
+}
+
+enum State {
+    Live(Box<Live>),
+    Gone(Epitaph),
+}
+
+struct Epitaph {
+    id: StoreId,
+    reason: String,
+    output: Output,
+}
+
+/// Fields are dropped in this order: the store gives its memory back before its slot is free.
+struct Live {
+    store: Store<Context>,
+    memory: Memory,
+    alloc: TypedFunc<u32, u32>,
+    call: TypedFunc<(u32, u32), u64>,
+    /// Whether the guest has been told its [`Setup`], which waits for the first call: an
+    /// instance that is never used never runs.
+    ready: bool,
+    request: Vec<u8>,
+    shared: Arc<Shared>,
+    _slot: Slot,
+}
+
+impl Instance {
+    /// A fresh instance in `slot`.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when wasmtime can't make one though there is a slot for it.
+    pub(crate) fn new(shared: &Arc<Shared>, slot: Slot) -> Result<Instance> {
+        let context = Context::new(shared.limits, Arc::clone(&shared.functions));
+        let live = Live::new(shared, context, slot).map_err(|error| {
+            Error::internal(format_args!("no instance could be made: {error:#}"))
+        })?;
+        Ok(Instance {
+            state: State::Live(Box::new(live)),
+        })
+    }
+
+    /// The id in the store's own data; of a store that is gone, the one it had.
+    pub(crate) fn id(&self) -> StoreId {
+        match &self.state {
+            State::Live(live) => live.store.data().id,
+            State::Gone(epitaph) => epitaph.id,
+        }
+    }
+
+    /// Whether it can still run anything.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state, State::Live(_))
+    }
+
+    /// Where its linear memory lies, while it is live.
+    pub(crate) fn memory_base(&self) -> Option<usize> {
+        match &self.state {
+            State::Live(live) => Some(live.memory.data_ptr(&live.store).addr()),
+            State::Gone(_) => None,
+        }
+    }
+
+    /// What was printed since the last time.
+    pub(crate) fn take_output(&mut self) -> Output {
+        match &mut self.state {
+            State::Live(live) => std::mem::take(&mut live.store.data_mut().output),
+            State::Gone(epitaph) => std::mem::take(&mut epitaph.output),
+        }
+    }
+
+    /// Runs `chunk` with `state`, if any.
+    pub(crate) fn eval<S: Serialize + ?Sized, R: DeserializeOwned>(
+        &mut self,
+        chunk: &Chunk<'_>,
+        state: Option<&S>,
+    ) -> Result<R> {
+        self.request(Op::Eval, &chunk.to_wire(), |request| match state {
+            Some(state) => encode("state", state, request),
+            None => Ok(()),
+        })
+    }
+
+    /// Calls the function at `path` with the elements of `args`.
+    pub(crate) fn call<A: Serialize + ?Sized, R: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        args: &A,
+    ) -> Result<R> {
+        let name = Name { name: path.into() };
+        self.request(Op::Call, &name, |request| encode("args", args, request))
+    }
+
+    /// Reads a global.
+    pub(crate) fn get<R: DeserializeOwned>(&mut self, name: &str) -> Result<R> {
+        let name = Name { name: name.into() };
+        self.request(Op::Get, &name, |_| Ok(()))
+    }
+
+    /// Sets a global.
+    pub(crate) fn set<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<()> {
+        let header = Name { name: name.into() };
+        self.request(Op::Set, &header, |request| encode(name, value, request))
+    }
+
+    fn request<R: DeserializeOwned>(
+        &mut self,
+        op: Op,
+        header: &impl Serialize,
+        value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<R> {
+        let live = match &mut self.state {
+            State::Live(live) => live,
+            State::Gone(Epitaph { id, reason, .. }) => {
+                return Err(Error::from(ErrorKind::Poisoned {
+                    id: *id,
+                    reason: reason.clone(),
+                }));
+            }
+        };
+        let result = stack::with_room(|| live.request(op, header, value));
+        if let Err(error) = &result
+            && error.ends_instance()
+        {
+            self.bury(error.to_string());
+        }
+        result
+    }
+
+    /// Drops the store, and its slot with it.
+    fn bury(&mut self, reason: String) {
+        let epitaph = Epitaph {
+            id: self.id(),
+            reason,
+            output: self.take_output(),
+        };
+        self.state = State::Gone(epitaph);
+    }
+}
+
+impl Live {
+    fn new(shared: &Arc<Shared>, context: Context, slot: Slot) -> wasmtime::Result<Live> {
+        let (mut store, instance) = shared.image.instantiate(context)?;
+        let exports = shared.image.exports();
+        let missing = || wasmtime::format_err!("an export is missing");
+        let memory = instance
+            .get_module_export(&mut store, &exports.memory)
+            .and_then(wasmtime::Extern::into_memory)
+            .ok_or_else(missing)?;
+        let mut function = |export| {
+            instance
+                .get_module_export(&mut store, export)
+                .and_then(wasmtime::Extern::into_func)
+                .ok_or_else(missing)
+        };
+        let (alloc, call) = (function(&exports.alloc)?, function(&exports.call)?);
+        Ok(Live {
+            alloc: alloc.typed(&store)?,
+            call: call.typed(&store)?,
+            memory,
+            store,
+            ready: false,
+            request: Vec::new(),
+            shared: Arc::clone(shared),
+            _slot: slot,
+        })
+    }
+
+    /// One request and its answer, within the limits of one call.
+    fn request<R: DeserializeOwned>(
+        &mut self,
+        op: Op,
+        header: &impl Serialize,
+        value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<R> {
+        let limits = self.store.data().limits;
+        // Before the clock starts: a value that can't be encoded is the caller's mistake.
+        frame(&mut self.request, header, value)?;
+        if self.request.len() > limits.value.saturating_add(HEADROOM) {
+            return Err(Error::from(ErrorKind::Value {
+                message: format!(
+                    "what is passed in has {} bytes, more than the {} that may pass in one piece",
+                    self.request.len(),
+                    limits.value
+                ),
+            }));
+        }
+        let _running = Ticker::run(self.shared.image.ticker());
+        self.store.data_mut().deadline = Instant::now().checked_add(limits.wall);
+        self.store.set_epoch_deadline(1);
+        if !self.ready {
+            let request = std::mem::take(&mut self.request);
+            self.set_up()?;
+            self.request = request;
+            self.ready = true;
+        }
+        self.exchange(op)
+    }
+
+    fn set_up(&mut self) -> Result<()> {
+        let context = self.store.data();
+        let setup = Setup {
+            seed: self.shared.seed(context.id),
+            lua_memory: context.limits.lua_memory(self.shared.image.fixed_memory()),
+            max_value: context.limits.value as u64,
+            functions: context.functions.names().map(Into::into).collect(),
+        };
+        frame(&mut self.request, &setup, |_| Ok(()))?;
+        self.exchange::<()>(Op::Setup).map_err(|error| {
+            if error.ends_instance() {
+                error
+            } else {
+                Error::internal(format_args!("the guest refused its setup: {error}"))
+            }
+        })
+    }
+
+    /// Sends the request buffer and reads the answer.
+    fn exchange<R: DeserializeOwned>(&mut self, op: Op) -> Result<R> {
+        let limits = self.store.data().limits;
+        let (ptr, len) = match self.transfer(op) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                return Err(Error::from(ErrorKind::OutOfMemory {
+                    limit: limits.memory,
+                    fatal: false,
+                }));
+            }
+            Err(error) => return Err(self.stopped(&error)),
+        };
+        let answer = slice(self.memory.data(&self.store), ptr, len)
+            .map_err(|error| Error::internal(format_args!("{error:#}")))?;
+        if answer.len() > limits.value.saturating_add(HEADROOM) {
+            return Err(Error::internal("the guest's answer is larger than allowed"));
+        }
+        match answer.split_first() {
+            Some((&wire::OK, value)) => codec::decode(value).map_err(|error| {
+                Error::from(ErrorKind::Value {
+                    message: format!("result: {error}"),
+                })
+            }),
+            Some((&wire::FAILED, failure)) => {
+                let failure = codec::decode(failure).map_err(|error| {
+                    Error::internal(format_args!("the guest's error can't be read: {error}"))
+                })?;
+                Err(Error::from_guest(failure, limits.memory))
+            }
+            _ => Err(Error::internal("the guest's answer has no status")),
+        }
+    }
+
+    /// Copies the request in and lets the guest answer it: pointer and length of the answer,
+    /// or nothing if the guest has no room for the request.
+    fn transfer(&mut self, op: Op) -> wasmtime::Result<Option<(u32, u32)>> {
+        let len = u32::try_from(self.request.len())?;
+        let ptr = self.alloc.call(&mut self.store, len)?;
+        if ptr == 0 {
+            return Ok(None);
+        }
+        self.memory
+            .write(&mut self.store, usize::try_from(ptr)?, &self.request)
+            .map_err(|_| Stop::Guest("its buffer lies outside of the memory".into()))?;
+        let answer = self.call.call(&mut self.store, (op as u32, len))?;
+        #[expect(clippy::cast_possible_truncation, reason = "two halves")]
+        Ok(Some((answer as u32, (answer >> 32) as u32)))
+    }
+
+    /// What it means that a call into the guest ended in `error`.
+    fn stopped(&self, error: &wasmtime::Error) -> Error {
+        let context = self.store.data();
+        match error.downcast_ref() {
+            Some(Stop::Deadline(limit)) => ErrorKind::Timeout { limit: *limit }.into(),
+            Some(stop) => Error::internal(stop),
+            // The guest aborts when an allocation fails that can't be reported to Lua.
+            None if context.accountant.refused => ErrorKind::OutOfMemory {
+                limit: context.limits.memory,
+                fatal: true,
+            }
+            .into(),
+            None if context.last_words.is_empty() => Error::internal(format_args!("{error:#}")),
+            None => Error::internal(format_args!(
+                "{error:#}: {}",
+                context.last_words.text().trim_end()
+            )),
+        }
+    }
+}
+
+/// What a request or an answer may have beyond the value in it: names, code, a traceback.
+const HEADROOM: usize = 1 << 20;
+
+/// Fills `request` with the length of the header, the header, and the value.
+fn frame(
+    request: &mut Vec<u8>,
+    header: &impl Serialize,
+    value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    /// Bytes of capacity that are kept from one request to the next.
+    const KEPT: usize = 64 << 10;
+
+    request.clear();
+    request.shrink_to(KEPT);
+    request.extend([0; 4]);
+    codec::encode(header, request).map_err(Error::internal)?;
+    let len = u32::try_from(request.len() - 4).map_err(Error::internal)?;
+    request[..4].copy_from_slice(&len.to_le_bytes());
+    value(request)
+}
+
+fn encode<T: Serialize + ?Sized>(what: &str, value: &T, request: &mut Vec<u8>) -> Result<()> {
+    codec::encode(value, request).map_err(|error| {
+        Error::from(ErrorKind::Value {
+            message: format!("{what}: {error}"),
+        })
+    })
+}
+
+#[cfg(feature = "testing")]
+impl Instance {
+    /// Tries to read this instance's memory through the store of `other`.
+    pub(crate) fn read_through(&self, other: &Instance) {
+        if let (State::Live(own), State::Live(other)) = (&self.state, &other.state) {
+            let _ = own.memory.data(&other.store);
+        }
+    }
+
+    /// Tries to call this instance's allocator through the store of `other`.
+    pub(crate) fn call_through(&self, other: &mut Instance) {
+        if let (State::Live(own), State::Live(other)) = (&self.state, &mut other.state) {
+            let _ = own.alloc.call(&mut other.store, 1);
+        }
+    }
+}

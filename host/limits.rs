@@ -1,0 +1,121 @@
+//! How much an instance may use, and the accounts that hold it to that.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+use crate::{Error, Result};
+
+/// What a call may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Wall-clock time a call may take, host functions included. Defends against endless
+    /// loops, wherever they are: in Lua, in a coroutine, inside a C function such as
+    /// `string.find`. Checked at every tick of the pool's clock (5 ms).
+    pub wall: Duration,
+    /// Bytes that an instance may occupy in all, its own code's tables and stack included.
+    /// Defends the host's memory. Lua is given three quarters of what is left after the
+    /// instance's fixed part, so that a script sees an error that it can catch before
+    /// the sandbox has to stop it: memory that was freed in pieces can't all be used again.
+    pub memory: usize,
+    /// Bytes of printed output that are kept; the rest is cut off, and said so. Defends the
+    /// host's memory against `print` in a loop.
+    pub output: usize,
+    /// Bytes that a value may have, encoded, on its way in or out. Defends the host's memory
+    /// against results that are larger than any caller expects.
+    pub value: usize,
+}
+
+impl Default for Limits {
+    /// 30 s, 64 MiB, 1 MiB of output, 16 MiB a value.
+    fn default() -> Limits {
+        Limits {
+            wall: Duration::from_secs(30),
+            memory: 64 << 20,
+            output: 1 << 20,
+            value: 16 << 20,
+        }
+    }
+}
+
+/// The least memory limit that can be asked for: what an instance needs to run anything.
+pub(crate) const MIN_MEMORY: usize = 4 << 20;
+/// The largest: what 32-bit linear memory can address.
+pub(crate) const MAX_MEMORY: usize = 4 << 30;
+
+impl Limits {
+    /// Refuses limits that can't be kept.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !(MIN_MEMORY..=MAX_MEMORY).contains(&self.memory) {
+            return Err(Error::setup(format_args!(
+                "the memory limit is {} bytes; it must be between {MIN_MEMORY} (4 MiB) and \
+                 {MAX_MEMORY} (4 GiB)",
+                self.memory
+            )));
+        }
+        if self.wall.is_zero() {
+            return Err(Error::setup(
+                "the wall-clock limit is zero; no call could run",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What Lua may allocate when the instance occupies `fixed` bytes before it starts.
+    pub(crate) fn lua_memory(&self, fixed: usize) -> u64 {
+        let left = self.memory.saturating_sub(fixed);
+        (left / 4 * 3) as u64
+    }
+}
+
+/// Adds up what a store has grown to: its linear memory, and the heap that holds caught
+/// exceptions. wasmtime's own `StoreLimits` bounds each memory by itself, not the sum.
+#[derive(Debug)]
+pub(crate) struct Accountant {
+    used: usize,
+    limit: usize,
+    /// Whether growth was refused: tells a trap for want of memory from any other.
+    pub(crate) refused: bool,
+}
+
+impl Accountant {
+    pub(crate) fn new(limit: usize) -> Accountant {
+        Accountant {
+            used: 0,
+            limit,
+            refused: false,
+        }
+    }
+}
+
+impl ResourceLimiter for Accountant {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.limit {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = true;
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // The guest's tables have a fixed size.
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}

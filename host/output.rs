@@ -1,0 +1,66 @@
+//! What scripts print.
+
+/// Text that a script printed, up to the output limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    bytes: Vec<u8>,
+    truncated: bool,
+}
+
+impl Output {
+    /// The text; bytes that aren't UTF-8 are replaced by U+FFFD.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    /// The bytes as printed: Lua strings may hold anything.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether more was printed than the limit lets through.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Whether nothing was printed.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Adds `bytes` as far as `limit` allows.
+    pub(crate) fn push(&mut self, bytes: &[u8], limit: usize) {
+        let room = limit.saturating_sub(self.bytes.len());
+        self.truncated |= bytes.len() > room;
+        self.bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_within_the_limit_is_whole() {
+        let mut output = Output::default();
+        output.push(b"ab", 4);
+        output.push(b"cd", 4);
+        assert_eq!(
+            (output.text().as_str(), output.is_truncated()),
+            ("abcd", false)
+        );
+    }
+
+    #[test]
+    fn output_beyond_the_limit_is_cut_and_says_so() {
+        let mut output = Output::default();
+        output.push(b"abc", 4);
+        output.push(b"def", 4);
+        output.push(b"g", 4);
+        assert_eq!(
+            (output.text().as_str(), output.is_truncated()),
+            ("abcd", true)
+        );
+    }
+}

@@ -1,0 +1,337 @@
+//! The pool: where instances come from.
+
+use std::fmt;
+use std::hash::RandomState;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ErrorKind;
+use crate::function::Functions;
+use crate::handle::Held;
+use crate::image::Image;
+use crate::instance::Instance;
+use crate::shared::Shared;
+use crate::slots::Slots;
+use crate::{Branch, Error, Limits, Main, Result, RunMain, Runtime};
+
+/// Makes Lua instances, each in a WebAssembly sandbox of its own.
+///
+/// The thread that builds the pool owns it, and has its one long-lived main instance. Every
+/// thread may have fresh branches. Clones are handles to the same pool.
+///
+/// ```
+/// use moonfork::{Handle, Pool};
+/// # fn main() -> moonfork::Result<()> {
+/// let pool = Pool::builder().build()?;
+/// pool.main()?.eval::<()>("greeting = 'hello'")?;
+/// assert_eq!(pool.main()?.global::<String>("greeting")?, "hello");
+///
+/// let worker = std::thread::spawn({
+///     let pool = pool.clone();
+///     move || pool.runtime()?.global::<Option<String>>("greeting")
+/// });
+/// assert_eq!(worker.join().unwrap()?, None);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    owner: ThreadId,
+    /// The main instance, once it was asked for.
+    main: Mutex<Option<Arc<Mutex<Instance>>>>,
+    main_slot: Arc<Slots>,
+    /// Apart from the branches' slots, so that runs that each hold a main and wait for
+    /// branches can't wait for each other.
+    run_slots: Arc<Slots>,
+    branch_slots: Arc<Slots>,
+    patience: Duration,
+    #[cfg(feature = "testing")]
+    sabotage: Option<crate::testing::Saboteur>,
+}
+
+impl Pool {
+    /// Settings for a new pool.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::default()
+    }
+
+    /// The main instance. Asked again, the same one, with the globals it has by then.
+    ///
+    /// Main is made when it is first asked for. If a call had ended it, a new one is made,
+    /// and [`Main::replaces`] says so; handles to the old one stay with that.
+    ///
+    /// # Errors
+    ///
+    /// `WrongThread` on any thread but the one that built the pool.
+    pub fn main(&self) -> Result<Main> {
+        let caller = thread::current().id();
+        if caller != self.inner.owner {
+            return Err(Error::from(ErrorKind::WrongThread {
+                owner: self.inner.owner,
+                caller,
+            }));
+        }
+        #[cfg(feature = "testing")]
+        if let Some(saboteur) = &self.inner.sabotage
+            && let Some(main) = saboteur.main(self)
+        {
+            return main;
+        }
+        self.shared_main()
+    }
+
+    /// Main, without asking who wants it.
+    fn shared_main(&self) -> Result<Main> {
+        let mut main = self
+            .inner
+            .main
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut replaces = None;
+        if let Some(cell) = &*main {
+            let instance = cell.lock().unwrap_or_else(PoisonError::into_inner);
+            if instance.is_live() {
+                drop(instance);
+                return Ok(Main::new(Arc::clone(cell), None));
+            }
+            replaces = Some(instance.id());
+        }
+        // The slot is free: there is one for main alone, and what ended gave it back.
+        let instance = self.fresh(&self.inner.main_slot)?;
+        let cell = main.insert(Arc::new(Mutex::new(instance)));
+        Ok(Main::new(Arc::clone(cell), replaces))
+    }
+
+    /// A fresh instance for one parallel branch, for any thread.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` when all branches the pool may have are alive and none ends in time.
+    pub fn branch(&self) -> Result<Branch> {
+        #[cfg(feature = "testing")]
+        if let Some(saboteur) = &self.inner.sabotage {
+            return saboteur.branch(self).map(Branch);
+        }
+        Ok(Branch(Held::Own(self.fresh(&self.inner.branch_slots)?)))
+    }
+
+    /// A fresh instance to be the main one of a workflow run, for any thread.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` when as many runs are under way as the pool may have and none ends in time.
+    pub fn run_main(&self) -> Result<RunMain> {
+        Ok(RunMain(Held::Own(self.fresh(&self.inner.run_slots)?)))
+    }
+
+    /// What the calling thread should use: main on the thread that owns the pool, always the
+    /// same; on any other a fresh branch, each time another.
+    ///
+    /// # Errors
+    ///
+    /// As [`branch`](Self::branch).
+    pub fn runtime(&self) -> Result<Runtime> {
+        if thread::current().id() == self.inner.owner {
+            self.main().map(Runtime::Main)
+        } else {
+            self.branch().map(Runtime::Branch)
+        }
+    }
+
+    /// How many instances are alive at the moment.
+    pub fn live(&self) -> usize {
+        let Inner {
+            main_slot,
+            run_slots,
+            branch_slots,
+            ..
+        } = &*self.inner;
+        main_slot.taken() + run_slots.taken() + branch_slots.taken()
+    }
+
+    /// The limits of every call.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.shared.limits
+    }
+
+    fn fresh(&self, slots: &Arc<Slots>) -> Result<Instance> {
+        let slot = slots.take(self.inner.patience)?;
+        Instance::new(&self.inner.shared, slot)
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Pool {
+    pub(crate) fn branch_instance(&self) -> Result<Instance> {
+        self.fresh(&self.inner.branch_slots)
+    }
+
+    pub(crate) fn main_cell(&self) -> Result<Arc<Mutex<Instance>>> {
+        self.shared_main().map(Main::into_cell)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("owner", &self.inner.owner)
+            .field("live", &self.live())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Pool`].
+#[derive(Debug)]
+#[must_use = "nothing is built until `build` is called"]
+pub struct PoolBuilder {
+    branches: u32,
+    runs: u32,
+    patience: Duration,
+    limits: Limits,
+    functions: Functions,
+    cache: Option<PathBuf>,
+    #[cfg(feature = "testing")]
+    sabotage: Option<crate::testing::Sabotage>,
+}
+
+impl Default for PoolBuilder {
+    fn default() -> PoolBuilder {
+        PoolBuilder {
+            branches: 64,
+            runs: 16,
+            patience: Duration::from_secs(30),
+            limits: Limits::default(),
+            functions: Functions::default(),
+            cache: None,
+            #[cfg(feature = "testing")]
+            sabotage: None,
+        }
+    }
+}
+
+impl PoolBuilder {
+    /// How many branches may be alive at once (64). Each reserves address space, not memory.
+    pub fn branches(mut self, branches: u32) -> Self {
+        self.branches = branches;
+        self
+    }
+
+    /// How many workflow runs may be under way at once (16).
+    pub fn runs(mut self, runs: u32) -> Self {
+        self.runs = runs;
+        self
+    }
+
+    /// How long to wait for an instance when all are in use (30 s).
+    pub fn slot_timeout(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// All limits of a call at once.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// [`Limits::wall`] alone.
+    pub fn wall(mut self, wall: Duration) -> Self {
+        self.limits.wall = wall;
+        self
+    }
+
+    /// [`Limits::memory`] alone, in bytes.
+    pub fn memory(mut self, memory: usize) -> Self {
+        self.limits.memory = memory;
+        self
+    }
+
+    /// Adds a function that every script of the pool may call as a global of this name.
+    ///
+    /// Its arguments are one tuple; its result, any serde type. An `Err` is a Lua error that
+    /// the script can catch; a panic ends the instance and is an `Internal` error. It is
+    /// called on the thread that called the instance, possibly on several at once. A function
+    /// that blocks can't be stopped by the wall-clock limit before it returns.
+    ///
+    /// ```
+    /// use moonfork::{Handle, Pool};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder()
+    ///     .function("add", |(a, b): (i64, i64)| Ok(a + b))
+    ///     .build()?;
+    /// assert_eq!(pool.branch()?.eval::<i64>("add(2, 3)")?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn function<A, R>(
+        mut self,
+        name: impl Into<String>,
+        function: impl Fn(A) -> Result<R, String> + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+    {
+        self.functions.add(name.into(), function);
+        self
+    }
+
+    /// Keeps the compiled guest in this folder, for the next process to load in a moment
+    /// where compiling takes a third of a second. What lies there is run as machine code:
+    /// nobody else may be able to write to it. Without a folder nothing is kept.
+    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
+        self
+    }
+
+    /// Makes a pool that breaks its promises, to prove that the tests notice.
+    #[cfg(feature = "testing")]
+    pub fn sabotage(mut self, sabotage: crate::testing::Sabotage) -> Self {
+        self.sabotage = Some(sabotage);
+        self
+    }
+
+    /// Compiles the guest and reserves room for the instances. The calling thread becomes the
+    /// owner of main.
+    ///
+    /// # Errors
+    ///
+    /// `Setup`, with what to change.
+    pub fn build(self) -> Result<Pool> {
+        self.limits.check()?;
+        self.functions.check()?;
+        let slots = 1_u32
+            .checked_add(self.branches)
+            .and_then(|slots| slots.checked_add(self.runs))
+            .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
+        let image = Image::new(slots, &self.limits, self.cache.as_deref())?;
+        Ok(Pool {
+            inner: Arc::new(Inner {
+                shared: Arc::new(Shared {
+                    image,
+                    limits: self.limits,
+                    functions: Arc::new(self.functions),
+                    seeds: RandomState::new(),
+                }),
+                owner: thread::current().id(),
+                main: Mutex::new(None),
+                main_slot: Slots::new(1),
+                run_slots: Slots::new(self.runs as usize),
+                branch_slots: Slots::new(self.branches as usize),
+                patience: self.patience,
+                #[cfg(feature = "testing")]
+                sabotage: self.sabotage.map(crate::testing::Saboteur::new),
+            }),
+        })
+    }
+}
