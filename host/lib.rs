@@ -40,6 +40,7 @@ mod store_id;
 pub mod testing;
 mod ticker;
 mod wire;
+pub mod workflow;
 
 pub use chunk::Chunk;
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,153 @@
+//! What a run did: every instance, and what ran on it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Role, StoreId};
+
+/// The version of the report's JSON form. It changes when a key changes its meaning or goes,
+/// not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What one run did.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The name of the workflow, if it has one.
+    pub workflow: Option<String>,
+    /// How the run ended.
+    pub outcome: RunOutcome,
+    /// How long the run took, in milliseconds.
+    pub wall_ms: f64,
+    /// Every instance of the run: its main one first, then those of branches, fan-out by
+    /// fan-out and in the written order.
+    pub instances: Vec<InstanceReport>,
+}
+
+/// How something that ran ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunOutcome {
+    /// It ran to its end.
+    Done,
+    /// It didn't.
+    Failed,
+}
+
+/// One instance and what it ran.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct InstanceReport {
+    /// The identity of the instance, which no other instance of the process has.
+    pub store_id: StoreId,
+    /// The main instance of the run, or one for a branch.
+    pub role: Role,
+    /// The branch, by the name of its first node; `None` for the main instance.
+    pub branch: Option<String>,
+    /// How long the instance was there, in milliseconds.
+    pub wall_ms: f64,
+    /// The nodes that ran on it, in that order.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// One node that ran.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct NodeReport {
+    /// The name of the node.
+    pub node: String,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Why it failed, if it did.
+    pub error: Option<Failure>,
+    /// When it began, in milliseconds from the beginning of the run.
+    pub started_ms: f64,
+    /// How long it took, in milliseconds.
+    pub wall_ms: f64,
+    /// What it printed.
+    pub output: String,
+    /// Whether it printed more than the limit lets through.
+    pub output_truncated: bool,
+}
+
+/// Why a node, or a branch, failed.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Failure {
+    /// What kind of failure it is, in one stable word: `LuaError`, `TimeoutError`,
+    /// `MemoryError`, `ValueError`, `BusyError` (no instance was free in time),
+    /// `ExecutionError`.
+    pub error_type: &'static str,
+    /// What happened, and in which node.
+    pub message: String,
+    /// Lua's traceback, one frame a line, innermost first.
+    pub traceback: Option<String>,
+}
+
+impl Failure {
+    /// What to say of an error that no node raised.
+    pub(super) fn new(error: &crate::Error) -> Self {
+        Failure {
+            error_type: error_type(error),
+            message: error.to_string(),
+            traceback: error.traceback().map(str::to_owned),
+        }
+    }
+
+    /// What to say of an error that `node` ended with.
+    pub(super) fn of_node(node: &str, error: &crate::Error) -> Self {
+        let mut failure = Self::new(error);
+        // Lua's own messages begin with the name of the chunk as a rule, which says it.
+        let chunk = chunk_name(node);
+        if !failure.message.starts_with(&chunk) {
+            failure.message = format!("{chunk}: {}", failure.message);
+        }
+        failure
+    }
+
+    /// What to say when the host couldn't do its part.
+    pub(super) fn of_host(error: &std::io::Error) -> Self {
+        Failure {
+            error_type: "ExecutionError",
+            message: format!("no thread could be started for the branches: {error}"),
+            traceback: None,
+        }
+    }
+
+    /// Whether a limit on time was the reason.
+    pub fn is_timeout(&self) -> bool {
+        self.error_type == TIMEOUT
+    }
+}
+
+const TIMEOUT: &str = "TimeoutError";
+
+/// The name that a node's code goes by in Lua's messages.
+pub(super) fn chunk_name(node: &str) -> String {
+    format!("node '{node}'")
+}
+
+/// The words of The Edge Agent where it has one for the same thing.
+fn error_type(error: &crate::Error) -> &'static str {
+    if error.is_timeout() {
+        TIMEOUT
+    } else if error.is_out_of_memory() {
+        "MemoryError"
+    } else if error.is_value() {
+        "ValueError"
+    } else if error.is_busy() {
+        "BusyError"
+    } else if error.is_script() {
+        "LuaError"
+    } else {
+        "ExecutionError"
+    }
+}
+
+/// A duration as reports give it: milliseconds, to the microsecond.
+pub(super) fn ms(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}

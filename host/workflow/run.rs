@@ -1,0 +1,151 @@
+//! Running a plan: the main instance's way through it, and what comes of that.
+
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+
+use super::Workflow;
+use super::error::RunError;
+use super::fan_out;
+use super::model::Node;
+use super::plan::{Next, NodeId, Plan};
+use super::report::{InstanceReport, Report, RunOutcome, SCHEMA_VERSION, ms};
+use super::state::State;
+use super::track::Track;
+use crate::{Pool, RunMain};
+
+/// The key under which a fan-in finds what the branches gave.
+const PARALLEL_RESULTS: &str = "parallel_results";
+
+/// Settings of one run. The default is what the workflow says.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RunOptions {
+    /// How many branches may run at a time, instead of what the workflow's settings say. Where
+    /// neither says anything, as many as the machine has processors to offer.
+    pub max_workers: Option<NonZeroUsize>,
+}
+
+/// What a run that came to its end gave.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The state after the last node.
+    pub state: Map<String, Value>,
+    /// What the run did.
+    pub report: Report,
+}
+
+/// What all parts of a run share.
+pub(super) struct Context<'r> {
+    workflow: &'r Workflow,
+    pub(super) pool: &'r Pool,
+    pub(super) max_workers: NonZeroUsize,
+    pub(super) started: Instant,
+}
+
+impl<'r> Context<'r> {
+    fn new(workflow: &'r Workflow, pool: &'r Pool, options: &RunOptions) -> Self {
+        let max_workers = options
+            .max_workers
+            .or(workflow.model.max_workers)
+            .or_else(|| thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN);
+        Context {
+            workflow,
+            pool,
+            max_workers,
+            started: Instant::now(),
+        }
+    }
+
+    pub(super) fn plan(&self) -> &'r Plan {
+        &self.workflow.plan
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> &'r Node {
+        &self.workflow.model.nodes[id.0]
+    }
+
+    fn report(&self, outcome: RunOutcome, instances: Vec<InstanceReport>) -> Report {
+        Report {
+            schema_version: SCHEMA_VERSION,
+            workflow: self.workflow.model.name.clone(),
+            outcome,
+            wall_ms: ms(self.started.elapsed()),
+            instances,
+        }
+    }
+}
+
+/// Runs a workflow from its start to its end.
+pub(super) fn run(
+    workflow: &Workflow,
+    pool: &Pool,
+    input: Map<String, Value>,
+    options: &RunOptions,
+) -> Result<Outcome, RunError> {
+    let context = Context::new(workflow, pool, options);
+    let mut state = State::new(&workflow.model.initial_state, input);
+    let main = match pool.run_main() {
+        Ok(main) => main,
+        Err(error) => {
+            let report = context.report(RunOutcome::Failed, Vec::new());
+            return Err(RunError::without_instance(error, report));
+        }
+    };
+    let mut main = Track::new(main, None, context.started);
+    let mut branches = Vec::new();
+    let stopped = follow(&context, &mut main, &mut branches, &mut state).err();
+
+    let mut instances = vec![main.finish()];
+    instances.append(&mut branches);
+    match stopped {
+        None => Ok(Outcome {
+            state: state.into_json(),
+            report: context.report(RunOutcome::Done, instances),
+        }),
+        Some(stopped) => {
+            let report = context.report(RunOutcome::Failed, instances);
+            Err(RunError::stopped(workflow, stopped, report))
+        }
+    }
+}
+
+/// Why a run can't go on.
+pub(super) enum Stopped {
+    /// A node on the main instance failed.
+    Node(NodeId, crate::Error),
+    /// No thread could be started for the branches.
+    Threads(std::io::Error),
+}
+
+/// Follows the plan on the main instance, state in and state out.
+fn follow(
+    context: &Context<'_>,
+    main: &mut Track<RunMain>,
+    branches: &mut Vec<InstanceReport>,
+    state: &mut State,
+) -> Result<(), Stopped> {
+    let mut next = context.plan().start();
+    loop {
+        next = match next {
+            Next::End => return Ok(()),
+            Next::Node(id) => {
+                main.run(context.node(id), state)
+                    .map_err(|error| Stopped::Node(id, error))?;
+                context.plan().after(id)
+            }
+            Next::FanOut(id) => {
+                let fan_out = context.plan().fan_out(id);
+                let runs = fan_out::run(context, fan_out, state).map_err(Stopped::Threads)?;
+                let (results, reports) = fan_out::collect(runs);
+                branches.extend(reports);
+                state.set(PARALLEL_RESULTS.to_owned(), results);
+                Next::Node(fan_out.fan_in)
+            }
+        };
+    }
+}
