@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::archiver;
 use crate::provenance::{self, Inputs, ModuleRecord, Provenance};
 use crate::recipe::Recipe;
 use crate::snapshot;
@@ -146,7 +147,12 @@ impl Build<'_> {
         )?;
         let archive = folder.join("libsetjmp.a");
         let _ = fs::remove_file(&archive);
-        output(Command::new("ar").arg("crsD").arg(archive).arg(object))?;
+        output(
+            Command::new(&self.toolchain.ar)
+                .arg("crsD")
+                .arg(archive)
+                .arg(object),
+        )?;
         Ok(())
     }
 
@@ -178,7 +184,8 @@ impl Build<'_> {
                 &self.toolchain.wasm_ld,
             )
             .env(format!("CC_{target}"), &self.toolchain.clang)
-            .env(format!("AR_{target}"), "ar")
+            .env(format!("AR_{target}"), std::env::current_exe()?)
+            .env(archiver::REAL, &self.toolchain.ar)
             .env(format!("CFLAGS_{target}"), c_flags.join(" "))
             .env("CC_SHELL_ESCAPED_FLAGS", "1");
         if self.toolchain.build_std {

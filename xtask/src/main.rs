@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+mod archiver;
 mod check;
 mod guest;
 #[path = "../../host/build/provenance.rs"]
@@ -54,6 +55,9 @@ enum Chore {
 }
 
 fn main() -> Result<()> {
+    if let Some(real) = std::env::var_os(archiver::REAL) {
+        return archiver::run(&real);
+    }
     let workspace = workspace()?;
     match Cli::parse().chore {
         Chore::Guest { check: true, route } => check::run(&workspace, &Toolchain::find(route)?),

@@ -45,6 +45,8 @@ pub(crate) struct Toolchain {
     pub(crate) clang: PathBuf,
     /// Flags that lead it to the target's headers.
     pub(crate) c_flags: Vec<String>,
+    /// The archiver.
+    pub(crate) ar: PathBuf,
     /// The linker.
     pub(crate) wasm_ld: PathBuf,
     /// The folder with the target's `libc.a` and `crt1-reactor.o`.
@@ -108,6 +110,8 @@ impl Toolchain {
                 "-isystem".into(),
                 path_text(headers)?,
             ],
+            // binutils, which clang-22 depends on. It takes any kind of file.
+            ar: "ar".into(),
             wasm_ld,
             libraries,
             versions,
@@ -150,6 +154,7 @@ impl Toolchain {
             build_std: false,
             clang,
             c_flags: Vec::new(),
+            ar: sdk.join("bin/llvm-ar"),
             wasm_ld,
             libraries,
             versions,
