@@ -1,0 +1,186 @@
+//! Branches really run in parallel, no more of them than there are workers, and their results
+//! keep the written order. Nothing here is proven by a stopwatch.
+
+use std::num::NonZeroUsize;
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use moonfork::workflow::{RunOptions, Workflow};
+use moonfork::{Pool, PoolBuilder};
+use serde_json::{Map, Value, json};
+
+/// Long enough for anything that happens at all, so that a failing test ends.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a host function gets that is called without arguments.
+type NoArgs = [(); 0];
+
+/// A workflow of parallel branches, one for each piece of code, that meet in `join`.
+fn fan_out(codes: &[&str]) -> Workflow {
+    let names: Vec<_> = (0..codes.len()).map(|index| format!("b{index}")).collect();
+    let nodes = names.iter().zip(codes);
+    let mut nodes: Vec<_> = nodes
+        .map(|(name, code)| json!({"name": name, "run": code}))
+        .collect();
+    nodes.push(json!({"name": "join"}));
+    let edge = json!({"from": "__start__", "parallel": names, "fan_in": "join"});
+    let text = json!({"nodes": nodes, "edges": [edge]}).to_string();
+    Workflow::parse(&text, "w.yaml").unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs it and returns `parallel_results`, having checked that all branches succeeded.
+#[track_caller]
+fn results(workflow: &Workflow, pool: PoolBuilder, max_workers: usize) -> Vec<Value> {
+    let pool: Pool = pool.build().expect("a pool");
+    let mut options = RunOptions::default();
+    options.max_workers = NonZeroUsize::new(max_workers);
+    let outcome = workflow
+        .run(&pool, Map::new(), &options)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let results = outcome.state["parallel_results"].as_array().unwrap();
+    for result in results {
+        assert_eq!(result["success"], json!(true), "{result}");
+    }
+    results.clone()
+}
+
+/// Where threads wait for each other, like a barrier that gives up.
+#[derive(Default)]
+struct Meeting {
+    present: Mutex<usize>,
+    arrived: Condvar,
+}
+
+impl Meeting {
+    /// Waits until the group that the caller came with is complete.
+    fn in_groups_of(&self, size: usize) -> Result<(), String> {
+        let mut present = self.present.lock().unwrap();
+        *present += 1;
+        let complete = present.div_ceil(size) * size;
+        self.arrived.notify_all();
+        let waited = self
+            .arrived
+            .wait_timeout_while(present, PATIENCE, |present| *present < complete)
+            .unwrap();
+        match waited.1.timed_out() {
+            true => Err("nobody else came".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn branches_overlap_in_time() {
+    let meeting = Meeting::default();
+    let pool = Pool::builder().function("meet", move |_: NoArgs| meeting.in_groups_of(2));
+    let workflow = fan_out(&["meet()", "meet()"]);
+    assert_eq!(results(&workflow, pool, 2).len(), 2);
+}
+
+#[test]
+fn as_many_branches_as_workers_overlap() {
+    let meeting = Meeting::default();
+    let pool = Pool::builder().function("meet", move |_: NoArgs| meeting.in_groups_of(8));
+    let workflow = fan_out(&["meet()"; 8]);
+    assert_eq!(results(&workflow, pool, 8).len(), 8);
+}
+
+/// Counts the threads that are somewhere at once.
+#[derive(Default)]
+struct Room {
+    inside: usize,
+    most: usize,
+}
+
+#[test]
+fn no_more_branches_run_at_once_than_there_are_workers() {
+    for workers in [1, 2, 3] {
+        let room = Arc::new(Mutex::new(Room::default()));
+        let (entered, left) = (room.clone(), room.clone());
+        // Six branches, each of which waits until as many have come as there are workers, so
+        // that all workers are busy before any may go on.
+        let meeting = Meeting::default();
+        let come = move |_: NoArgs| {
+            let mut room = entered.lock().unwrap();
+            room.inside += 1;
+            room.most = room.most.max(room.inside);
+            drop(room);
+            meeting.in_groups_of(workers)
+        };
+        let go = move |_: NoArgs| {
+            left.lock().unwrap().inside -= 1;
+            Ok(())
+        };
+        let pool = Pool::builder().function("come", come).function("go", go);
+        let workflow = fan_out(&["come() go()"; 6]);
+        results(&workflow, pool, workers);
+        assert_eq!(room.lock().unwrap().most, workers);
+    }
+}
+
+#[test]
+fn the_limit_of_the_file_holds_unless_the_caller_says_otherwise() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let log = order.clone();
+    let pool = Pool::builder()
+        .function("log", move |(text,): (String,)| {
+            log.lock().unwrap().push(text);
+            Ok(())
+        })
+        .build()
+        .expect("a pool");
+    let text = "
+settings: {parallel: {max_workers: 1}}
+nodes:
+  - {name: a, run: log('a starts') log('a ends')}
+  - {name: b, run: log('b starts') log('b ends')}
+  - {name: join}
+edges: [{from: __start__, parallel: [a, b], fan_in: join}]
+";
+    let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
+    let run = workflow.run(&pool, Map::new(), &RunOptions::default());
+    assert!(run.is_ok());
+    let order = order.lock().unwrap();
+    assert_eq!(*order, ["a starts", "a ends", "b starts", "b ends"]);
+}
+
+#[test]
+fn results_keep_the_written_order_though_a_later_branch_ends_first() {
+    // Two workers, three branches: the first one waits for the third, which can't begin
+    // before the second has come to its end.
+    let (third, first) = mpsc::channel();
+    let first = Mutex::new(first);
+    let wait = move |_: NoArgs| {
+        let first = first.lock().unwrap();
+        first
+            .recv_timeout(PATIENCE)
+            .map_err(|error| error.to_string())
+    };
+    let signal = move |_: NoArgs| third.send(()).map_err(|error| error.to_string());
+    let pool = Pool::builder()
+        .function("wait", wait)
+        .function("signal", signal);
+    let workflow = fan_out(&["wait()", "return 1", "signal()"]);
+    let branches: Vec<_> = results(&workflow, pool, 2)
+        .into_iter()
+        .map(|result| result["branch"].clone())
+        .collect();
+    assert_eq!(branches, ["b0", "b1", "b2"]);
+}
+
+#[test]
+fn a_run_can_be_started_from_any_thread_and_several_at_once() {
+    let pool = Pool::builder().build().expect("a pool");
+    let workflow = fan_out(&["return {n = 1}", "return {n = 2}"]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let outcome = workflow
+                    .run(&pool, Map::new(), &RunOptions::default())
+                    .unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(outcome.state["parallel_results"][1]["state"]["n"], json!(2));
+            });
+        }
+    });
+}
