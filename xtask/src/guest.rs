@@ -22,10 +22,15 @@ const PROFILE: &str = "guest";
 /// Builds the guest and writes the module and its record.
 pub(crate) fn run(workspace: &Path, toolchain: &Toolchain) -> Result<()> {
     let started = Instant::now();
+    let inputs = Inputs::of(workspace)?;
     let module = build(workspace, toolchain, &workspace.join("target/guest"))?;
+    ensure!(
+        inputs == Inputs::of(workspace)?,
+        "the guest has changed while it was built: try again"
+    );
     let record = Provenance {
         module: ModuleRecord::of(&module),
-        inputs: Inputs::of(workspace)?,
+        inputs,
         route: toolchain.route.to_string(),
         tools: tools(workspace, toolchain)?,
     };
@@ -107,16 +112,21 @@ impl Build<'_> {
     }
 
     /// Empties the target folder if C code in it was compiled in another way: lua-src's build
-    /// script doesn't look at the compiler, its flags, or our headers.
+    /// script doesn't look at the compiler, its flags, our headers, or the archiver (us).
     fn discard_stale_objects(&self) -> Result<()> {
         let stamp = self.target.join("c-objects.json");
-        let mut headers = Vec::new();
-        for file in provenance::source_files(self.workspace)? {
-            if file.starts_with("guest/wasi") {
-                headers.push(provenance::sha256([&*fs::read(self.workspace.join(file))?]));
-            }
-        }
-        let now = serde_json::to_vec(&(&self.toolchain.versions, self.c_flags()?, headers))?;
+        let mut files = vec![std::env::current_exe()?];
+        files.extend(
+            provenance::source_files(self.workspace)?
+                .into_iter()
+                .filter_map(|file| {
+                    file.starts_with("guest/wasi")
+                        .then(|| self.workspace.join(file))
+                }),
+        );
+        let hash = |file| anyhow::Ok(provenance::sha256([&*fs::read(file)?]));
+        let hashes = files.iter().map(hash).collect::<Result<Vec<_>>>()?;
+        let now = serde_json::to_vec(&(&self.toolchain.versions, self.c_flags()?, hashes))?;
         if fs::read(&stamp).is_ok_and(|then| then == now) {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 //! is no guest module to embed, or none that fits.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -54,12 +55,24 @@ enum Chore {
     },
 }
 
-fn main() -> Result<()> {
-    if let Some(real) = std::env::var_os(archiver::REAL) {
-        return archiver::run(&real);
+fn main() -> ExitCode {
+    let result = match std::env::var_os(archiver::REAL) {
+        Some(real) => archiver::run(&real),
+        None => run(Cli::parse()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not by returning it: that would add a backtrace when RUST_BACKTRACE is set.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(cli: Cli) -> Result<()> {
     let workspace = workspace()?;
-    match Cli::parse().chore {
+    match cli.chore {
         Chore::Guest { check: true, route } => check::run(&workspace, &Toolchain::find(route)?),
         Chore::Guest {
             check: false,
