@@ -1,1 +1,7 @@
-fn main() {}
+//! The command line. It knows nothing of the library but its public API.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

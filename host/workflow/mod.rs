@@ -151,6 +151,16 @@ impl Workflow {
         self.model.description.as_deref()
     }
 
+    /// How many nodes it has.
+    pub fn nodes(&self) -> usize {
+        self.model.nodes.len()
+    }
+
+    /// How many edges it has.
+    pub fn edges(&self) -> usize {
+        self.model.edges.len()
+    }
+
     /// What the author of the file should know, though it can be run.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings

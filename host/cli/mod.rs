@@ -1,0 +1,88 @@
+//! Arguments, exit codes, and what goes to which stream.
+//!
+//! Standard output carries only the result, and nothing at all if there is none; everything
+//! else goes to standard error.
+
+mod cache;
+mod eval;
+mod input;
+mod limits;
+mod run;
+mod stream;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use moonfork::workflow::{LoadError, RunError};
+
+/// Runs Lua in WebAssembly sandboxes, and workflows whose branches run in parallel, each in a
+/// sandbox of its own.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 a mistake on the command line, 130 interrupted.
+Environment: MOONFORK_CACHE_DIR is the folder that keeps compiled code between runs; whoever \
+can write to it decides what runs.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a workflow and prints its final state as JSON.
+    Run(run::RunArgs),
+    /// Evaluates Lua and prints the value as JSON.
+    Eval(eval::EvalArgs),
+    /// Looks for mistakes in a workflow, without running any of it.
+    Validate(validate::ValidateArgs),
+}
+
+/// Does what the arguments say. The exit code is that of the process.
+pub(crate) fn main() -> ExitCode {
+    // Mistakes on the command line end the process here, with 2.
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Eval(args) => eval::eval(args),
+        Command::Validate(args) => validate::validate(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes an error to standard error, with all that is known of it.
+fn complain(error: &anyhow::Error) {
+    if let Some(problems) = error.downcast_ref::<LoadError>() {
+        // One line each, with the place first, for editors to jump to.
+        stream::note(format_args!("{problems}"));
+        return;
+    }
+    stream::note(format_args!("error: {error:#}"));
+    let of_run = error.downcast_ref::<RunError>();
+    let of_eval = error.downcast_ref::<moonfork::Error>();
+    let traceback = of_run
+        .and_then(|error| error.failure().traceback.as_deref())
+        .or(of_eval.and_then(moonfork::Error::traceback));
+    if let Some(traceback) = traceback {
+        for frame in traceback.lines() {
+            stream::note(format_args!("  {}", frame.trim_start()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_contradict_nothing() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,51 @@
+//! Standard output and standard error.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::Context;
+use moonfork::Output;
+use serde::Serialize;
+
+/// Prints the result: pretty JSON and a line feed.
+///
+/// # Errors
+/// If it can't be written. That nobody reads any further (`| head`) is no error.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Prints text to standard output, as [`print_json`] does.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("the result can't be written to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to standard error. If that is closed, there is nobody to tell.
+pub(super) fn note(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Passes on what a script printed, to standard error.
+pub(super) fn pass_on(text: &str, truncated: bool) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes());
+    if !text.is_empty() && !text.ends_with('\n') {
+        let _ = err.write_all(b"\n");
+    }
+    if truncated {
+        let _ = err.write_all(b"warning: more was printed than the limit lets through\n");
+    }
+}
+
+/// Passes on what was printed on one instance.
+pub(super) fn pass_on_output(output: &Output) {
+    pass_on(&output.text(), output.is_truncated());
+}
