@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 use crate::wire::MAX_DEPTH;
 
@@ -20,9 +21,44 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
 }
 
 /// Reads one value, which is nested no deeper than the guest lets any be.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+///
+/// # Errors
+///
+/// With the path to what is not as `T` has it, starting from `root`.
+pub(crate) fn decode<T: DeserializeOwned>(root: &str, bytes: &[u8]) -> Result<T, String> {
+    decode_exactly(bytes).map_err(|error| explain::<T>(root, bytes, &error))
+}
+
+fn decode_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
     // The format counts twice where a value is optional.
     deserializer.set_max_depth(2 * MAX_DEPTH + 2);
     T::deserialize(&mut deserializer)
+}
+
+/// Why `bytes` are no `T`, in words about values instead of markers.
+fn explain<T: DeserializeOwned>(
+    root: &str,
+    bytes: &[u8],
+    error: &rmp_serde::decode::Error,
+) -> String {
+    let Ok(value) = decode_exactly::<serde_json::Value>(bytes) else {
+        return format!("{root}: {error}");
+    };
+    match serde_path_to_error::deserialize::<_, T>(value) {
+        Ok(_) => format!("{root}: {error}"),
+        Err(error) => format!("{root}{}: {}", lua_path(error.path()), error.inner()),
+    }
+}
+
+/// A path as Lua would write it: positions count from 1.
+fn lua_path(path: &serde_path_to_error::Path) -> String {
+    path.iter()
+        .map(|step| match step {
+            Segment::Seq { index } => format!("[{}]", index + 1),
+            Segment::Map { key } => format!(".{key}"),
+            Segment::Enum { variant } => format!(".{variant}"),
+            Segment::Unknown => ".?".to_owned(),
+        })
+        .collect()
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use wasmtime::UpdateDeadline;
 
 use crate::StoreId;
+use crate::entropy::Entropy;
 use crate::function::Functions;
 use crate::limits::{Accountant, Limits};
 use crate::output::Output;
+use crate::shared::Shared;
 
 /// The data of one store. There is no way from here to another instance.
 pub(crate) struct Context {
@@ -18,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) limits: Limits,
     /// What the store has grown to.
     pub(crate) accountant: Accountant,
+    /// Where its random numbers come from.
+    pub(crate) entropy: Entropy,
     /// What the script may call.
     pub(crate) functions: Arc<Functions>,
     /// When the call that runs at the moment must have ended.
@@ -26,8 +30,6 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// The result of a host function, until the guest takes it.
     pub(crate) result: Vec<u8>,
-    /// What the guest wrote to its standard error: the message of a panic.
-    pub(crate) last_words: Output,
 }
 
 /// Why host code stopped the guest.
@@ -46,16 +48,17 @@ pub(crate) enum Stop {
 
 impl Context {
     /// A new store's data.
-    pub(crate) fn new(limits: Limits, functions: Arc<Functions>) -> Context {
+    pub(crate) fn new(shared: &Shared) -> Context {
+        let (id, limits) = (StoreId::next(), shared.limits);
         Context {
-            id: StoreId::next(),
+            id,
+            entropy: Entropy::new(&shared.seeds, id),
             limits,
             accountant: Accountant::new(limits.memory),
-            functions,
+            functions: Arc::clone(&shared.functions),
             deadline: None,
             output: Output::default(),
             result: Vec::new(),
-            last_words: Output::default(),
         }
     }
 

@@ -18,6 +18,10 @@ pub(crate) struct Functions {
     entries: Vec<(String, Box<Erased>)>,
 }
 
+/// An empty array and null, encoded.
+const NO_ARGUMENTS: &[u8] = &[0x90];
+const NULL: &[u8] = &[0xc0];
+
 /// How a host function ended that gave no result.
 pub(crate) enum Failed {
     /// With a message for the script, which can catch it.
@@ -37,7 +41,11 @@ impl Functions {
         R: Serialize,
     {
         let erased = move |args: &[u8]| {
-            let args = codec::decode(args).map_err(|error| format!("bad arguments: {error}"))?;
+            let args = match codec::decode("args", args) {
+                // No arguments are an empty array, which `()` doesn't take itself for.
+                Err(_) if args == NO_ARGUMENTS => codec::decode("args", NULL)?,
+                decoded => decoded?,
+            };
             let result = function(args)?;
             let mut encoded = Vec::new();
             codec::encode(&result, &mut encoded)

@@ -1,5 +1,6 @@
 //! The guest, compiled and linked once: what every instance of a pool is made from.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,6 +69,7 @@ impl Image {
         linker.func_wrap(HOST_MODULE, "print", print)?;
         linker.func_wrap(HOST_MODULE, "host_call", host_call)?;
         linker.func_wrap(HOST_MODULE, "host_take", host_take)?;
+        linker.func_wrap(HOST_MODULE, "panicked", panicked)?;
         deny_wasi(&mut linker, &module)?;
         let export = |name: &str| {
             module
@@ -222,13 +224,19 @@ fn host_call(
 fn host_take(mut caller: Caller<'_, Context>, ptr: u32) -> wasmtime::Result<()> {
     let (memory, context) = guest_memory(&mut caller)?;
     let result = std::mem::take(&mut context.result);
-    let start = usize::try_from(ptr)?;
-    let target = start
-        .checked_add(result.len())
-        .and_then(|end| memory.get_mut(start..end))
-        .ok_or_else(|| Stop::Guest("a buffer lies outside of the memory".into()))?;
-    target.copy_from_slice(&result);
+    let len = u32::try_from(result.len())?;
+    slice_mut(memory, ptr, len)?.copy_from_slice(&result);
     Ok(())
+}
+
+/// Import `panicked`: the guest's own code failed; nothing more of it runs.
+fn panicked(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    /// Bytes of the message that are kept.
+    const KEPT: u32 = 4 << 10;
+
+    let (memory, _) = guest_memory(&mut caller)?;
+    let message = String::from_utf8_lossy(slice(memory, ptr, len.min(KEPT))?).into_owned();
+    Err(Stop::Guest(message).into())
 }
 
 fn guest_memory<'a>(
@@ -241,22 +249,36 @@ fn guest_memory<'a>(
 }
 
 /// The `len` bytes at `ptr`, which the guest says it means.
-pub(crate) fn slice(memory: &[u8], ptr: u32, len: u32) -> wasmtime::Result<&[u8]> {
-    let start = usize::try_from(ptr)?;
-    let range = start..start.saturating_add(usize::try_from(len)?);
-    memory
-        .get(range)
-        .ok_or_else(|| Stop::Guest("a buffer lies outside of the memory".into()).into())
+///
+/// # Errors
+///
+/// `Stop::Guest` when they don't lie in its memory.
+pub(crate) fn slice(memory: &[u8], ptr: u32, len: u32) -> Result<&[u8], Stop> {
+    memory.get(range(ptr, len)).ok_or_else(outside)
+}
+
+fn slice_mut(memory: &mut [u8], ptr: u32, len: u32) -> Result<&mut [u8], Stop> {
+    memory.get_mut(range(ptr, len)).ok_or_else(outside)
+}
+
+/// Where a 32-bit guest means; past the end of any memory where a host can't count so far.
+fn range(ptr: u32, len: u32) -> Range<usize> {
+    let start = usize::try_from(ptr).unwrap_or(usize::MAX);
+    start..start.saturating_add(usize::try_from(len).unwrap_or(usize::MAX))
+}
+
+fn outside() -> Stop {
+    Stop::Guest("a buffer lies outside of its memory".into())
 }
 
 /// `ENOSYS`: the function is not supported.
 const ENOSYS: i32 = 52;
 
-/// Answers what is left of WASI in the guest with "not supported".
+/// Answers what is left of WASI in the guest with "not supported", but for a clock that stands
+/// and random numbers of the instance's own.
 ///
 /// No WASI context exists, so there is nothing that could be granted by mistake, and none of
-/// the async runtime that wasmtime's own implementation blocks on. What the guest writes to
-/// its standard error is kept as the last words of a panic.
+/// the async runtime that wasmtime's own implementation blocks on.
 fn deny_wasi(linker: &mut Linker<Context>, module: &Module) -> wasmtime::Result<()> {
     for import in module.imports() {
         if import.module() == HOST_MODULE {
@@ -266,8 +288,11 @@ fn deny_wasi(linker: &mut Linker<Context>, module: &Module) -> wasmtime::Result<
             return Err(unexpected(import.module(), import.name()));
         };
         match (import.module(), import.name()) {
-            (WASI_MODULE, "fd_write") => {
-                linker.func_wrap(WASI_MODULE, "fd_write", last_words)?;
+            (WASI_MODULE, "clock_time_get") => {
+                linker.func_wrap(WASI_MODULE, "clock_time_get", stopped_clock)?;
+            }
+            (WASI_MODULE, "random_get") => {
+                linker.func_wrap(WASI_MODULE, "random_get", own_random)?;
             }
             (WASI_MODULE, name) => deny(linker, name, ty)?,
             (module, name) => return Err(unexpected(module, name)),
@@ -293,35 +318,22 @@ fn deny(linker: &mut Linker<Context>, name: &str, ty: FuncType) -> wasmtime::Res
     Ok(())
 }
 
-/// WASI's `fd_write`: keeps the text, whichever file it is for, and says that it was written.
-fn last_words(
+/// WASI's `clock_time_get`: time zero, always. Nothing of the host's, but no failure either,
+/// which libc takes for a reason to abort.
+fn stopped_clock(
     mut caller: Caller<'_, Context>,
-    _file: i32,
-    vectors: u32,
-    count: u32,
-    written: u32,
+    _clock: i32,
+    _precision: i64,
+    time: u32,
 ) -> wasmtime::Result<i32> {
-    /// Bytes that are kept: enough for the message of a panic.
-    const KEPT: usize = 4 << 10;
-    /// Vectors that are looked at; a message has a few.
-    const MAX_VECTORS: u32 = 64;
+    let (memory, _) = guest_memory(&mut caller)?;
+    slice_mut(memory, time, 8)?.fill(0);
+    Ok(0)
+}
 
+/// WASI's `random_get`: likewise. `table.sort` chooses its pivots in long tables by it.
+fn own_random(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<i32> {
     let (memory, context) = guest_memory(&mut caller)?;
-    let mut total = 0_u32;
-    let number = |at: u32| -> wasmtime::Result<u32> {
-        let bytes = slice(memory, at, 4)?;
-        Ok(u32::from_le_bytes(bytes.try_into()?))
-    };
-    for vector in 0..count.min(MAX_VECTORS) {
-        let at = vectors.saturating_add(vector * 8);
-        let (ptr, len) = (number(at)?, number(at.saturating_add(4))?);
-        context.last_words.push(slice(memory, ptr, len)?, KEPT);
-        total = total.saturating_add(len);
-    }
-    let target = usize::try_from(written)?;
-    match memory.get_mut(target..target.saturating_add(4)) {
-        Some(target) => target.copy_from_slice(&total.to_le_bytes()),
-        None => return Err(Stop::Guest("a buffer lies outside of the memory".into()).into()),
-    }
+    context.entropy.fill(slice_mut(memory, ptr, len)?);
     Ok(0)
 }

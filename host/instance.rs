@@ -60,7 +60,7 @@ impl Instance {
     ///
     /// `Internal` when wasmtime can't make one though there is a slot for it.
     pub(crate) fn new(shared: &Arc<Shared>, slot: Slot) -> Result<Instance> {
-        let context = Context::new(shared.limits, Arc::clone(&shared.functions));
+        let context = Context::new(shared);
         let live = Live::new(shared, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
         })?;
@@ -215,7 +215,9 @@ impl Live {
             }));
         }
         let _running = Ticker::run(self.shared.image.ticker());
-        self.store.data_mut().deadline = Instant::now().checked_add(limits.wall);
+        let context = self.store.data_mut();
+        context.deadline = Instant::now().checked_add(limits.wall);
+        context.accountant.refused = false;
         self.store.set_epoch_deadline(1);
         if !self.ready {
             let request = std::mem::take(&mut self.request);
@@ -227,9 +229,9 @@ impl Live {
     }
 
     fn set_up(&mut self) -> Result<()> {
-        let context = self.store.data();
+        let context = self.store.data_mut();
         let setup = Setup {
-            seed: self.shared.seed(context.id),
+            seed: context.entropy.seed(),
             lua_memory: context.limits.lua_memory(self.shared.image.fixed_memory()),
             max_value: context.limits.value as u64,
             functions: context.functions.names().map(Into::into).collect(),
@@ -257,21 +259,16 @@ impl Live {
             }
             Err(error) => return Err(self.stopped(&error)),
         };
-        let answer = slice(self.memory.data(&self.store), ptr, len)
-            .map_err(|error| Error::internal(format_args!("{error:#}")))?;
+        let answer = slice(self.memory.data(&self.store), ptr, len).map_err(Error::internal)?;
         if answer.len() > limits.value.saturating_add(HEADROOM) {
             return Err(Error::internal("the guest's answer is larger than allowed"));
         }
         match answer.split_first() {
-            Some((&wire::OK, value)) => codec::decode(value).map_err(|error| {
-                Error::from(ErrorKind::Value {
-                    message: format!("result: {error}"),
-                })
-            }),
+            Some((&wire::OK, value)) => codec::decode("result", value)
+                .map_err(|message| ErrorKind::Value { message }.into()),
             Some((&wire::FAILED, failure)) => {
-                let failure = codec::decode(failure).map_err(|error| {
-                    Error::internal(format_args!("the guest's error can't be read: {error}"))
-                })?;
+                let failure =
+                    codec::decode("the guest's error", failure).map_err(Error::internal)?;
                 Err(Error::from_guest(failure, limits.memory))
             }
             _ => Err(Error::internal("the guest's answer has no status")),
@@ -299,18 +296,14 @@ impl Live {
         let context = self.store.data();
         match error.downcast_ref() {
             Some(Stop::Deadline(limit)) => ErrorKind::Timeout { limit: *limit }.into(),
-            Some(stop) => Error::internal(stop),
+            Some(Stop::Host(message)) => Error::internal(message),
             // The guest aborts when an allocation fails that can't be reported to Lua.
-            None if context.accountant.refused => ErrorKind::OutOfMemory {
+            _ if context.accountant.refused => ErrorKind::OutOfMemory {
                 limit: context.limits.memory,
                 fatal: true,
             }
             .into(),
-            None if context.last_words.is_empty() => Error::internal(format_args!("{error:#}")),
-            None => Error::internal(format_args!(
-                "{error:#}: {}",
-                context.last_words.text().trim_end()
-            )),
+            _ => Error::internal(format_args!("{error:#}")),
         }
     }
 }

@@ -24,6 +24,7 @@
 mod chunk;
 mod codec;
 mod context;
+mod entropy;
 mod error;
 mod function;
 mod handle;

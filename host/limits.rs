@@ -14,9 +14,8 @@ pub struct Limits {
     /// `string.find`. Checked at every tick of the pool's clock (5 ms).
     pub wall: Duration,
     /// Bytes that an instance may occupy in all, its own code's tables and stack included.
-    /// Defends the host's memory. Lua is given three quarters of what is left after the
-    /// instance's fixed part, so that a script sees an error that it can catch before
-    /// the sandbox has to stop it: memory that was freed in pieces can't all be used again.
+    /// Defends the host's memory. Lua may have all but its fixed part and a small reserve,
+    /// so that a script sees an error that it can catch before the sandbox has to stop it.
     pub memory: usize,
     /// Bytes of printed output that are kept; the rest is cut off, and said so. Defends the
     /// host's memory against `print` in a loop.
@@ -61,10 +60,10 @@ impl Limits {
         Ok(())
     }
 
-    /// What Lua may allocate when the instance occupies `fixed` bytes before it starts.
+    /// What Lua may allocate when the instance occupies `fixed` bytes before it starts: all
+    /// but a sixteenth, for the buffers that values pass through.
     pub(crate) fn lua_memory(&self, fixed: usize) -> u64 {
-        let left = self.memory.saturating_sub(fixed);
-        (left / 4 * 3) as u64
+        (self.memory - self.memory / 16).saturating_sub(fixed) as u64
     }
 }
 
@@ -74,7 +73,7 @@ impl Limits {
 pub(crate) struct Accountant {
     used: usize,
     limit: usize,
-    /// Whether growth was refused: tells a trap for want of memory from any other.
+    /// Whether growth was refused during the call: tells a trap for want of memory from any other.
     pub(crate) refused: bool,
 }
 

@@ -79,9 +79,20 @@ fn globals_are_set_and_read() {
 
 #[test]
 fn a_result_of_another_type_is_a_value_error() {
-    let error = pool().branch().unwrap().eval::<i64>("'text'").unwrap_err();
+    let mut branch = pool().branch().unwrap();
+    let error = branch.eval::<i64>("'text'").unwrap_err();
     assert!(error.is_value());
-    assert!(error.to_string().contains("expected i64"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "result: invalid type: string \"text\", expected i64"
+    );
+    let error = branch
+        .eval::<BTreeMap<String, Vec<i64>>>("{a = {1, 2, true}}")
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "result.a[3]: invalid type: boolean `true`, expected i64"
+    );
 }
 
 #[test]

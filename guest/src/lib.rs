@@ -1,14 +1,13 @@
 //! The Lua virtual machine that moonfork runs inside WebAssembly.
 //!
-//! Built for `wasm32-wasip1` this crate is the guest module: `abi` holds its exports and
+//! Built for `wasm32-wasip1` this crate is the guest module: `raw::abi` holds its exports and
 //! imports. Built for the machine at hand it is an ordinary library around [`vm::Vm`], so
 //! that everything but the calling convention is tested with plain `cargo test`.
 
-#[cfg(target_family = "wasm")]
-mod abi;
 mod failure;
 mod json;
 mod path;
+mod raw;
 mod sandbox;
 pub mod value;
 pub mod vm;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
 use crate::json::Json;
+use crate::raw::memory::Account;
 use crate::value::Values;
 use crate::vm::Host;
 
@@ -19,6 +20,8 @@ pub(crate) struct Sandbox {
     pub(crate) lua: Lua,
     /// Converts its values.
     pub(crate) values: Rc<Values>,
+    /// What it has allocated, and may.
+    pub(crate) memory: &'static Account,
     /// `(low, high) -> nothing`: seeds `math.random`.
     pub(crate) seed: Function,
     /// `raw -> function`: turns an outcome's message into a Lua error.
@@ -57,6 +60,7 @@ impl Sandbox {
         Ok(Sandbox {
             seed: prelude.get("seed")?,
             raising: prelude.get("raising")?,
+            memory: Account::open(&lua)?,
             lua,
             values,
         })

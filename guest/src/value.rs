@@ -8,7 +8,7 @@
 //! is remembered beside the tables, in a table with weak keys.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::c_void;
 use std::fmt;
 use std::io;
@@ -612,7 +612,8 @@ impl Outgoing<'_> {
     ) -> Result<S::Ok, S::Error> {
         // Only where both kinds of key occur can two of them be written the same way.
         let mixed = keys.integers > 0 && keys.integers < keys.count;
-        let mut written = HashSet::new();
+        // A hash set would ask WASI for entropy, which isn't there.
+        let mut written = BTreeSet::new();
         let mut map = sink.serialize_map(Some(keys.count))?;
         for pair in table.pairs::<Value, Value>() {
             let (key, value) = self.lua(pair)?;

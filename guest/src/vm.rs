@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::failure::{Failure, FailureKind};
 use crate::json::outcome;
+use crate::raw::reserve;
 use crate::sandbox::Sandbox;
 use crate::wire::{self, Chunk, Name, Op, Setup};
 
@@ -46,6 +47,7 @@ impl Vm {
         let sandbox = Sandbox::new(&host).expect("the prelude runs");
         // The snapshot made of this state should not hold its garbage.
         sandbox.lua.gc_collect().expect("nothing has a finalizer");
+        reserve::fill();
         Vm {
             sandbox,
             host,
@@ -58,6 +60,12 @@ impl Vm {
     /// A request is the length of its header (4 bytes, little-endian), the header, and the
     /// value of the operations that have one. Whatever it holds, this doesn't panic.
     pub fn handle(&mut self, op: u32, request: &[u8], answer: &mut Vec<u8>) {
+        if !reserve::fill() {
+            // An earlier request ended for want of memory; what it held is garbage by now.
+            // A finalizer that fails is of no interest here.
+            let _ = self.sandbox.lua.gc_collect();
+            reserve::fill();
+        }
         answer.clear();
         answer.push(wire::OK);
         let written = self.dispatch(op, request).and_then(|value| {
@@ -93,7 +101,7 @@ impl Vm {
                 .raw_set(name.as_ref(), function)?;
         }
         let lua_memory = usize::try_from(setup.lua_memory).unwrap_or(usize::MAX);
-        self.sandbox.lua.set_memory_limit(lua_memory)?;
+        self.sandbox.memory.set_limit(lua_memory);
         Ok(Value::Nil)
     }
 

@@ -1,17 +1,20 @@
 //! What the black-box tests share.
 
+#![allow(dead_code, reason = "not every test file needs everything")]
+
+use std::path::Path;
 use std::sync::OnceLock;
 
-use moonfork::Pool;
+use moonfork::{Pool, PoolBuilder};
 
-/// One pool for all tests of a file: compiling the guest is most of what building one costs.
-/// Main belongs to whichever test came first, so tests of main build a pool of their own.
-#[allow(dead_code, reason = "not every test file needs it")]
+/// Settings for a pool that finds the guest compiled already, after the first test of all.
+pub(crate) fn builder() -> PoolBuilder {
+    Pool::builder().cache_dir(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))
+}
+
+/// One pool for those tests of a file that need nothing special. Main belongs to whichever of
+/// them came first, so tests of main build a pool of their own.
 pub(crate) fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
-    POOL.get_or_init(|| {
-        Pool::builder()
-            .build()
-            .expect("a pool with default settings")
-    })
+    POOL.get_or_init(|| builder().build().expect("a pool with default settings"))
 }

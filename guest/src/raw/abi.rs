@@ -1,4 +1,4 @@
-//! The module's exports and imports: the only unsafe code of the guest.
+//! The module's exports and imports.
 //!
 //! | export | meaning |
 //! | --- | --- |
@@ -11,10 +11,9 @@
 //! | `print(ptr, len)` | takes text that a script printed |
 //! | `host_call(function, ptr, len) -> len \| failed << 32` | calls a host function |
 //! | `host_take(ptr)` | copies what that call gave, `len` bytes, to `ptr` |
+//! | `panicked(ptr, len)` | takes the message of a panic; doesn't return |
 //!
 //! An answer stays where it is until the next call of either function.
-
-#![allow(unsafe_code, reason = "the calling convention of the module")]
 
 use std::cell::RefCell;
 
@@ -35,6 +34,7 @@ mod import {
         pub(super) safe fn print(ptr: *const u8, len: usize);
         pub(super) safe fn host_call(function: u32, ptr: *const u8, len: usize) -> u64;
         pub(super) unsafe fn host_take(ptr: *mut u8);
+        pub(super) safe fn panicked(ptr: *const u8, len: usize);
     }
 }
 
@@ -71,6 +71,11 @@ fn low(packed: u64) -> usize {
 
 #[unsafe(no_mangle)]
 extern "C" fn moonfork_preinit() {
+    // The standard library's own hook looks at the environment first, which isn't there.
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.to_string();
+        import::panicked(message.as_ptr(), message.len());
+    }));
     VM.set(Some(Vm::new(Outside)));
     REQUEST.set(Vec::with_capacity(4 << 10));
     ANSWER.set(Vec::with_capacity(4 << 10));

@@ -1,0 +1,15 @@
+//! The only unsafe code of the guest: how it meets its host, and how Lua meets memory.
+
+#![allow(
+    unsafe_code,
+    reason = "exports, imports and an allocator have no safe form"
+)]
+
+#[cfg(target_family = "wasm")]
+mod abi;
+pub(crate) mod memory;
+pub(crate) mod reserve;
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: reserve::WithReserve = reserve::WithReserve;

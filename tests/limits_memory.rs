@@ -1,0 +1,101 @@
+//! The memory limit: a script sees an error it can catch before the sandbox has to stop it.
+
+mod common;
+
+use moonfork::{Handle, Limits, Pool};
+use rstest::rstest;
+
+const MIB: usize = 1 << 20;
+
+fn pool(memory: usize) -> Pool {
+    common::builder()
+        .memory(memory)
+        .branches(2)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_script_within_the_limit_has_its_memory() {
+    let mut branch = pool(16 * MIB).branch().unwrap();
+    assert_eq!(
+        branch.eval::<usize>("#('x'):rep(3 << 20)").unwrap(),
+        3 * MIB
+    );
+}
+
+#[rstest]
+fn a_script_beyond_it_gets_an_error_it_can_catch(
+    #[values(8, 16, 64)] mebibytes: usize,
+    #[values(
+        "local s = 'x' while true do s = s .. s end",
+        "local t = {} for i = 1, math.huge do t[i] = i end",
+        "local t = {} for i = 1, math.huge do t[i] = {} end",
+        "local t = {} for i = 1, math.huge do t['k' .. i] = i end",
+        "string.rep('x', 1 << 30)",
+        "local t = {} for i = 1, math.huge do t[i] = tostring(i) end return table.concat(t)",
+        "local function f() return 1 + f() end f()",
+        "local t = {} while true do t = {t} end",
+        "local t = {} for i = 1, math.huge do t[i] = coroutine.create(print) end",
+        "local t = {} for i = 1, math.huge do t[i] = ('x'):rep(i * 1000) end",
+        "local s = ('x'):rep(100000) for i = 1, math.huge do s = s:gsub('x', 'yx') end"
+    )]
+    code: &str,
+) {
+    let mut branch = pool(mebibytes * MIB).branch().unwrap();
+    let caught = format!("return {{pcall(function() {code} end)}}");
+    let caught: (bool, String) = branch.eval(caught).unwrap();
+    assert!(!caught.0);
+    assert!(
+        caught.1.contains("not enough memory") || caught.1.contains("overflow"),
+        "{}",
+        caught.1
+    );
+    assert_eq!(branch.eval::<i64>("1 + 1").unwrap(), 2, "it goes on");
+}
+
+#[test]
+fn an_error_that_is_not_caught_says_what_the_limit_is() {
+    let mut branch = pool(16 * MIB).branch().unwrap();
+    let error = branch.eval::<()>("string.rep('x', 1 << 30)").unwrap_err();
+    assert!(
+        error.is_out_of_memory() && !error.ends_instance(),
+        "{error}"
+    );
+    assert!(error.to_string().contains("16777216"), "{error}");
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_an_error_and_the_instance_goes_on() {
+    let mut branch = pool(8 * MIB).branch().unwrap();
+    let error = branch.set_global("s", &"x".repeat(7 * MIB)).unwrap_err();
+    assert!(error.is_out_of_memory(), "{error}");
+    assert_eq!(branch.eval::<i64>("1 + 1").unwrap(), 2);
+}
+
+#[test]
+fn a_value_larger_than_allowed_is_refused_on_both_ways() {
+    let limits = Limits {
+        value: MIB,
+        ..Limits::default()
+    };
+    let pool = common::builder()
+        .limits(limits)
+        .branches(1)
+        .build()
+        .unwrap();
+    let mut branch = pool.branch().unwrap();
+    assert!(branch.set_global("s", &"x".repeat(MIB / 2)).is_ok());
+    let error = branch.set_global("s", &"x".repeat(3 * MIB)).unwrap_err();
+    assert!(error.is_value(), "{error}");
+    let error = branch.eval::<String>("('x'):rep(2 << 20)").unwrap_err();
+    assert!(error.is_value(), "{error}");
+}
+
+#[rstest]
+#[case::too_little(1 << 20)]
+#[case::too_much(usize::MAX)]
+fn limits_that_cannot_be_kept_are_refused(#[case] memory: usize) {
+    let error = common::builder().memory(memory).build().unwrap_err();
+    assert!(error.to_string().contains("must be between"), "{error}");
+}
