@@ -1,5 +1,7 @@
 //! `cargo xtask guest`: the guest's sources become `host/prebuilt/`.
 
+use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,10 +53,7 @@ pub(crate) fn run(workspace: &Path, toolchain: &Toolchain) -> Result<()> {
 }
 
 /// Everything whose version decides what the module looks like.
-pub(crate) fn tools(
-    workspace: &Path,
-    toolchain: &Toolchain,
-) -> Result<std::collections::BTreeMap<String, String>> {
+pub(crate) fn tools(workspace: &Path, toolchain: &Toolchain) -> Result<BTreeMap<String, String>> {
     let mut tools = toolchain.versions.clone();
     let wizer = provenance::locked_version(workspace, "wasmtime-wizer")?;
     tools.insert("wasmtime-wizer".into(), wizer);
@@ -115,7 +114,7 @@ impl Build<'_> {
     /// script doesn't look at the compiler, its flags, our headers, or the archiver (us).
     fn discard_stale_objects(&self) -> Result<()> {
         let stamp = self.target.join("c-objects.json");
-        let mut files = vec![std::env::current_exe()?];
+        let mut files = vec![env::current_exe()?];
         files.extend(
             provenance::source_files(self.workspace)?
                 .into_iter()
@@ -177,7 +176,7 @@ impl Build<'_> {
 
         let mut cargo = cargo();
         cargo.current_dir(self.workspace);
-        for variable in std::env::vars_os()
+        for variable in env::vars_os()
             .map(|(name, _)| name)
             .filter(changes_the_output)
         {
@@ -194,7 +193,7 @@ impl Build<'_> {
                 &self.toolchain.wasm_ld,
             )
             .env(format!("CC_{target}"), &self.toolchain.clang)
-            .env(format!("AR_{target}"), std::env::current_exe()?)
+            .env(format!("AR_{target}"), env::current_exe()?)
             .env(archiver::REAL, &self.toolchain.ar)
             .env(format!("CFLAGS_{target}"), c_flags.join(" "))
             .env("CC_SHELL_ESCAPED_FLAGS", "1");
@@ -222,8 +221,9 @@ impl Build<'_> {
             // Debian route doesn't have.
             "-Clink-self-contained=no".into(),
             format!("-Clink-arg={libraries}/crt1-reactor.o"),
-            format!("-L{libraries}"),
+            // Ours first: a WASI SDK has a libsetjmp.a too.
             format!("-L{}", path_text(&self.own_libraries())?),
+            format!("-L{libraries}"),
         ];
         let args = &self.recipe.link.args;
         flags.extend(args.iter().map(|arg| format!("-Clink-arg={arg}")));
