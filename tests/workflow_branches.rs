@@ -81,7 +81,7 @@ fn a_branch_that_fails_is_an_entry(
 
 #[test]
 fn a_branch_that_runs_too_long_is_an_entry() {
-    let pool = Pool::builder()
+    let pool = common::builder()
         .wall(Duration::from_millis(100))
         .build()
         .expect("a pool");
@@ -94,7 +94,7 @@ fn a_branch_that_runs_too_long_is_an_entry() {
 
 #[test]
 fn a_branch_that_takes_too_much_memory_is_an_entry() {
-    let pool = Pool::builder().memory(16 << 20).build().expect("a pool");
+    let pool = common::builder().memory(16 << 20).build().expect("a pool");
     let entry = entry_of(
         &pool,
         "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end",
@@ -104,7 +104,7 @@ fn a_branch_that_takes_too_much_memory_is_an_entry() {
 
 #[test]
 fn a_branch_that_gets_no_instance_is_an_entry_without_a_report() {
-    let pool = Pool::builder()
+    let pool = common::builder()
         .branches(1)
         .slot_timeout(Duration::from_millis(50))
         .build()

@@ -205,7 +205,7 @@ fn every_instance_of_a_run_is_another_store_and_main_is_one_throughout() {
 
 #[test]
 fn two_runs_share_no_instance_and_none_is_the_main_one_of_the_pool() {
-    let pool = Pool::builder().build().expect("a pool");
+    let pool = common::builder().build().expect("a pool");
     let main = pool.main().expect("this thread owns the pool");
     let first = run_on(&pool, TWO_FAN_OUTS).report;
     let second = run_on(&pool, TWO_FAN_OUTS).report;
@@ -221,7 +221,7 @@ fn two_runs_share_no_instance_and_none_is_the_main_one_of_the_pool() {
 
 #[test]
 fn no_instance_of_a_run_outlives_it() {
-    let pool = Pool::builder().build().expect("a pool");
+    let pool = common::builder().build().expect("a pool");
     run_on(&pool, TWO_FAN_OUTS);
     assert_eq!(pool.live(), 0);
 }

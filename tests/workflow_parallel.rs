@@ -1,6 +1,8 @@
 //! Branches really run in parallel, no more of them than there are workers, and their results
 //! keep the written order. Nothing here is proven by a stopwatch.
 
+mod common;
+
 use std::num::NonZeroUsize;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,9 +14,6 @@ use serde_json::{Map, Value, json};
 
 /// Long enough for anything that happens at all, so that a failing test ends.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What a host function gets that is called without arguments.
-type NoArgs = [(); 0];
 
 /// A workflow of parallel branches, one for each piece of code, that meet in `join`.
 fn fan_out(codes: &[&str]) -> Workflow {
@@ -73,7 +72,7 @@ impl Meeting {
 #[test]
 fn branches_overlap_in_time() {
     let meeting = Meeting::default();
-    let pool = Pool::builder().function("meet", move |_: NoArgs| meeting.in_groups_of(2));
+    let pool = common::builder().function("meet", move |(): ()| meeting.in_groups_of(2));
     let workflow = fan_out(&["meet()", "meet()"]);
     assert_eq!(results(&workflow, pool, 2).len(), 2);
 }
@@ -81,7 +80,7 @@ fn branches_overlap_in_time() {
 #[test]
 fn as_many_branches_as_workers_overlap() {
     let meeting = Meeting::default();
-    let pool = Pool::builder().function("meet", move |_: NoArgs| meeting.in_groups_of(8));
+    let pool = common::builder().function("meet", move |(): ()| meeting.in_groups_of(8));
     let workflow = fan_out(&["meet()"; 8]);
     assert_eq!(results(&workflow, pool, 8).len(), 8);
 }
@@ -101,18 +100,18 @@ fn no_more_branches_run_at_once_than_there_are_workers() {
         // Six branches, each of which waits until as many have come as there are workers, so
         // that all workers are busy before any may go on.
         let meeting = Meeting::default();
-        let come = move |_: NoArgs| {
+        let come = move |(): ()| {
             let mut room = entered.lock().unwrap();
             room.inside += 1;
             room.most = room.most.max(room.inside);
             drop(room);
             meeting.in_groups_of(workers)
         };
-        let go = move |_: NoArgs| {
+        let go = move |(): ()| {
             left.lock().unwrap().inside -= 1;
             Ok(())
         };
-        let pool = Pool::builder().function("come", come).function("go", go);
+        let pool = common::builder().function("come", come).function("go", go);
         let workflow = fan_out(&["come() go()"; 6]);
         results(&workflow, pool, workers);
         assert_eq!(room.lock().unwrap().most, workers);
@@ -123,7 +122,7 @@ fn no_more_branches_run_at_once_than_there_are_workers() {
 fn the_limit_of_the_file_holds_unless_the_caller_says_otherwise() {
     let order = Arc::new(Mutex::new(Vec::new()));
     let log = order.clone();
-    let pool = Pool::builder()
+    let pool = common::builder()
         .function("log", move |(text,): (String,)| {
             log.lock().unwrap().push(text);
             Ok(())
@@ -151,14 +150,14 @@ fn results_keep_the_written_order_though_a_later_branch_ends_first() {
     // before the second has come to its end.
     let (third, first) = mpsc::channel();
     let first = Mutex::new(first);
-    let wait = move |_: NoArgs| {
+    let wait = move |(): ()| {
         let first = first.lock().unwrap();
         first
             .recv_timeout(PATIENCE)
             .map_err(|error| error.to_string())
     };
-    let signal = move |_: NoArgs| third.send(()).map_err(|error| error.to_string());
-    let pool = Pool::builder()
+    let signal = move |(): ()| third.send(()).map_err(|error| error.to_string());
+    let pool = common::builder()
         .function("wait", wait)
         .function("signal", signal);
     let workflow = fan_out(&["wait()", "return 1", "signal()"]);
@@ -171,7 +170,7 @@ fn results_keep_the_written_order_though_a_later_branch_ends_first() {
 
 #[test]
 fn a_run_can_be_started_from_any_thread_and_several_at_once() {
-    let pool = Pool::builder().build().expect("a pool");
+    let pool = common::builder().build().expect("a pool");
     let workflow = fan_out(&["return {n = 1}", "return {n = 2}"]);
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -102,6 +102,10 @@ fn yaml_that_no_workflow_is_made_of(#[case] text: &str, #[case] expected: &str) 
     "nodes: [{name: 5}]\n",
     "w.yaml:1:16: error [INVALID_NODE]: the name of a node must be a string, not a number"
 )]
+#[case::name_empty(
+    "nodes: [{name: ''}]\n",
+    "w.yaml:1:16: error [INVALID_NODE]: the name of a node can't be empty"
+)]
 #[case::name_twice(
     "nodes:\n  - name: a\n  - name: a\n",
     "w.yaml:3:11: error [DUPLICATE_NODE]: there is a node `a` already, at 2:11"
@@ -237,7 +241,7 @@ fn nodes_and_settings_of_the_wrong_shape(#[case] text: &str, #[case] expected: &
 )]
 #[case::branch_without_end(
     "edges: [{from: a, parallel: [b], fan_in: d}, {from: b, to: c}, {from: c, to: b}]",
-    "w.yaml:2:64: error [UNCONDITIONAL_CYCLE]: the branch `b` never ends"
+    "w.yaml:2:64: error [UNCONDITIONAL_CYCLE]: a branch that comes by here would never end"
 )]
 #[case::cycle(
     "edges: [{from: c, to: b}]",
@@ -444,4 +448,46 @@ fn depth_and_aliases_are_bounded() {
         found,
         ["w.yaml:5:47: error [YAML_PARSE]: aliases stand for more than 100000 values"]
     );
+}
+
+#[test]
+fn a_mistake_that_two_branches_come_upon_is_said_once() {
+    let text = "
+nodes: [{name: a}, {name: b}, {name: x}, {name: y}, {name: join}]
+edges:
+  - {from: __start__, parallel: [a, b], fan_in: join}
+  - {from: a, to: x}
+  - {from: b, to: x}
+  - {from: x, parallel: [y], fan_in: join}
+";
+    assert_eq!(
+        problems(text),
+        ["w.yaml:7:5: error [NOT_SUPPORTED]: a fan-out inside of a branch is not supported yet"]
+    );
+}
+
+#[test]
+fn a_mark_without_effect_is_warned_about() {
+    let workflow = Workflow::parse("nodes: [{name: a, fan_in: true}]\n", "w.yaml")
+        .expect("warnings don't refuse a file");
+    let warnings: Vec<_> = workflow
+        .warnings()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "w.yaml:1:16: warning [UNUSED_FAN_IN]: `a` is marked as a fan-in, but no branches meet there"
+        ]
+    );
+}
+
+#[test]
+fn long_workflows_are_planned_in_no_time() {
+    let mut text = String::from("nodes:\n");
+    for node in 0..20_000 {
+        text.push_str(&format!("- {{name: n{node}}}\n"));
+    }
+    assert!(Workflow::parse(&text, "w.yaml").is_ok());
 }

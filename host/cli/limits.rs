@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use moonfork::{Pool, PoolBuilder};
+use moonfork::{ErrorKind, Pool, PoolBuilder};
 
-use super::cache;
+use super::{Mistake, cache};
 
 /// What a script may use.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,10 @@ pub(super) struct LimitArgs {
 
 impl LimitArgs {
     /// A pool that keeps these limits.
-    pub(super) fn pool(&self) -> moonfork::Result<Pool> {
+    ///
+    /// # Errors
+    /// If there can't be one: a [`Mistake`] if that is for a limit that was asked for.
+    pub(super) fn pool(&self) -> anyhow::Result<Pool> {
         let mut pool = Pool::builder();
         if let Some(wall) = self.wall {
             pool = pool.wall(wall);
@@ -30,7 +33,14 @@ impl LimitArgs {
         if let Some(memory) = self.memory {
             pool = pool.memory(memory);
         }
-        with_cache(pool).build()
+        with_cache(pool)
+            .build()
+            .map_err(|error| match error.kind() {
+                ErrorKind::Setup { .. } if self.memory.is_some() => {
+                    Mistake(format!("--memory: {error}")).into()
+                }
+                _ => error.into(),
+            })
     }
 }
 

@@ -95,6 +95,8 @@ codes! {
     /// A node of a branch that also runs on the main instance, because it is written next
     /// (a warning).
     BranchNodeInSequence = "BRANCH_NODE_IN_SEQUENCE",
+    /// A node marked as a fan-in that no fan-out leads to (a warning).
+    UnusedFanIn = "UNUSED_FAN_IN",
     /// `edges` is not a list.
     InvalidEdges = "INVALID_EDGES",
     /// An edge is not a mapping, or contradicts itself or another edge.
@@ -287,6 +289,8 @@ impl Problems {
     /// `value` and the warnings, if there was no error and there is a value.
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), LoadError> {
         self.found.sort_by_key(|problem| problem.place);
+        // Two branches may come upon the same mistake.
+        self.found.dedup();
         match value {
             Some(value) if self.errors() == 0 => Ok((value, self.found)),
             _ => Err(LoadError {

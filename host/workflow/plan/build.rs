@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::super::model::{Edge, Model, START, Spanned, Way};
-use super::super::problem::{Code, Place, Problems};
 use super::{FanOutId, Next, NodeId, Plan, fan_in, walk};
+use crate::workflow::model::{Edge, Model, START, Spanned, Way};
+use crate::workflow::problem::{Code, Place, Problems};
 
 /// Makes the plan of a model whose names lead somewhere. `None` if there is none; the reasons
 /// are among `problems` then.
-pub(in super::super) fn build(model: &Model, problems: &mut Problems) -> Option<Plan> {
+pub(in crate::workflow) fn build(model: &Model, problems: &mut Problems) -> Option<Plan> {
     let before = problems.errors();
     let mut reader = EdgeReader {
         ids: ids(model),

@@ -3,10 +3,12 @@
 //! It is the node that an edge names; else one that is marked `fan_in: true`; else the first
 //! node that every way out of every branch passes. Branches that don't meet are refused.
 
-use super::super::model::Model;
-use super::super::problem::{Code, Place, Problems};
+use std::collections::HashSet;
+
 use super::build::{EdgeWays, FanOutDraft};
 use super::{FanOut, Next, NodeId};
+use crate::workflow::model::Model;
+use crate::workflow::problem::{Code, Place, Problems};
 
 /// Settles the fan-in of one fan-out. `None` if it has none, or if a branch can't be followed
 /// up to it.
@@ -35,7 +37,7 @@ pub(super) fn resolve(
             problems.error(Code::InvalidEdge, draft.place, message);
             sound = false;
         }
-        if found.is_some_and(|fan_in| branch.nodes.contains(&fan_in)) {
+        if found.is_some_and(|fan_in| branch.passes.contains(&fan_in)) {
             // What lies behind the fan-in is no matter of the branch.
             continue;
         }
@@ -47,10 +49,8 @@ pub(super) fn resolve(
                 sound = false;
             }
             End::Cycle(place) => {
-                let message = format!("the branch `{}` never ends", name(first));
-                problems
-                    .error(Code::UnconditionalCycle, place, message)
-                    .with_hint("nothing on this way leads to the fan-in or to `__end__`");
+                let message = "a branch that comes by here would never end";
+                problems.error(Code::UnconditionalCycle, place, message);
                 sound = false;
             }
         }
@@ -73,6 +73,7 @@ pub(super) fn resolve(
 /// The nodes that edges lead to from the start of a branch, and how that goes out.
 struct Branch {
     nodes: Vec<NodeId>,
+    passes: HashSet<NodeId>,
     end: End,
 }
 
@@ -90,12 +91,13 @@ enum End {
 impl Branch {
     /// Whether the branch comes through `node` if `node` is the fan-in.
     fn leads_to(&self, node: NodeId) -> bool {
-        self.nodes.contains(&node) || matches!(self.end, End::Open)
+        self.passes.contains(&node) || matches!(self.end, End::Open)
     }
 }
 
 fn follow(first: NodeId, ways: &EdgeWays) -> Branch {
     let mut nodes = vec![first];
+    let mut passes = HashSet::from([first]);
     let mut node = first;
     let end = loop {
         let Some(way) = ways.by_node[node.0] else {
@@ -104,14 +106,14 @@ fn follow(first: NodeId, ways: &EdgeWays) -> Branch {
         match way.next {
             Next::End => break End::Ends,
             Next::FanOut(_) => break End::FanOut(way.place),
-            Next::Node(next) if nodes.contains(&next) => break End::Cycle(way.place),
+            Next::Node(next) if !passes.insert(next) => break End::Cycle(way.place),
             Next::Node(next) => {
                 nodes.push(next);
                 node = next;
             }
         }
     };
-    Branch { nodes, end }
+    Branch { nodes, passes, end }
 }
 
 /// The first node marked `fan_in: true` that all branches lead to: on their ways, or, where
@@ -136,5 +138,5 @@ fn shared(draft: &FanOutDraft, branches: &[Branch]) -> Option<NodeId> {
     nodes
         .by_ref()
         .filter(|node| !draft.branches.contains(node))
-        .find(|node| others.iter().all(|branch| branch.nodes.contains(node)))
+        .find(|node| others.iter().all(|branch| branch.passes.contains(node)))
 }

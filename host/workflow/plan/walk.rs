@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::super::model::Model;
-use super::super::problem::{Code, Problems};
 use super::build::EdgeWays;
 use super::{Next, NodeId, Plan};
+use crate::workflow::model::Model;
+use crate::workflow::problem::{Code, Problems};
 
 /// Checks that a run of `plan` ends, and warns of nodes that it leaves out or doesn't run where
 /// one would expect. `None` if it doesn't end.
@@ -15,8 +15,7 @@ pub(super) fn check(
     model: &Model,
     problems: &mut Problems,
 ) -> Option<()> {
-    let mut main = Vec::new();
-    let mut in_branches = HashSet::new();
+    let mut walk = Walk::default();
     let mut next = plan.start();
     loop {
         let node = match next {
@@ -25,20 +24,69 @@ pub(super) fn check(
             Next::FanOut(id) => {
                 let fan_out = plan.fan_out(id);
                 for first in &fan_out.branches {
-                    in_branches.extend(plan.branch(*first, fan_out));
+                    let branch = plan.branch(*first, fan_out);
+                    walk.in_branches.extend(branch);
                 }
+                walk.fan_ins.insert(fan_out.fan_in);
                 fan_out.fan_in
             }
         };
-        if main.contains(&node) {
-            report_cycle(&main, node, ways, model, problems);
+        if !walk.on_main.insert(node) {
+            report_cycle(&walk.main, node, ways, model, problems);
             return None;
         }
-        main.push(node);
+        walk.main.push(node);
         next = plan.after(node);
     }
-    warn(&main, &in_branches, ways, model, problems);
+    walk.warn_of_nodes(model, problems);
+    walk.warn_of_steps(ways, model, problems);
     Some(())
+}
+
+/// What a run comes by.
+#[derive(Default)]
+struct Walk {
+    /// The nodes outside of branches, in the order they run in.
+    main: Vec<NodeId>,
+    on_main: HashSet<NodeId>,
+    in_branches: HashSet<NodeId>,
+    fan_ins: HashSet<NodeId>,
+}
+
+impl Walk {
+    fn warn_of_nodes(&self, model: &Model, problems: &mut Problems) {
+        for (index, node) in model.nodes.iter().enumerate() {
+            let id = NodeId(index);
+            let (name, place) = (&node.name.value, node.name.place);
+            if !self.on_main.contains(&id) && !self.in_branches.contains(&id) {
+                let message = format!("no way leads to the node `{name}`");
+                problems.warning(Code::UnreferencedNode, place, message);
+            } else if node.fan_in && !self.fan_ins.contains(&id) {
+                let message = format!("`{name}` is marked as a fan-in, but no branches meet there");
+                problems.warning(Code::UnusedFanIn, place, message);
+            }
+        }
+    }
+
+    /// Warns where the written order leads into a branch.
+    fn warn_of_steps(&self, ways: &EdgeWays, model: &Model, problems: &mut Problems) {
+        for (before, node) in self.main.iter().zip(self.main.iter().skip(1)) {
+            if ways.by_node[before.0].is_some() || !self.in_branches.contains(node) {
+                continue;
+            }
+            let before = &model.nodes[before.0].name.value;
+            let node = &model.nodes[node.0].name;
+            let message = format!(
+                "`{}` runs in a branch, and once more after `{before}`, where it is written",
+                node.value
+            );
+            problems
+                .warning(Code::BranchNodeInSequence, node.place, message)
+                .with_hint(format!(
+                    "to end there, add the edge `{{from: {before}, to: __end__}}`"
+                ));
+        }
+    }
 }
 
 /// Reports that the step after the last node of `main` leads back to `node`.
@@ -56,37 +104,4 @@ fn report_cycle(
     let place = edge.map_or(model.nodes[node.0].name.place, |edge| edge.place);
     let message = format!("a run would never end: {}", cycle.join(" -> "));
     problems.error(Code::UnconditionalCycle, place, message);
-}
-
-fn warn(
-    main: &[NodeId],
-    in_branches: &HashSet<NodeId>,
-    ways: &EdgeWays,
-    model: &Model,
-    problems: &mut Problems,
-) {
-    for (index, node) in model.nodes.iter().enumerate() {
-        let id = NodeId(index);
-        if !main.contains(&id) && !in_branches.contains(&id) {
-            let message = format!("no way leads to the node `{}`", node.name.value);
-            problems.warning(Code::UnreferencedNode, node.name.place, message);
-        }
-    }
-    for step in main.windows(2) {
-        let (before, node) = (step[0], step[1]);
-        let by_written_order = ways.by_node[before.0].is_none();
-        if by_written_order && in_branches.contains(&node) {
-            let before = &model.nodes[before.0].name.value;
-            let node = &model.nodes[node.0].name;
-            let message = format!(
-                "`{0}` runs in a branch, and once more after `{before}`, where it is written",
-                node.value
-            );
-            problems
-                .warning(Code::BranchNodeInSequence, node.place, message)
-                .with_hint(format!(
-                    "to end there, add the edge `{{from: {before}, to: __end__}}`"
-                ));
-        }
-    }
 }

@@ -1,10 +1,10 @@
 //! `edges`: where a run goes next.
 
-use super::super::keys;
-use super::super::model::{Edge, Spanned, Way};
-use super::super::problem::{Code, Problems};
-use super::super::yaml::{Data, Entry, Yaml};
 use super::shape::{find, get, mapping, string};
+use crate::workflow::keys;
+use crate::workflow::model::{Edge, Spanned, Way};
+use crate::workflow::problem::{Code, Problems};
+use crate::workflow::yaml::{Data, Entry, Yaml};
 
 pub(super) fn read(edges: &Yaml, problems: &mut Problems) -> Vec<Edge> {
     match &edges.data {

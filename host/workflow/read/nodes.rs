@@ -1,10 +1,12 @@
 //! `nodes`: what runs.
 
-use super::super::keys;
-use super::super::model::{Node, Spanned};
-use super::super::problem::{Code, Problems};
-use super::super::yaml::{Data, Entry, Yaml};
+use std::sync::Arc;
+
 use super::shape::{find, get, mapping, only_lua, string};
+use crate::workflow::keys;
+use crate::workflow::model::{Node, Spanned};
+use crate::workflow::problem::{Code, Problems};
+use crate::workflow::yaml::{Data, Entry, Yaml};
 
 pub(super) fn read(nodes: &Yaml, problems: &mut Problems) -> Vec<Node> {
     match &nodes.data {
@@ -38,21 +40,33 @@ fn read_node(yaml: &Yaml, problems: &mut Problems) -> Option<Node> {
         }
         None => keys::NODE.check(node, problems),
     }
+    if let Some(language) = get(node, "language") {
+        only_lua(language, problems);
+    }
+    let name = name(yaml, node, problems);
+    let code = code(node, problems);
+    let fan_in = is_fan_in(node, problems);
+    Some(Node {
+        name: name?,
+        code,
+        fan_in,
+    })
+}
+
+fn name(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Spanned<Arc<str>>> {
     let Some(name) = get(node, "name") else {
         problems.error(Code::MissingNodeName, yaml.place, "a node needs a name");
         return None;
     };
     let name = string(name, "the name of a node", Code::InvalidNode, problems)?;
-    if let Some(language) = get(node, "language") {
-        only_lua(language, problems);
+    if name.value.is_empty() {
+        let message = "the name of a node can't be empty";
+        problems.error(Code::InvalidNode, name.place, message);
+        return None;
     }
-    Some(Node {
-        code: code(node, problems),
-        fan_in: is_fan_in(node, problems),
-        name: Spanned {
-            value: name.value.into(),
-            place: name.place,
-        },
+    Some(Spanned {
+        value: name.value.into(),
+        place: name.place,
     })
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::super::keys::Keys;
-use super::super::model::Spanned;
-use super::super::problem::{Code, Problems};
-use super::super::yaml::{Data, Entry, Yaml, to_object};
+use crate::workflow::keys::Keys;
+use crate::workflow::model::Spanned;
+use crate::workflow::problem::{Code, Problems};
+use crate::workflow::yaml::{Data, Entry, Yaml, to_object};
 
 pub(super) fn find<'y>(mapping: &'y [Entry], key: &str) -> Option<&'y Entry> {
     mapping.iter().find(|entry| entry.key == key)

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use super::super::problem::{Code, Place, Problems};
 use super::{Data, Entry, Yaml, scalar};
+use crate::workflow::problem::{Code, Place, Problems};
 
 /// Levels of mappings and lists. No more than what a state may have on its way into Lua, and
 /// few enough that walking the tree by recursion is safe on any stack.
@@ -19,7 +19,7 @@ const MAX_ALIASED: usize = 100_000;
 ///
 /// `None` if there is no telling what the file says; the reason is among `problems` then, as
 /// is everything else that was found.
-pub(in super::super) fn parse(text: &str, problems: &mut Problems) -> Option<Yaml> {
+pub(in crate::workflow) fn parse(text: &str, problems: &mut Problems) -> Option<Yaml> {
     let mut builder = Builder {
         problems,
         open: Vec::new(),
