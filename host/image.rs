@@ -12,7 +12,7 @@ use wasmtime::{
 
 use crate::context::{Context, Stop};
 use crate::function::Failed;
-use crate::limits::Limits;
+use crate::limits::{EXCEPTION_HEAP, Limits};
 use crate::stack::WASM_STACK;
 use crate::ticker::Ticker;
 use crate::{Error, Result};
@@ -77,9 +77,17 @@ impl Image {
                 .ok_or_else(|| wasmtime::format_err!("the guest module exports no '{name}'"))
         };
         let fixed_memory = match module.get_export("memory") {
-            Some(ExternType::Memory(memory)) => memory.minimum() * memory.page_size(),
+            Some(ExternType::Memory(memory)) => {
+                usize::try_from(memory.minimum() * memory.page_size())?
+            }
             _ => return Err(wasmtime::format_err!("the guest module exports no memory")),
         };
+        if fixed_memory <= EXCEPTION_HEAP {
+            return Err(wasmtime::format_err!(
+                "the guest's memory starts so small that the accounts would take it for the heap \
+                 of exceptions"
+            ));
+        }
         Ok(Image {
             exports: Exports {
                 memory: export("memory")?,
@@ -88,7 +96,7 @@ impl Image {
             },
             pre: linker.instantiate_pre(&module)?,
             ticker: Arc::new(Ticker::start(engine).map_err(wasmtime::Error::new)?),
-            fixed_memory: usize::try_from(fixed_memory)?,
+            fixed_memory,
         })
     }
 

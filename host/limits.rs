@@ -63,17 +63,24 @@ impl Limits {
     /// What Lua may allocate when the instance occupies `fixed` bytes before it starts: all
     /// but a sixteenth, for the buffers that values pass through.
     pub(crate) fn lua_memory(&self, fixed: usize) -> u64 {
-        (self.memory - self.memory / 16).saturating_sub(fixed) as u64
+        let all = self.memory.saturating_sub(EXCEPTION_HEAP);
+        (all - all / 16).saturating_sub(fixed) as u64
     }
 }
 
-/// Adds up what a store has grown to: its linear memory, and the heap that holds caught
-/// exceptions. wasmtime's own `StoreLimits` bounds each memory by itself, not the sum.
+/// Bytes set aside for the heap that holds caught exceptions. wasmtime makes it when the first
+/// Lua error is raised: were there no room left by then, "not enough memory" itself could not
+/// be raised.
+pub(crate) const EXCEPTION_HEAP: usize = 512 << 10;
+
+/// Adds up what a store has grown to: its linear memory, and the heap for exceptions.
+/// wasmtime's own `StoreLimits` bounds each memory by itself, not the sum.
 #[derive(Debug)]
 pub(crate) struct Accountant {
     used: usize,
     limit: usize,
-    /// Whether growth was refused during the call: tells a trap for want of memory from any other.
+    /// Whether growth was refused during the call: tells a trap for want of memory from any
+    /// other.
     pub(crate) refused: bool,
 }
 
@@ -81,7 +88,7 @@ impl Accountant {
     pub(crate) fn new(limit: usize) -> Accountant {
         Accountant {
             used: 0,
-            limit,
+            limit: limit.saturating_sub(EXCEPTION_HEAP),
             refused: false,
         }
     }
@@ -94,6 +101,11 @@ impl ResourceLimiter for Accountant {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // Linear memory is larger than this from the start, so it is the other one, which
+        // grows into what was set aside for it.
+        if desired <= EXCEPTION_HEAP {
+            return Ok(true);
+        }
         let used = self.used.saturating_add(desired.saturating_sub(current));
         if used > self.limit {
             self.refused = true;

@@ -10,6 +10,5 @@ mod abi;
 pub(crate) mod memory;
 pub(crate) mod reserve;
 
-#[cfg(target_family = "wasm")]
 #[global_allocator]
 static ALLOCATOR: reserve::WithReserve = reserve::WithReserve;
