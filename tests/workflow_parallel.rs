@@ -8,15 +8,15 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use moonfork::PoolBuilder;
 use moonfork::workflow::{RunOptions, Workflow};
-use moonfork::{Pool, PoolBuilder};
 use serde_json::{Map, Value, json};
 
 /// Long enough for anything that happens at all, so that a failing test ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A workflow of parallel branches, one for each piece of code, that meet in `join`.
-fn fan_out(codes: &[&str]) -> Workflow {
+fn fan_out(codes: &[&str], settings: Value) -> Workflow {
     let names: Vec<_> = (0..codes.len()).map(|index| format!("b{index}")).collect();
     let nodes = names.iter().zip(codes);
     let mut nodes: Vec<_> = nodes
@@ -24,18 +24,21 @@ fn fan_out(codes: &[&str]) -> Workflow {
         .collect();
     nodes.push(json!({"name": "join"}));
     let edge = json!({"from": "__start__", "parallel": names, "fan_in": "join"});
-    let text = json!({"nodes": nodes, "edges": [edge]}).to_string();
-    Workflow::parse(&text, "w.yaml").unwrap_or_else(|error| panic!("{error}"))
+    let workflow = json!({"settings": settings, "nodes": nodes, "edges": [edge]});
+    Workflow::parse(&workflow.to_string(), "w.yaml").unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Runs it and returns `parallel_results`, having checked that all branches succeeded.
+/// The setting of a file.
+fn max_workers(workers: usize) -> Value {
+    json!({"parallel": {"max_workers": workers}})
+}
+
+/// Runs a workflow and returns `parallel_results`, having checked that all branches succeeded.
 #[track_caller]
-fn results(workflow: &Workflow, pool: PoolBuilder, max_workers: usize) -> Vec<Value> {
-    let pool: Pool = pool.build().expect("a pool");
-    let mut options = RunOptions::default();
-    options.max_workers = NonZeroUsize::new(max_workers);
+fn results(workflow: &Workflow, pool: PoolBuilder, options: &RunOptions) -> Vec<Value> {
+    let pool = pool.build().expect("a pool");
     let outcome = workflow
-        .run(&pool, Map::new(), &options)
+        .run(&pool, Map::new(), options)
         .unwrap_or_else(|error| panic!("{error}"));
     let results = outcome.state["parallel_results"].as_array().unwrap();
     for result in results {
@@ -70,19 +73,15 @@ impl Meeting {
 }
 
 #[test]
-fn branches_overlap_in_time() {
-    let meeting = Meeting::default();
-    let pool = common::builder().function("meet", move |(): ()| meeting.in_groups_of(2));
-    let workflow = fan_out(&["meet()", "meet()"]);
-    assert_eq!(results(&workflow, pool, 2).len(), 2);
-}
-
-#[test]
-fn as_many_branches_as_workers_overlap() {
-    let meeting = Meeting::default();
-    let pool = common::builder().function("meet", move |(): ()| meeting.in_groups_of(8));
-    let workflow = fan_out(&["meet()"; 8]);
-    assert_eq!(results(&workflow, pool, 8).len(), 8);
+fn as_many_branches_as_workers_overlap_in_time() {
+    for workers in [2, 8] {
+        let meeting = Meeting::default();
+        let meet = move |(): ()| meeting.in_groups_of(workers);
+        let pool = common::builder().function("meet", meet);
+        let workflow = fan_out(&vec!["meet()"; workers], max_workers(workers));
+        let results = results(&workflow, pool, &RunOptions::default());
+        assert_eq!(results.len(), workers);
+    }
 }
 
 /// Counts the threads that are somewhere at once.
@@ -92,56 +91,43 @@ struct Room {
     most: usize,
 }
 
+/// Runs six branches and returns how many of them were running at once, at most. Each waits
+/// until as many have come as are expected at once: none may go on before that.
+fn most_at_once(expected: usize, settings: Value, options: &RunOptions) -> usize {
+    let room = Arc::new(Mutex::new(Room::default()));
+    let (entered, left) = (room.clone(), room.clone());
+    let meeting = Meeting::default();
+    let come = move |(): ()| {
+        let mut room = entered.lock().unwrap();
+        room.inside += 1;
+        room.most = room.most.max(room.inside);
+        drop(room);
+        meeting.in_groups_of(expected)
+    };
+    let go = move |(): ()| {
+        left.lock().unwrap().inside -= 1;
+        Ok(())
+    };
+    let pool = common::builder().function("come", come).function("go", go);
+    results(&fan_out(&["come() go()"; 6], settings), pool, options);
+    room.lock().unwrap().most
+}
+
 #[test]
-fn no_more_branches_run_at_once_than_there_are_workers() {
+fn no_more_branches_run_at_once_than_the_file_allows() {
     for workers in [1, 2, 3] {
-        let room = Arc::new(Mutex::new(Room::default()));
-        let (entered, left) = (room.clone(), room.clone());
-        // Six branches, each of which waits until as many have come as there are workers, so
-        // that all workers are busy before any may go on.
-        let meeting = Meeting::default();
-        let come = move |(): ()| {
-            let mut room = entered.lock().unwrap();
-            room.inside += 1;
-            room.most = room.most.max(room.inside);
-            drop(room);
-            meeting.in_groups_of(workers)
-        };
-        let go = move |(): ()| {
-            left.lock().unwrap().inside -= 1;
-            Ok(())
-        };
-        let pool = common::builder().function("come", come).function("go", go);
-        let workflow = fan_out(&["come() go()"; 6]);
-        results(&workflow, pool, workers);
-        assert_eq!(room.lock().unwrap().most, workers);
+        let most = most_at_once(workers, max_workers(workers), &RunOptions::default());
+        assert_eq!(most, workers);
     }
 }
 
 #[test]
-fn the_limit_of_the_file_holds_unless_the_caller_says_otherwise() {
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let log = order.clone();
-    let pool = common::builder()
-        .function("log", move |(text,): (String,)| {
-            log.lock().unwrap().push(text);
-            Ok(())
-        })
-        .build()
-        .expect("a pool");
-    let text = "
-settings: {parallel: {max_workers: 1}}
-nodes:
-  - {name: a, run: log('a starts') log('a ends')}
-  - {name: b, run: log('b starts') log('b ends')}
-  - {name: join}
-edges: [{from: __start__, parallel: [a, b], fan_in: join}]
-";
-    let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
-    let run = workflow.run(&pool, Map::new(), &RunOptions::default());
-    assert!(run.is_ok());
-    let order = order.lock().unwrap();
-    assert_eq!(*order, ["a starts", "a ends", "b starts", "b ends"]);
+fn the_caller_has_the_last_word_on_the_number_of_workers() {
+    let mut options = RunOptions::default();
+    options.max_workers = NonZeroUsize::new(2);
+    for in_file in [1, 6] {
+        assert_eq!(most_at_once(2, max_workers(in_file), &options), 2);
+    }
 }
 
 #[test]
@@ -160,8 +146,8 @@ fn results_keep_the_written_order_though_a_later_branch_ends_first() {
     let pool = common::builder()
         .function("wait", wait)
         .function("signal", signal);
-    let workflow = fan_out(&["wait()", "return 1", "signal()"]);
-    let branches: Vec<_> = results(&workflow, pool, 2)
+    let workflow = fan_out(&["wait()", "return 1", "signal()"], max_workers(2));
+    let branches: Vec<_> = results(&workflow, pool, &RunOptions::default())
         .into_iter()
         .map(|result| result["branch"].clone())
         .collect();
@@ -171,7 +157,7 @@ fn results_keep_the_written_order_though_a_later_branch_ends_first() {
 #[test]
 fn a_run_can_be_started_from_any_thread_and_several_at_once() {
     let pool = common::builder().build().expect("a pool");
-    let workflow = fan_out(&["return {n = 1}", "return {n = 2}"]);
+    let workflow = fan_out(&["return {n = 1}", "return {n = 2}"], json!({}));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
