@@ -18,8 +18,15 @@ use provenance::{MODULE, ModuleRecord, Provenance, REBUILD, RECORD};
 /// The path of a module to embed instead of the committed one.
 const OVERRIDE: &str = "MOONFORK_GUEST_WASM";
 
-fn main() -> Result<()> {
-    println!("cargo:rerun-if-env-changed={OVERRIDE}");
+fn main() {
+    if let Err(error) = embed() {
+        // Not by returning it: the message would be lost in a backtrace.
+        println!("cargo::error={error:#}");
+    }
+}
+
+fn embed() -> Result<()> {
+    println!("cargo::rerun-if-env-changed={OVERRIDE}");
     rerun_if_changed(Path::new("build.rs"));
     rerun_if_changed(Path::new("host/build/provenance.rs"));
 
@@ -28,8 +35,8 @@ fn main() -> Result<()> {
         Some(path) => chosen(&package.join(path))?,
         None => committed(&package)?,
     };
-    println!("cargo:rustc-env=MOONFORK_GUEST_WASM={}", path.display());
-    println!("cargo:rustc-env=MOONFORK_GUEST_SHA256={}", module.sha256);
+    println!("cargo::rustc-env=MOONFORK_GUEST_WASM={}", path.display());
+    println!("cargo::rustc-env=MOONFORK_GUEST_SHA256={}", module.sha256);
     Ok(())
 }
 
@@ -67,11 +74,11 @@ fn warn_if_outdated(package: &Path, record: &Provenance) -> Result<()> {
         }
     }
     if let Some(message) = record.outdated(package)? {
-        println!("cargo:warning={message}");
+        println!("cargo::warning={message}");
     }
     Ok(())
 }
 
 fn rerun_if_changed(path: &Path) {
-    println!("cargo:rerun-if-changed={}", path.display());
+    println!("cargo::rerun-if-changed={}", path.display());
 }
