@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 use moonfork::workflow::{Outcome, RunOptions, Workflow};
 use moonfork::{Pool, Role};
@@ -235,4 +236,32 @@ fn the_entries_of_branches_carry_the_reports_of_their_instances() {
         let instance: Value = serde_json::to_value(instance).expect("a report is plain data");
         assert_eq!(entry["report"], instance);
     }
+}
+
+#[test]
+fn host_functions_that_a_branch_calls_are_refused_the_main_instance() {
+    // The thread that calls the run owns the pool, and could have its main instance.
+    let own: Arc<OnceLock<Pool>> = Arc::default();
+    let asked = own.clone();
+    let is_refused = move |(): ()| {
+        let pool = asked.get().ok_or("no pool yet")?;
+        Ok(pool.main().is_err_and(|error| error.is_wrong_thread()))
+    };
+    let pool = common::builder()
+        .function("is_refused_main", is_refused)
+        .build()
+        .expect("a pool");
+    own.set(pool.clone()).expect("it is set once");
+    let outcome = run_on(
+        &pool,
+        "
+settings: {parallel: {max_workers: 1}}
+nodes:
+  - {name: a, run: 'return {refused = is_refused_main()}'}
+  - {name: join}
+edges: [{from: __start__, parallel: [a], fan_in: join}]
+",
+    );
+    let entry = &outcome.state["parallel_results"][0];
+    assert_eq!(entry["state"]["refused"], json!(true), "{entry}");
 }
