@@ -20,13 +20,34 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     value.serialize(&mut serializer)
 }
 
+/// Why bytes from the guest were not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// They hold a value, but not one of the type that was asked for.
+    #[error("{0}")]
+    Mismatch(String),
+    /// They hold no value, which the guest we built never lets happen.
+    #[error("{0}")]
+    Malformed(String),
+}
+
 /// Reads one value, which is nested no deeper than the guest lets any be.
 ///
 /// # Errors
 ///
 /// With the path to what is not as `T` has it, starting from `root`.
-pub(crate) fn decode<T: DeserializeOwned>(root: &str, bytes: &[u8]) -> Result<T, String> {
-    decode_exactly(bytes).map_err(|error| explain::<T>(root, bytes, &error))
+pub(crate) fn decode<T: DeserializeOwned>(root: &str, bytes: &[u8]) -> Result<T, Unreadable> {
+    // In words about markers, which only a second look turns into words about values.
+    decode_exactly(bytes).map_err(|error| {
+        let value = match decode_exactly::<serde_json::Value>(bytes) {
+            Ok(value) => value,
+            Err(error) => return Unreadable::Malformed(format!("{root}: {error}")),
+        };
+        Unreadable::Mismatch(match serde_path_to_error::deserialize::<_, T>(value) {
+            Ok(_) => format!("{root}: {error}"),
+            Err(error) => format!("{root}{}: {}", lua_path(error.path()), error.inner()),
+        })
+    })
 }
 
 fn decode_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
@@ -34,21 +55,6 @@ fn decode_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::dec
     // The format counts twice where a value is optional.
     deserializer.set_max_depth(2 * MAX_DEPTH + 2);
     T::deserialize(&mut deserializer)
-}
-
-/// Why `bytes` are no `T`, in words about values instead of markers.
-fn explain<T: DeserializeOwned>(
-    root: &str,
-    bytes: &[u8],
-    error: &rmp_serde::decode::Error,
-) -> String {
-    let Ok(value) = decode_exactly::<serde_json::Value>(bytes) else {
-        return format!("{root}: {error}");
-    };
-    match serde_path_to_error::deserialize::<_, T>(value) {
-        Ok(_) => format!("{root}: {error}"),
-        Err(error) => format!("{root}{}: {}", lua_path(error.path()), error.inner()),
-    }
 }
 
 /// A path as Lua would write it: positions count from 1.

@@ -43,9 +43,10 @@ impl Functions {
         let erased = move |args: &[u8]| {
             let args = match codec::decode("args", args) {
                 // No arguments are an empty array, which `()` doesn't take itself for.
-                Err(_) if args == NO_ARGUMENTS => codec::decode("args", NULL)?,
-                decoded => decoded?,
+                Err(_) if args == NO_ARGUMENTS => codec::decode("args", NULL),
+                decoded => decoded,
             };
+            let args = args.map_err(|error| error.to_string())?;
             let result = function(args)?;
             let mut encoded = Vec::new();
             codec::encode(&result, &mut encoded)

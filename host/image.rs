@@ -18,7 +18,7 @@ use crate::ticker::Ticker;
 use crate::{Error, Result};
 
 /// The guest module, as `cargo xtask guest` built it.
-static GUEST: &[u8] = include_bytes!(env!("MOONFORK_GUEST_WASM"));
+pub(crate) static GUEST: &[u8] = include_bytes!(env!("MOONFORK_GUEST_WASM"));
 
 /// Where the guest's imports come from.
 const HOST_MODULE: &str = "moonfork";
@@ -45,7 +45,12 @@ impl Image {
     /// # Errors
     ///
     /// When the address space for that many can't be had, or the guest doesn't fit.
-    pub(crate) fn new(slots: u32, limits: &Limits, cache: Option<&Path>) -> Result<Image> {
+    pub(crate) fn new(
+        guest: &[u8],
+        slots: u32,
+        limits: &Limits,
+        cache: Option<&Path>,
+    ) -> Result<Image> {
         let cache = cache.map(open_cache).transpose()?;
         // With 4 GiB reserved for each memory, compiled code needs no bounds checks: whatever
         // it addresses is inside, or faults. Where so much address space is not to be had,
@@ -60,11 +65,11 @@ impl Image {
                     limits.memory
                 ))
             })?;
-        Image::link(&engine).map_err(|error| Error::setup(format_args!("{error:#}")))
+        Image::link(&engine, guest).map_err(|error| Error::setup(format_args!("{error:#}")))
     }
 
-    fn link(engine: &Engine) -> wasmtime::Result<Image> {
-        let module = Module::new(engine, GUEST)?;
+    fn link(engine: &Engine, guest: &[u8]) -> wasmtime::Result<Image> {
+        let module = Module::new(engine, guest)?;
         let mut linker = Linker::new(engine);
         linker.func_wrap(HOST_MODULE, "print", print)?;
         linker.func_wrap(HOST_MODULE, "host_call", host_call)?;

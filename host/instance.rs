@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasmtime::{Memory, Store, TypedFunc};
 
-use crate::codec;
+use crate::codec::{self, Unreadable};
 use crate::context::{Context, Stop};
 use crate::error::ErrorKind;
 use crate::image::slice;
@@ -264,8 +264,13 @@ impl Live {
             return Err(Error::internal("the guest's answer is larger than allowed"));
         }
         match answer.split_first() {
-            Some((&wire::OK, value)) => codec::decode("result", value)
-                .map_err(|message| ErrorKind::Value { message }.into()),
+            Some((&wire::OK, value)) => codec::decode("result", value).map_err(|error| {
+                let message = error.to_string();
+                match error {
+                    Unreadable::Mismatch(_) => ErrorKind::Value { message }.into(),
+                    Unreadable::Malformed(_) => Error::internal(message),
+                }
+            }),
             Some((&wire::FAILED, failure)) => {
                 let failure =
                     codec::decode("the guest's error", failure).map_err(Error::internal)?;

@@ -1,5 +1,6 @@
 //! The pool: where instances come from.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::RandomState;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::error::ErrorKind;
 use crate::function::Functions;
 use crate::handle::Held;
-use crate::image::Image;
+use crate::image::{GUEST, Image};
 use crate::instance::Instance;
 use crate::shared::Shared;
 use crate::slots::Slots;
@@ -191,7 +192,6 @@ impl fmt::Debug for Pool {
 }
 
 /// Settings of a [`Pool`].
-#[derive(Debug)]
 #[must_use = "nothing is built until `build` is called"]
 pub struct PoolBuilder {
     branches: u32,
@@ -200,8 +200,22 @@ pub struct PoolBuilder {
     limits: Limits,
     functions: Functions,
     cache: Option<PathBuf>,
+    guest: Cow<'static, [u8]>,
     #[cfg(feature = "testing")]
     sabotage: Option<crate::testing::Sabotage>,
+}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("branches", &self.branches)
+            .field("runs", &self.runs)
+            .field("slot_timeout", &self.patience)
+            .field("limits", &self.limits)
+            .field("functions", &self.functions)
+            .field("cache_dir", &self.cache)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for PoolBuilder {
@@ -213,6 +227,7 @@ impl Default for PoolBuilder {
             limits: Limits::default(),
             functions: Functions::default(),
             cache: None,
+            guest: Cow::Borrowed(GUEST),
             #[cfg(feature = "testing")]
             sabotage: None,
         }
@@ -294,6 +309,13 @@ impl PoolBuilder {
         self
     }
 
+    /// Runs another guest module than ours, to prove that the host trusts none.
+    #[cfg(feature = "testing")]
+    pub fn guest(mut self, module: Vec<u8>) -> Self {
+        self.guest = Cow::Owned(module);
+        self
+    }
+
     /// Makes a pool that breaks its promises, to prove that the tests notice.
     #[cfg(feature = "testing")]
     pub fn sabotage(mut self, sabotage: crate::testing::Sabotage) -> Self {
@@ -314,7 +336,7 @@ impl PoolBuilder {
             .checked_add(self.branches)
             .and_then(|slots| slots.checked_add(self.runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
-        let image = Image::new(slots, &self.limits, self.cache.as_deref())?;
+        let image = Image::new(&self.guest, slots, &self.limits, self.cache.as_deref())?;
         Ok(Pool {
             inner: Arc::new(Inner {
                 shared: Arc::new(Shared {

@@ -1,0 +1,298 @@
+//! The host trusts nothing that comes out of the guest: these modules are written by an
+//! attacker who has taken the sandbox over, and none of them gets further than an error.
+
+mod common;
+
+use std::time::Duration;
+
+use moonfork::{Error, Handle, Pool};
+use rstest::rstest;
+use serde_json::Value;
+
+/// What a sound module has, for an attack to replace a part of.
+struct Module {
+    imports: &'static str,
+    alloc: String,
+    call: String,
+    data: String,
+}
+
+impl Default for Module {
+    fn default() -> Module {
+        Module {
+            imports: "",
+            alloc: "(i32.const 1024)".into(),
+            call: answer(4096, 2),
+            // Status 0, then null.
+            data: "\\00\\c0".into(),
+        }
+    }
+}
+
+/// A pointer and a length, packed.
+fn answer(ptr: u32, len: u32) -> String {
+    format!("(i64.const {})", i64::from(ptr) | (i64::from(len) << 32))
+}
+
+impl Module {
+    fn pool(&self) -> Pool {
+        let Module {
+            imports,
+            alloc,
+            call,
+            data,
+        } = self;
+        let text = format!(
+            "(module
+                (import \"moonfork\" \"print\" (func $print (param i32 i32)))
+                (import \"moonfork\" \"host_call\" (func $host_call (param i32 i32 i32) (result i64)))
+                (import \"moonfork\" \"host_take\" (func $host_take (param i32)))
+                (import \"moonfork\" \"panicked\" (func $panicked (param i32 i32)))
+                {imports}
+                (memory (export \"memory\") 16)
+                (data (i32.const 2048) \"\\00\\c0\")
+                (data (i32.const 4096) \"{data}\")
+                (func (export \"moonfork_alloc\") (param i32) (result i32) {alloc})
+                (func $call (export \"moonfork_call\") (param i32 i32) (result i64)
+                    ;; Operation 0 tells a fresh instance its settings: there is nothing to say.
+                    (if (i32.eqz (local.get 0)) (then (return {})))
+                    {call}))",
+            answer(2048, 2)
+        );
+        pool(&text).unwrap()
+    }
+
+    fn error(&self) -> Error {
+        let pool = self.pool();
+        let mut branch = pool.branch().unwrap();
+        let error = branch.eval::<Value>("1").unwrap_err();
+        if error.ends_instance() {
+            assert_eq!(pool.live(), 0);
+        }
+        error
+    }
+}
+
+fn pool(text: &str) -> moonfork::Result<Pool> {
+    common::builder()
+        .guest(wat::parse_str(text).unwrap())
+        .wall(Duration::from_millis(100))
+        .memory(8 << 20)
+        .branches(1)
+        .function("identity", |(x,): (Value,)| Ok(x))
+        .function("large", |()| Ok("x".repeat(1000)))
+        .build()
+}
+
+#[test]
+fn a_module_that_keeps_to_the_convention_is_heard() {
+    let pool = Module::default().pool();
+    assert_eq!(
+        pool.branch().unwrap().eval::<Value>("1").unwrap(),
+        Value::Null
+    );
+}
+
+#[rstest]
+#[case::past_the_end("(i32.const 1048576)")]
+#[case::at_the_end("(i32.const 1048575)")]
+#[case::negative("(i32.const -1)")]
+fn a_request_buffer_outside_of_the_memory(#[case] alloc: &str) {
+    let alloc = alloc.to_owned();
+    let error = Module {
+        alloc,
+        ..Module::default()
+    }
+    .error();
+    assert!(error.is_internal() && error.ends_instance(), "{error}");
+}
+
+#[rstest]
+#[case::past_the_end(answer(1 << 20, 1))]
+#[case::over_the_end(answer((1 << 20) - 1, 2))]
+#[case::wrapping_around(answer(u32::MAX, u32::MAX))]
+#[case::longer_than_all_memory(answer(0, u32::MAX))]
+#[case::nothing(answer(4096, 0))]
+#[case::unknown_status(answer(4097, 1))]
+#[case::failure_without_words(answer(8192, 1))]
+fn an_answer_that_is_none(#[case] call: String) {
+    let data = "\\00\\c0".into();
+    let error = Module {
+        call,
+        data,
+        ..Module::default()
+    }
+    .error();
+    assert!(error.is_internal() && error.ends_instance(), "{error}");
+}
+
+#[rstest]
+#[case::nothing("")]
+#[case::unfinished_text("\\db\\ff\\ff\\ff\\ffabc")]
+#[case::unfinished_array("\\dd\\ff\\ff\\ff\\ff\\c0")]
+#[case::unfinished_map("\\df\\ff\\ff\\ff\\ff\\c0")]
+#[case::not_text("\\a2\\ff\\fe")]
+#[case::no_value("\\c1")]
+#[case::an_extension("\\d4\\01\\00")]
+fn a_value_that_is_none(#[case] bytes: &str) {
+    let data = format!("\\00{bytes}");
+    let len = u32::try_from(wat_len(&data)).unwrap();
+    let error = Module {
+        call: answer(4096, len),
+        data,
+        ..Module::default()
+    }
+    .error();
+    assert!(error.is_internal() && error.ends_instance(), "{error}");
+}
+
+fn wat_len(data: &str) -> usize {
+    let escapes = data.matches('\\').count();
+    data.len() - 2 * escapes
+}
+
+#[test]
+fn a_value_nested_a_hundred_thousand_times_does_not_use_up_the_stack() {
+    let data = format!("\\00{}", "\\91".repeat(100_000));
+    let module = Module {
+        call: answer(4096, 100_001),
+        data,
+        ..Module::default()
+    };
+    let thread = std::thread::Builder::new().stack_size(256 << 10);
+    let error = thread
+        .spawn(move || module.error())
+        .unwrap()
+        .join()
+        .unwrap();
+    assert!(
+        error.is_internal() && error.to_string().contains("depth"),
+        "{error}"
+    );
+}
+
+#[rstest]
+#[case::print("(call $print (i32.const -1) (i32.const 1))")]
+#[case::print_all("(call $print (i32.const 1) (i32.const -1))")]
+#[case::arguments("(drop (call $host_call (i32.const 0) (i32.const -4) (i32.const 8)))")]
+#[case::no_such_function("(drop (call $host_call (i32.const 99) (i32.const 0) (i32.const 0)))")]
+#[case::result(
+    "(drop (call $host_call (i32.const 1) (i32.const 4095) (i32.const 1))) (call $host_take (i32.const 1048570))"
+)]
+#[case::panic("(call $panicked (i32.const 4096) (i32.const 2))")]
+#[case::panic_without_words("(call $panicked (i32.const -1) (i32.const 2))")]
+#[case::unreachable("(unreachable)")]
+#[case::endless_recursion("(drop (call $call (i32.const 1) (i32.const 0)))")]
+fn an_import_called_with_anything(#[case] attack: &str) {
+    let call = format!("{attack} {}", answer(4096, 2));
+    // An empty array of arguments, where `result` looks for it.
+    let alloc = "(i32.store8 (i32.const 4095) (i32.const 0x90)) (i32.const 1024)".into();
+    let error = Module {
+        call,
+        alloc,
+        ..Module::default()
+    }
+    .error();
+    assert!(error.is_internal() && error.ends_instance(), "{error}");
+}
+
+#[test]
+fn a_result_that_was_never_there_is_nothing() {
+    let call = format!("(call $host_take (i32.const 4096)) {}", answer(4096, 2));
+    let pool = Module {
+        call,
+        ..Module::default()
+    }
+    .pool();
+    assert_eq!(
+        pool.branch().unwrap().eval::<Value>("1").unwrap(),
+        Value::Null
+    );
+}
+
+#[test]
+fn memory_without_end_is_refused_to_it() {
+    let call = format!(
+        "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) \
+         (if (i32.gt_u (memory.size) (i32.const 128)) (then unreachable)) {}",
+        answer(4096, 2)
+    );
+    let pool = Module {
+        call,
+        ..Module::default()
+    }
+    .pool();
+    assert_eq!(
+        pool.branch().unwrap().eval::<Value>("1").unwrap(),
+        Value::Null
+    );
+}
+
+#[rstest]
+#[case::in_the_call("", "(loop $more (br $more))")]
+#[case::in_the_allocator("(loop $more (br $more))", "")]
+fn time_without_end_is_refused_to_it(#[case] alloc: &str, #[case] call: &str) {
+    let sound = Module::default();
+    let error = Module {
+        alloc: format!("{alloc} {}", sound.alloc),
+        call: format!("{call} {}", sound.call),
+        ..sound
+    }
+    .error();
+    assert!(error.is_timeout(), "{error}");
+}
+
+/// What is left of WASI answers, and gives nothing.
+#[test]
+fn wasi_grants_nothing() {
+    let pool = Module {
+        imports: "(import \"wasi_snapshot_preview1\" \"path_open\" (func $open
+                    (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+                  (import \"wasi_snapshot_preview1\" \"clock_time_get\" (func $clock
+                    (param i32 i64 i32) (result i32)))
+                  (import \"wasi_snapshot_preview1\" \"environ_sizes_get\" (func $environ
+                    (param i32 i32) (result i32)))",
+        // Answers the sum of: 1 if a file opened, 2 if it is later than 1970, 4 if there is
+        // an environment.
+        call: format!(
+            "(i32.store8 (i32.const 4097) (i32.or (i32.or
+                (i32.eqz (call $open (i32.const 3) (i32.const 0) (i32.const 4096) (i32.const 1)
+                    (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 64)))
+                (i32.shl (i32.or (call $clock (i32.const 0) (i64.const 0) (i32.const 64))
+                    (i64.ne (i64.load (i32.const 64)) (i64.const 0))) (i32.const 1)))
+                (i32.shl (i32.eqz (call $environ (i32.const 64) (i32.const 72))) (i32.const 2))))
+             {}",
+            answer(4096, 2)
+        ),
+        ..Module::default()
+    }
+    .pool();
+    assert_eq!(pool.branch().unwrap().eval::<i64>("1").unwrap(), 0);
+}
+
+#[rstest]
+#[case::no_memory("(module)", "exports no memory")]
+#[case::no_functions(
+    "(module (memory (export \"memory\") 16))",
+    "exports no 'moonfork_alloc'"
+)]
+#[case::an_import_of_its_own(
+    "(module (import \"env\" \"system\" (func (param i32))) (memory (export \"memory\") 16))",
+    "imports 'system' from 'env'"
+)]
+#[case::too_small(
+    "(module (memory (export \"memory\") 1) (func (export \"moonfork_alloc\")) (func (export \"moonfork_call\")))",
+    "starts so small"
+)]
+fn a_module_that_does_not_fit_is_refused(#[case] text: &str, #[case] message: &str) {
+    let error = pool(text).unwrap_err();
+    assert!(error.to_string().contains(message), "{error}");
+}
+
+#[test]
+fn exports_of_other_types_are_refused() {
+    let text = "(module (memory (export \"memory\") 16)
+        (func (export \"moonfork_alloc\")) (func (export \"moonfork_call\")))";
+    let error = pool(text).unwrap().branch().unwrap_err();
+    assert!(error.is_internal(), "{error}");
+}
