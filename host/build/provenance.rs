@@ -66,15 +66,16 @@ pub(crate) struct ModuleRecord {
     pub(crate) size: u64,
 }
 
-/// What a module is built from, as one SHA-256 for each kind of input.
+/// What a module is built from.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inputs {
-    /// The guest's files: see [`source_files`].
+    /// SHA-256 of the guest's files: see [`source_files`].
     pub(crate) sources: String,
-    /// The packages that `Cargo.lock` pins for the guest, and no others.
-    pub(crate) dependencies: String,
-    /// What the workspace's `Cargo.toml` decides for the guest.
+    /// SHA-256 of what the workspace's `Cargo.toml` decides for the guest.
     pub(crate) settings: String,
+    /// The packages that the guest is built from, directly or not, as `Cargo.lock` pins them:
+    /// name, version and checksum.
+    pub(crate) dependencies: BTreeSet<String>,
 }
 
 impl Provenance {
@@ -97,7 +98,7 @@ impl Provenance {
     /// What to tell a developer whose workspace would give another module; nothing if it is
     /// as recorded.
     pub(crate) fn outdated(&self, workspace: &Path) -> Result<Option<String>> {
-        let differences = Inputs::of(workspace)?.differences(&self.inputs);
+        let differences = self.inputs.differences(workspace)?;
         let message = || {
             let changed = differences.join(" and ");
             format!("{MODULE} was built before {changed} changed: run `{REBUILD}`")
@@ -124,30 +125,38 @@ impl ModuleRecord {
 }
 
 impl Inputs {
-    /// What the workspace would build the guest from now.
-    pub(crate) fn of(workspace: &Path) -> Result<Self> {
-        let manifest = read_toml(&workspace.join("guest/Cargo.toml"))?;
-        let names = direct_dependencies(&manifest);
+    /// What the workspace would build the guest from now, given the name and the version of
+    /// each package. (Only cargo itself knows which packages those are: `Cargo.lock` doesn't
+    /// tell a feature that the guest asks for from one that only the host does.)
+    pub(crate) fn of(workspace: &Path, packages: &BTreeSet<(String, String)>) -> Result<Self> {
+        let locked = read_lock(workspace)?.into_iter();
+        let used = locked
+            .filter(|package| packages.contains(&(package.name.clone(), package.version.clone())));
         Ok(Self {
             sources: sources_hash(workspace)?,
-            dependencies: dependencies_hash(&workspace.join("Cargo.lock"), &names)?,
-            settings: settings_hash(&workspace.join("Cargo.toml"), &names)?,
+            settings: settings_hash(workspace)?,
+            dependencies: used.map(|package| package.line()).collect(),
         })
     }
 
-    /// What differs between `self` and `recorded`, in words for a message.
-    fn differences(&self, recorded: &Self) -> Vec<&'static str> {
+    /// What has changed in the workspace since, in words for a message.
+    ///
+    /// A package that the guest newly depends on isn't looked for: the manifest that asks for
+    /// it, or the package that does, has changed as well.
+    fn differences(&self, workspace: &Path) -> Result<Vec<&'static str>> {
         let mut differences = Vec::new();
-        if self.sources != recorded.sources {
+        if sources_hash(workspace)? != self.sources {
             differences.push("the files under guest/");
         }
-        if self.dependencies != recorded.dependencies {
-            differences.push("the guest's packages in Cargo.lock");
-        }
-        if self.settings != recorded.settings {
+        if settings_hash(workspace)? != self.settings {
             differences.push("the guest's settings in Cargo.toml");
         }
-        differences
+        let locked = read_lock(workspace)?.into_iter();
+        let locked = locked.map(|package| package.line()).collect();
+        if !self.dependencies.is_subset(&locked) {
+            differences.push("the guest's packages in Cargo.lock");
+        }
+        Ok(differences)
     }
 }
 
@@ -223,108 +232,49 @@ fn read_toml(path: &Path) -> Result<toml::Table> {
         .with_context(|| format!("in {}", path.display()))
 }
 
-/// The names of the packages that a manifest asks for, without what only its tests need.
-fn direct_dependencies(manifest: &toml::Table) -> BTreeSet<String> {
-    let platforms = manifest.get("target").and_then(toml::Value::as_table);
-    let platforms = platforms.into_iter().flat_map(toml::Table::values);
-    let tables = platforms
-        .filter_map(toml::Value::as_table)
-        .chain([manifest]);
-
-    let mut names = BTreeSet::new();
-    for table in tables {
-        for kind in ["dependencies", "build-dependencies"] {
-            let Some(dependencies) = table.get(kind).and_then(toml::Value::as_table) else {
-                continue;
-            };
-            for (key, dependency) in dependencies {
-                let renamed = dependency.get("package").and_then(toml::Value::as_str);
-                names.insert(renamed.unwrap_or(key).to_owned());
-            }
-        }
-    }
-    names
-}
-
-/// `Cargo.lock`, as far as it matters here.
-#[derive(Deserialize)]
-struct Lock {
-    package: Vec<LockedPackage>,
-}
-
+/// A package in `Cargo.lock`, as far as it matters here.
 #[derive(Deserialize)]
 struct LockedPackage {
     name: String,
     version: String,
     checksum: Option<String>,
-    #[serde(default)]
-    dependencies: Vec<String>,
 }
 
 impl LockedPackage {
-    /// Whether `reference` means this package. Cargo writes the name alone where that is
-    /// unique, else name and version (and, for two sources of both, which we don't have,
-    /// the source).
-    fn is(&self, reference: &str) -> bool {
-        let mut words = reference.split(' ');
-        words.next() == Some(&self.name)
-            && words.next().is_none_or(|version| version == self.version)
+    fn line(&self) -> String {
+        let checksum = self.checksum.as_deref().unwrap_or("local");
+        format!("{} {} {checksum}", self.name, self.version)
     }
 }
 
-fn read_lock(path: &Path) -> Result<Lock> {
-    let lock = read_toml(path)?.try_into();
-    lock.with_context(|| format!("in {}", path.display()))
+fn read_lock(workspace: &Path) -> Result<Vec<LockedPackage>> {
+    let mut lock = read_toml(&workspace.join("Cargo.lock"))?;
+    let packages = lock
+        .remove("package")
+        .context("Cargo.lock has no packages")?;
+    packages
+        .try_into()
+        .context("Cargo.lock has packages of an unknown form")
 }
 
 /// The version of the package `name` in the workspace's `Cargo.lock`.
 pub(crate) fn locked_version(workspace: &Path, name: &str) -> Result<String> {
-    let lock = read_lock(&workspace.join("Cargo.lock"))?;
-    let mut packages = lock.package.into_iter();
+    let mut packages = read_lock(workspace)?.into_iter();
     let package = packages.find(|package| package.name == name);
     let package = package.with_context(|| format!("Cargo.lock has no package {name}"))?;
     Ok(package.version)
 }
 
-/// Hashes the packages that the guest builds from, directly or not. The lock file doesn't
-/// say what is for another platform only, so those count too.
-fn dependencies_hash(lock: &Path, direct: &BTreeSet<String>) -> Result<String> {
-    let packages = read_lock(lock)?.package;
-    let find = |reference: &str| {
-        let package = packages.iter().find(|package| package.is(reference));
-        package.with_context(|| format!("Cargo.lock has no package {reference}"))
-    };
-
-    let is_direct = |reference: &&String| {
-        reference
-            .split(' ')
-            .next()
-            .is_some_and(|name| direct.contains(name))
-    };
-    let mut pending: Vec<_> = find(GUEST)?.dependencies.iter().filter(is_direct).collect();
-    let mut lines = BTreeSet::new();
-    while let Some(reference) = pending.pop() {
-        let package = find(reference)?;
-        let checksum = package.checksum.as_deref().unwrap_or("local");
-        if lines.insert(format!("{} {} {checksum}\n", package.name, package.version)) {
-            pending.extend(&package.dependencies);
-        }
-    }
-    Ok(hash_lines(&lines))
-}
-
 /// Hashes what the guest inherits from the workspace: its version and edition, the features of
 /// its dependencies, the profiles it is compiled with, and patched packages.
-fn settings_hash(manifest: &Path, direct: &BTreeSet<String>) -> Result<String> {
-    let manifest = read_toml(manifest)?;
+fn settings_hash(workspace: &Path) -> Result<String> {
+    let manifest = read_toml(&workspace.join("Cargo.toml"))?;
     let mut lines = BTreeSet::new();
     let mut add = |path: &[&str]| {
         let mut keys = path.iter();
         let first = keys.next().and_then(|key| manifest.get(*key));
-        if let Some(value) = keys
-            .try_fold(first, |value, key| Some(value?.get(*key)))
-            .flatten()
-        {
+        let value = keys.try_fold(first, |value, key| Some(value?.get(*key)));
+        if let Some(value) = value.flatten() {
             lines.insert(format!("{} = {}\n", path.join("."), canonical(value)));
         }
     };
@@ -333,10 +283,24 @@ fn settings_hash(manifest: &Path, direct: &BTreeSet<String>) -> Result<String> {
     add(&["profile", "release"]);
     add(&["workspace", "package", "edition"]);
     add(&["workspace", "package", "version"]);
-    for name in direct {
-        add(&["workspace", "dependencies", name]);
+    for name in direct_dependencies(&read_toml(&workspace.join("guest/Cargo.toml"))?) {
+        add(&["workspace", "dependencies", &name]);
     }
     Ok(hash_lines(&lines))
+}
+
+/// The keys under which a manifest lists dependencies, without what only its tests need.
+fn direct_dependencies(manifest: &toml::Table) -> BTreeSet<String> {
+    let platforms = manifest.get("target").and_then(toml::Value::as_table);
+    let platforms = platforms.into_iter().flat_map(toml::Table::values);
+    let tables = platforms
+        .filter_map(toml::Value::as_table)
+        .chain([manifest]);
+    tables
+        .flat_map(|table| ["dependencies", "build-dependencies"].map(|kind| table.get(kind)))
+        .filter_map(|dependencies| dependencies?.as_table())
+        .flat_map(|dependencies| dependencies.keys().cloned())
+        .collect()
 }
 
 /// One spelling for a value, whatever the order of its keys. (The order in which `toml`

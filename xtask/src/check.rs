@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::guest;
-use crate::provenance::{MODULE, ModuleRecord, Provenance};
+use crate::provenance::{MODULE, ModuleRecord, Provenance, REBUILD};
 use crate::toolchain::{Toolchain, cargo};
 
 /// Rebuilds the guest in a folder of its own, and says whether the committed module holds.
@@ -42,6 +42,10 @@ fn committed_files_agree(workspace: &Path, record: &Provenance) -> Result<()> {
     if let Some(message) = record.outdated(workspace)? {
         bail!(message);
     }
+    ensure!(
+        guest::inputs(workspace)? == record.inputs,
+        "{MODULE} was built from other packages than the guest has now: run `{REBUILD}`"
+    );
     println!("check: sources, locked dependencies and settings are the recorded ones");
     Ok(())
 }

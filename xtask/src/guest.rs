@@ -24,10 +24,10 @@ const PROFILE: &str = "guest";
 /// Builds the guest and writes the module and its record.
 pub(crate) fn run(workspace: &Path, toolchain: &Toolchain) -> Result<()> {
     let started = Instant::now();
-    let inputs = Inputs::of(workspace)?;
+    let inputs = inputs(workspace)?;
     let module = build(workspace, toolchain, &workspace.join("target/guest"))?;
     ensure!(
-        inputs == Inputs::of(workspace)?,
+        inputs == self::inputs(workspace)?,
         "the guest has changed while it was built: try again"
     );
     let record = Provenance {
@@ -50,6 +50,29 @@ pub(crate) fn run(workspace: &Path, toolchain: &Toolchain) -> Result<()> {
         started.elapsed().as_secs_f64(),
     );
     Ok(())
+}
+
+/// What the guest would be built from now.
+pub(crate) fn inputs(workspace: &Path) -> Result<Inputs> {
+    let mut tree = cargo();
+    tree.current_dir(workspace);
+    tree.args(["tree", "--locked", "--package", PACKAGE, "--target", TARGET]);
+    tree.args([
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ]);
+    let tree = output(&mut tree)?;
+    // Lines such as `serde_derive v1.0.229 (proc-macro)`.
+    let packages = tree.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+        (name != PACKAGE).then(|| (name.to_owned(), version.to_owned()))
+    });
+    Inputs::of(workspace, &packages.collect())
 }
 
 /// Everything whose version decides what the module looks like.

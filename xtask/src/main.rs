@@ -91,3 +91,31 @@ fn workspace() -> Result<PathBuf> {
     let workspace = package.parent().map(Path::to_path_buf);
     workspace.context("the package xtask has no folder above it")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// Why it should is said in xtask/Cargo.toml.
+    #[test]
+    fn xtask_depends_on_every_development_dependency() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let dependencies = |manifest: &str, kind: &str| {
+            let text = std::fs::read_to_string(package.join(manifest)).expect("a manifest");
+            let manifest: toml::Table = text.parse().expect("a manifest in TOML");
+            manifest[kind]
+                .as_table()
+                .expect("a list of packages")
+                .clone()
+        };
+        let ours = dependencies("Cargo.toml", "dependencies");
+        for manifest in ["../Cargo.toml", "../guest/Cargo.toml"] {
+            for (name, _) in dependencies(manifest, "dev-dependencies") {
+                assert!(
+                    name == "moonfork" || ours.contains_key(&name),
+                    "{name} is a development dependency: add it to xtask/Cargo.toml"
+                );
+            }
+        }
+    }
+}
