@@ -4,13 +4,16 @@
 //! As shipped: epochs on, all limits in force. The compiled guest, the engine and the pool are
 //! made once and not part of what is timed, as the loaded Lua library isn't on the other side.
 
+use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
 use mlua::{Lua, LuaSerdeExt, Value as LuaValue};
 use moonfork::{Branch, Handle, Main, Pool};
 use serde_json::{Value, json};
+
+/// mlua's errors can't move between threads, which rules out `anyhow`.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Rounds in which both sides are timed, one after the other.
 const ROUNDS: usize = 31;
@@ -90,8 +93,8 @@ fn row<A, B>(
     ours: &mut dyn FnMut() -> moonfork::Result<A>,
     native: &mut dyn FnMut() -> Result<B>,
 ) -> Result<()> {
-    let mut ours = || ours().map(drop).context("moonfork");
-    let mut native = || native().map(drop).context("native");
+    let mut ours = || Ok(drop(ours()?));
+    let mut native = || native().map(drop);
     let (mut times, mut native_times, mut ratios) = (vec![], vec![], vec![]);
     for round in 0..=ROUNDS {
         let (a, b) = (time(&mut ours)?, time(&mut native)?);

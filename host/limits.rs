@@ -1,5 +1,6 @@
 //! How much an instance may use, and the accounts that hold it to that.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
@@ -37,19 +38,19 @@ impl Default for Limits {
     }
 }
 
-/// The least memory limit that can be asked for: what an instance needs to run anything.
-pub(crate) const MIN_MEMORY: usize = 4 << 20;
-/// The largest: what 32-bit linear memory can address.
-pub(crate) const MAX_MEMORY: usize = 4 << 30;
-
 impl Limits {
+    /// What [`memory`](Self::memory) can be: at least what an instance needs to run anything,
+    /// at most what 32 bits can address.
+    pub const MEMORY_RANGE: RangeInclusive<usize> = 4 << 20..=4 << 30;
+
     /// Refuses limits that can't be kept.
     pub(crate) fn check(&self) -> Result<()> {
-        if !(MIN_MEMORY..=MAX_MEMORY).contains(&self.memory) {
+        if !Self::MEMORY_RANGE.contains(&self.memory) {
             return Err(Error::setup(format_args!(
-                "the memory limit is {} bytes; it must be between {MIN_MEMORY} (4 MiB) and \
-                 {MAX_MEMORY} (4 GiB)",
-                self.memory
+                "the memory limit is {} bytes; it must be between {} (4 MiB) and {} (4 GiB)",
+                self.memory,
+                Self::MEMORY_RANGE.start(),
+                Self::MEMORY_RANGE.end()
             )));
         }
         if self.wall.is_zero() {

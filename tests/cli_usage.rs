@@ -14,7 +14,7 @@ use rstest::rstest;
 #[case::no_duration(&["eval", "1", "--wall", "fast"], &["--wall", "write it as in 300ms"])]
 #[case::no_time(&["eval", "1", "--wall", "0s"], &["--wall", "nothing could run in no time"])]
 #[case::no_size(&["eval", "1", "--memory", "much"], &["--memory", "write it as in 16MiB"])]
-#[case::too_little_memory(&["eval", "1", "--memory", "1KiB"], &["--memory: ", "4 MiB"])]
+#[case::too_little_memory(&["eval", "1", "--memory", "1KiB"], &["--memory", "between 4.0 MiB and 4.0 GiB"])]
 #[case::no_workers(&["run", "w.yaml", "--max-workers", "0"], &["--max-workers"])]
 #[case::bad_json(&["eval", "1", "-i", "{bad"], &["--input", "neither JSON"])]
 #[case::no_object(&["eval", "1", "-i", "[1]"], &["--input", "must be a JSON object"])]

@@ -28,7 +28,7 @@ pub(super) fn eval(args: EvalArgs) -> anyhow::Result<()> {
         None => Chunk::new(args.code),
     };
     let state = args.input.load()?;
-    let mut main = args.limits.pool()?.main()?;
+    let mut main = args.limits.pool(0)?.main()?;
     let result = main.eval_with::<_, Value>(chunk, &state);
     stream::pass_on_output(&main.take_output());
     stream::print_json(&result?)

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use moonfork::{ErrorKind, Pool, PoolBuilder};
+use moonfork::{Limits, Pool, PoolBuilder};
 
-use super::{Mistake, cache};
+use super::cache;
 
 /// What a script may use.
 #[derive(Debug, clap::Args)]
@@ -21,26 +21,21 @@ pub(super) struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// A pool that keeps these limits.
+    /// A pool that keeps these limits, for one run with at most `branches` branches at once:
+    /// each of them reserves address space.
     ///
     /// # Errors
-    /// If there can't be one: a [`Mistake`] if that is for a limit that was asked for.
-    pub(super) fn pool(&self) -> anyhow::Result<Pool> {
-        let mut pool = Pool::builder();
+    /// If there can't be one, for want of address space as a rule.
+    pub(super) fn pool(&self, branches: usize) -> anyhow::Result<Pool> {
+        let branches = u32::try_from(branches).unwrap_or(u32::MAX);
+        let mut pool = Pool::builder().branches(branches).runs(1);
         if let Some(wall) = self.wall {
             pool = pool.wall(wall);
         }
         if let Some(memory) = self.memory {
             pool = pool.memory(memory);
         }
-        with_cache(pool)
-            .build()
-            .map_err(|error| match error.kind() {
-                ErrorKind::Setup { .. } if self.memory.is_some() => {
-                    Mistake(format!("--memory: {error}")).into()
-                }
-                _ => error.into(),
-            })
+        Ok(with_cache(pool).build()?)
     }
 }
 
@@ -63,5 +58,11 @@ fn size(text: &str) -> Result<usize, String> {
     let size: ByteSize = text
         .parse()
         .map_err(|error| format!("{error}; write it as in 16MiB"))?;
-    usize::try_from(size.as_u64()).map_err(|_| "more than this machine can address".to_owned())
+    let bytes = usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    if !Limits::MEMORY_RANGE.contains(&bytes) {
+        let [least, most] = [Limits::MEMORY_RANGE.start(), Limits::MEMORY_RANGE.end()]
+            .map(|bytes| ByteSize(*bytes as u64));
+        return Err(format!("it must be between {least} and {most}"));
+    }
+    Ok(bytes)
 }

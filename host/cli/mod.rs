@@ -40,14 +40,9 @@ enum Command {
     Validate(validate::ValidateArgs),
 }
 
-/// A mistake on the command line that only shows when it is tried.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Mistake(String);
-
 /// Does what the arguments say. The exit code is that of the process.
 pub(crate) fn main() -> ExitCode {
-    // Most mistakes on the command line end the process here, with 2.
+    // Mistakes on the command line end the process here, with 2.
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::eval(args),
@@ -57,7 +52,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::from(if error.is::<Mistake>() { 2 } else { 1 })
+            ExitCode::FAILURE
         }
     }
 }

@@ -43,9 +43,9 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
         }
     }
     let input = args.input.load()?;
-    let pool = args.limits.pool()?;
     let mut options = RunOptions::default();
     options.max_workers = args.max_workers;
+    let pool = args.limits.pool(workflow.branches_at_once(&options))?;
 
     let result = workflow.run(&pool, input, &options);
     let report = match &result {

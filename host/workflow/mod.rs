@@ -141,6 +141,14 @@ impl Workflow {
         run::run(self, pool, input, options)
     }
 
+    /// How many branches a run with these options has alive at once, at the most: what
+    /// [`PoolBuilder::branches`](crate::PoolBuilder::branches) needs to be for none to wait.
+    pub fn branches_at_once(&self, options: &RunOptions) -> usize {
+        run::max_workers(self, options)
+            .get()
+            .min(self.plan.widest())
+    }
+
     /// The name that the file gives itself.
     pub fn name(&self) -> Option<&str> {
         self.model.name.as_deref()

@@ -48,15 +48,10 @@ pub(super) struct Context<'r> {
 
 impl<'r> Context<'r> {
     fn new(workflow: &'r Workflow, pool: &'r Pool, options: &RunOptions) -> Self {
-        let max_workers = options
-            .max_workers
-            .or(workflow.model.max_workers)
-            .or_else(|| thread::available_parallelism().ok())
-            .unwrap_or(NonZeroUsize::MIN);
         Context {
             workflow,
             pool,
-            max_workers,
+            max_workers: max_workers(workflow, options),
             started: Instant::now(),
         }
     }
@@ -78,6 +73,15 @@ impl<'r> Context<'r> {
             instances,
         }
     }
+}
+
+/// How many branches may run at a time.
+pub(super) fn max_workers(workflow: &Workflow, options: &RunOptions) -> NonZeroUsize {
+    options
+        .max_workers
+        .or(workflow.model.max_workers)
+        .or_else(|| thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Runs a workflow from its start to its end.

@@ -80,6 +80,12 @@ impl Plan {
         &self.fan_outs[id.0]
     }
 
+    /// How many branches the widest fan-out has.
+    pub(super) fn widest(&self) -> usize {
+        let widths = self.fan_outs.iter().map(|fan_out| fan_out.branches.len());
+        widths.max().unwrap_or(0)
+    }
+
     /// The nodes of a branch, in the order they run in.
     pub(super) fn branch(&self, first: NodeId, fan_out: &FanOut) -> impl Iterator<Item = NodeId> {
         std::iter::successors(Some(first), |node| self.after_in_branch(*node, fan_out))
