@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::{
-    Cache, CacheConfig, Caller, Collector, Config, Engine, Extern, ExternType, FuncType,
+    Cache, CacheConfig, Caller, Collector, Config, Enabled, Engine, Extern, ExternType, FuncType,
     InstanceAllocationStrategy, InstancePre, Linker, Module, ModuleExport, OptLevel,
     PoolingAllocationConfig, Store, Val,
 };
@@ -52,19 +52,30 @@ impl Image {
         cache: Option<&Path>,
     ) -> Result<Image> {
         let cache = cache.map(open_cache).transpose()?;
-        // With 4 GiB reserved for each memory, compiled code needs no bounds checks: whatever
-        // it addresses is inside, or faults. Where so much address space is not to be had,
-        // say under `ulimit -v`, the checks are compiled in and only the limit is reserved.
-        let engine = engine(slots, limits, cache.clone(), Reservation::Whole)
-            .or_else(|_| engine(slots, limits, cache, Reservation::Limit(limits.memory)))
-            .map_err(|error| {
-                Error::setup(format_args!(
-                    "{error:#}; {slots} instances of {} bytes each need more address space than \
-                     there is: ask for fewer instances or less memory, or raise the limit of the \
-                     process (ulimit -v)",
-                    limits.memory
-                ))
-            })?;
+        let plan = |reservation, reset| Plan {
+            slots,
+            memory: limits.memory,
+            reservation,
+            reset,
+        };
+        // What is best first, and then what does without the part that may be missing.
+        let engine = [
+            plan(Reservation::Whole, Reset::TouchedPages),
+            plan(Reservation::Whole, Reset::Everything),
+            plan(Reservation::Limit, Reset::Everything),
+        ]
+        .iter()
+        .map(|plan| plan.engine(cache.clone()))
+        .reduce(Result::or)
+        .expect("there are plans")
+        .map_err(|error| {
+            Error::setup(format_args!(
+                "{error:#}; {slots} instances of {} bytes each need more address space than there \
+                 is: ask for fewer instances or less memory, or raise the limit of the process \
+                 (ulimit -v)",
+                limits.memory
+            ))
+        })?;
         Image::link(&engine, guest).map_err(|error| Error::setup(format_args!("{error:#}")))
     }
 
@@ -133,56 +144,87 @@ impl Image {
     }
 }
 
+/// How an engine is to lay out its instances.
+struct Plan {
+    slots: u32,
+    /// The memory limit of an instance in bytes.
+    memory: usize,
+    reservation: Reservation,
+    reset: Reset,
+}
+
 /// How much address space each memory gets.
 enum Reservation {
-    /// All that 32 bits can address.
+    /// All that 32 bits can address: compiled code needs no bounds checks, since whatever it
+    /// addresses is inside, or faults.
     Whole,
-    /// This many bytes.
-    Limit(usize),
+    /// The memory limit. The checks are compiled in; for where so much address space is not
+    /// to be had, say under `ulimit -v`.
+    Limit,
 }
 
-fn engine(
-    slots: u32,
-    limits: &Limits,
-    cache: Option<Cache>,
-    reservation: Reservation,
-) -> wasmtime::Result<Engine> {
-    let mut pooling = PoolingAllocationConfig::new();
-    pooling
-        .total_core_instances(slots)
-        // An instance that uses exceptions has a heap for them, which takes a second memory
-        // out of the same pool.
-        .total_memories(slots.saturating_mul(2))
-        .total_gc_heaps(slots)
-        .total_tables(slots)
-        .total_stacks(0)
-        .max_memory_size(limits.memory)
-        // The slots that were used last are used first, since their pages are warm.
-        .max_unused_warm_slots(slots);
+/// What happens to the memory of an instance that ended, before its slot is used again.
+enum Reset {
+    /// The kernel says which pages were touched (`PAGEMAP_SCAN`, Linux 6.7), and those are
+    /// written over. They stay mapped, which spares the next instance most of its page
+    /// faults: these cost several times as much as running a small script.
+    TouchedPages,
+    /// All pages are given back.
+    Everything,
+}
 
-    let mut config = Config::new();
-    config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
-        .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK)
-        .cranelift_opt_level(OptLevel::Speed)
-        // Lua errors are wasm exceptions. The collector is named since the guest's caught
-        // exceptions are its garbage, and one that never collects would fill up.
-        .wasm_exceptions(true)
-        .collector(Collector::Copying)
-        .wasm_backtrace_max_frames(None)
-        .cache(cache);
-    if let Reservation::Limit(bytes) = reservation {
+/// Bytes of an ended instance's memory that may stay mapped: some times what a small script
+/// touches. More is given back, so that one large script doesn't keep its memory.
+const KEPT_MAPPED: usize = 1 << 20;
+
+impl Plan {
+    fn engine(&self, cache: Option<Cache>) -> wasmtime::Result<Engine> {
+        let mut pooling = PoolingAllocationConfig::new();
+        pooling
+            .total_core_instances(self.slots)
+            // An instance that uses exceptions has a heap for them, which takes a second
+            // memory out of the same pool.
+            .total_memories(self.slots.saturating_mul(2))
+            .total_gc_heaps(self.slots)
+            .total_tables(self.slots)
+            .total_stacks(0)
+            .max_memory_size(self.memory)
+            // The slots that were used last are used first, since their pages are warm.
+            .max_unused_warm_slots(self.slots);
+        if let Reset::TouchedPages = self.reset {
+            pooling
+                .pagemap_scan(Enabled::Yes)
+                .linear_memory_keep_resident(KEPT_MAPPED)
+                .table_keep_resident(KEPT_MAPPED);
+        }
+
+        let mut config = Config::new();
         config
-            .memory_reservation(bytes as u64)
-            .memory_reservation_for_growth(0)
-            .memory_guard_size(64 << 10)
-            .gc_heap_reservation(bytes as u64)
-            .gc_heap_reservation_for_growth(0)
-            .gc_heap_guard_size(64 << 10);
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
+            .epoch_interruption(true)
+            .max_wasm_stack(WASM_STACK)
+            .cranelift_opt_level(OptLevel::Speed)
+            // Lua errors are wasm exceptions. The collector is named since the guest's caught
+            // exceptions are its garbage, and one that never collects would fill up.
+            .wasm_exceptions(true)
+            .collector(Collector::Copying)
+            .wasm_backtrace_max_frames(None)
+            .cache(cache);
+        if let Reservation::Limit = self.reservation {
+            config
+                .memory_reservation(self.memory as u64)
+                .memory_reservation_for_growth(0)
+                .memory_guard_size(GUARD)
+                .gc_heap_reservation(self.memory as u64)
+                .gc_heap_reservation_for_growth(0)
+                .gc_heap_guard_size(GUARD);
+        }
+        Engine::new(&config)
     }
-    Engine::new(&config)
 }
+
+/// Bytes of guard behind a memory that is checked anyway.
+const GUARD: u64 = 64 << 10;
 
 fn open_cache(folder: &Path) -> Result<Cache> {
     let mut config = CacheConfig::new();

@@ -54,6 +54,7 @@ impl Module {
                 (data (i32.const 4096) \"{data}\")
                 (func (export \"moonfork_alloc\") (param i32) (result i32) {alloc})
                 (func $call (export \"moonfork_call\") (param i32 i32) (result i64)
+                    (local $at i32) (local $found i32)
                     ;; Operation 0 tells a fresh instance its settings: there is nothing to say.
                     (if (i32.eqz (local.get 0)) (then (return {})))
                     {call}))",
@@ -240,6 +241,55 @@ fn time_without_end_is_refused_to_it(#[case] alloc: &str, #[case] call: &str) {
     }
     .error();
     assert!(error.is_timeout(), "{error}");
+}
+
+/// Whatever an instance wrote, and however much of it stays mapped: the one that has its slot
+/// next finds every byte as it was.
+#[rstest]
+#[case::a_page(1)]
+#[case::what_stays_mapped(16)]
+#[case::all_there_is(100)]
+fn nothing_of_an_ended_instance_is_seen_in_its_slot(#[case] pages: u32) {
+    // Answers how many bytes behind the request and the answer are not zero, at most 127, and
+    // then writes over all of them.
+    let call = format!(
+        "(drop (memory.grow (i32.const {grown})))
+         (local.set $at (i32.const 8192))
+         (loop $next
+            (if (i32.load8_u (local.get $at)) (then
+                (local.set $found (i32.add (local.get $found) (i32.const 1)))))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $at) (i32.const {bytes}))))
+         (memory.fill (i32.const 8192) (i32.const 0xaa) (i32.sub (i32.const {bytes}) (i32.const 8192)))
+         (i32.store8 (i32.const 4097)
+            (select (i32.const 127) (local.get $found) (i32.gt_u (local.get $found) (i32.const 127))))
+         {}",
+        answer(4096, 2),
+        grown = pages.saturating_sub(16),
+        bytes = pages << 16,
+    );
+    let pool = Module {
+        call,
+        data: String::new(),
+        ..Module::default()
+    }
+    .pool();
+    let mut bases = Vec::new();
+    for _ in 0..3 {
+        let mut branch = pool.branch().unwrap();
+        bases.push(branch.memory_base().unwrap());
+        assert_eq!(
+            branch.eval::<u32>("1").unwrap(),
+            0,
+            "bytes that were written before"
+        );
+        assert_eq!(
+            branch.eval::<u32>("1").unwrap(),
+            127,
+            "the second look finds its own"
+        );
+    }
+    assert_eq!(bases, [bases[0]; 3], "the slot was not used again");
 }
 
 /// What is left of WASI answers, and gives nothing.

@@ -28,9 +28,6 @@ pub(crate) const RECORD: &str = "host/prebuilt/provenance.json";
 /// The command that builds both anew.
 pub(crate) const REBUILD: &str = "cargo xtask guest";
 
-/// The guest's package: the root of the locked dependencies that count.
-const GUEST: &str = "moonfork-guest";
-
 /// Files and folders of the guest that end up in the module. Its tests don't.
 const SOURCES: [&str; 4] = [
     "guest/Cargo.toml",
@@ -86,6 +83,13 @@ impl Provenance {
         serde_json::from_slice(&text).with_context(|| format!("in {}", path.display()))
     }
 
+    /// Writes the record beside the committed module.
+    pub(crate) fn write(&self, workspace: &Path) -> Result<()> {
+        let path = workspace.join(RECORD);
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
     /// Refuses a module that isn't the recorded one.
     pub(crate) fn accept(&self, module: &ModuleRecord) -> Result<()> {
         ensure!(
@@ -104,13 +108,6 @@ impl Provenance {
             format!("{MODULE} was built before {changed} changed: run `{REBUILD}`")
         };
         Ok((!differences.is_empty()).then(message))
-    }
-
-    /// Writes the record beside the committed module.
-    pub(crate) fn write(&self, workspace: &Path) -> Result<()> {
-        let path = workspace.join(RECORD);
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
 }
 
@@ -221,7 +218,6 @@ fn sources_hash(workspace: &Path) -> Result<String> {
     Ok(hash_lines(&lines))
 }
 
-/// A file that lists what it hashes, line by line, is easy to compare by hand.
 fn hash_lines(lines: &BTreeSet<String>) -> String {
     sha256(lines.iter().map(String::as_bytes))
 }
