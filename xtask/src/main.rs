@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 mod archiver;
 mod check;
+mod compile;
 mod guest;
 #[path = "../../host/build/provenance.rs"]
 mod provenance;

@@ -1,0 +1,260 @@
+//! Running cargo, clang and the linker so that they give the same module on every machine.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::archiver;
+use crate::provenance;
+use crate::recipe::Recipe;
+use crate::toolchain::{TARGET, Toolchain, cargo, output, path_text};
+
+/// The package to build.
+pub(crate) const PACKAGE: &str = "moonfork-guest";
+
+/// The profile that the workspace's `Cargo.toml` makes for it.
+const PROFILE: &str = "guest";
+
+/// Compiles and links the guest in the folder `target`, and returns the module's path.
+pub(crate) fn compile(
+    workspace: &Path,
+    toolchain: &Toolchain,
+    recipe: &Recipe,
+    target: &Path,
+) -> Result<PathBuf> {
+    let build = Build {
+        workspace,
+        toolchain,
+        recipe,
+        target,
+        renames: renames(workspace, toolchain, target)?,
+    };
+    build.discard_stale_objects()?;
+    build.setjmp_library()?;
+    build.cargo_build()?;
+    let profile = target.join(TARGET).join(PROFILE);
+    Ok(profile.join("moonfork_guest.wasm"))
+}
+
+/// One build of the guest.
+struct Build<'a> {
+    workspace: &'a Path,
+    toolchain: &'a Toolchain,
+    target: &'a Path,
+    recipe: &'a Recipe,
+    renames: Vec<(PathBuf, &'static str)>,
+}
+
+impl Build<'_> {
+    /// Where our own `libsetjmp.a` goes.
+    fn own_libraries(&self) -> PathBuf {
+        self.target.join("wasi")
+    }
+
+    /// The flags for all C code.
+    fn c_flags(&self) -> Result<Vec<String>> {
+        let mut flags = self.toolchain.c_flags.clone();
+        flags.push("-I".into());
+        flags.push(path_text(&self.workspace.join("guest/wasi"))?);
+        flags.extend_from_slice(&self.recipe.c.flags);
+        for (from, to) in &self.renames {
+            flags.push(format!("-ffile-prefix-map={}={to}", path_text(from)?));
+        }
+        Ok(flags)
+    }
+
+    /// Empties the target folder if C code in it was compiled in another way: lua-src's build
+    /// script doesn't look at the compiler, its flags, our headers, or the archiver (us).
+    fn discard_stale_objects(&self) -> Result<()> {
+        let stamp = self.target.join("c-objects.json");
+        let mut files = provenance::source_files(self.workspace)?;
+        files.retain(|file| file.starts_with("guest/wasi"));
+        let mut files: Vec<_> = files.iter().map(|file| self.workspace.join(file)).collect();
+        files.push(env::current_exe()?);
+        let hash = |file| anyhow::Ok(provenance::sha256([&*fs::read(file)?]));
+        let hashes = files.iter().map(hash).collect::<Result<Vec<_>>>()?;
+        let now = serde_json::to_vec(&(&self.toolchain.versions, self.c_flags()?, hashes))?;
+        if fs::read(&stamp).is_ok_and(|then| then == now) {
+            return Ok(());
+        }
+        if self.target.exists() {
+            fs::remove_dir_all(self.target)
+                .with_context(|| format!("emptying {}", self.target.display()))?;
+        }
+        fs::create_dir_all(self.target)?;
+        fs::write(stamp, now)?;
+        Ok(())
+    }
+
+    /// Builds the `libsetjmp.a` that lua-src asks for. A WASI SDK has one of its own; with
+    /// ours in both cases, there is one less difference between the routes.
+    fn setjmp_library(&self) -> Result<()> {
+        let folder = self.own_libraries();
+        fs::create_dir_all(&folder)?;
+        let object = folder.join("setjmp.o");
+        output(
+            Command::new(&self.toolchain.clang)
+                .arg(format!("--target={TARGET}"))
+                .args(self.c_flags()?)
+                .args(&self.recipe.c.setjmp_flags)
+                .arg("-c")
+                .arg(self.workspace.join("guest/wasi/setjmp.c"))
+                .arg("-o")
+                .arg(&object),
+        )?;
+        let archive = folder.join("libsetjmp.a");
+        let _ = fs::remove_file(&archive);
+        output(
+            Command::new(&self.toolchain.ar)
+                .arg("crsD")
+                .arg(archive)
+                .arg(object),
+        )?;
+        Ok(())
+    }
+
+    /// Runs cargo.
+    fn cargo_build(&self) -> Result<()> {
+        let target = TARGET.replace('-', "_");
+        let c_flags: Vec<_> = self
+            .c_flags()?
+            .iter()
+            .map(|flag| shell_quoted(flag))
+            .collect();
+
+        let mut cargo = cargo();
+        cargo.current_dir(self.workspace);
+        for (variable, _) in env::vars_os() {
+            if changes_the_output(&variable) {
+                cargo.env_remove(variable);
+            }
+        }
+        cargo
+            .args(["build", "--locked", "--lib", "--package", PACKAGE])
+            .args(["--profile", PROFILE, "--target", TARGET, "--target-dir"])
+            .arg(self.target)
+            .env("RUSTC", &self.toolchain.rustc)
+            .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags()?.join("\x1f"))
+            .env(
+                format!("CARGO_TARGET_{}_LINKER", target.to_uppercase()),
+                &self.toolchain.wasm_ld,
+            )
+            .env(format!("CC_{target}"), &self.toolchain.clang)
+            .env(format!("AR_{target}"), env::current_exe()?)
+            .env(archiver::REAL, &self.toolchain.ar)
+            .env(format!("CFLAGS_{target}"), c_flags.join(" "))
+            .env("CC_SHELL_ESCAPED_FLAGS", "1");
+        if self.toolchain.build_std {
+            // Both are unstable, and a stable compiler has to be talked into them.
+            cargo
+                .env("RUSTC_BOOTSTRAP", "1")
+                .arg("-Zbuild-std=std,panic_abort");
+        }
+        let status = cargo
+            .status()
+            .with_context(|| format!("running {cargo:?}"))?;
+        ensure!(
+            status.success(),
+            "the guest doesn't build: cargo ended with {status}"
+        );
+        Ok(())
+    }
+
+    fn rust_flags(&self) -> Result<Vec<String>> {
+        let libraries = path_text(&self.toolchain.libraries)?;
+        let mut flags = vec![
+            "-Clinker-flavor=wasm-ld".into(),
+            // The C library comes from `libraries`, not from rustc's own copy, which the
+            // Debian route doesn't have.
+            "-Clink-self-contained=no".into(),
+            format!("-Clink-arg={libraries}/crt1-reactor.o"),
+            // Ours first: a WASI SDK has a libsetjmp.a too.
+            format!("-L{}", path_text(&self.own_libraries())?),
+            format!("-L{libraries}"),
+        ];
+        let args = &self.recipe.link.args;
+        flags.extend(args.iter().map(|arg| format!("-Clink-arg={arg}")));
+        for (from, to) in &self.renames {
+            flags.push(format!("--remap-path-prefix={}={to}", path_text(from)?));
+        }
+        Ok(flags)
+    }
+}
+
+/// This machine's folders, and what they are called in the module: the output must not depend
+/// on where things are.
+fn renames(
+    workspace: &Path,
+    toolchain: &Toolchain,
+    target: &Path,
+) -> Result<Vec<(PathBuf, &'static str)>> {
+    // rustc takes the last that fits, and `target` may lie inside `workspace`.
+    let mut renames = vec![(workspace.to_path_buf(), "/moonfork")];
+    renames.extend(
+        package_folders(workspace)?
+            .into_iter()
+            .map(|path| (path, "/crates")),
+    );
+    renames.push((toolchain.rust_sources.clone(), "/rust"));
+    if let Ok(real) = toolchain.rust_sources.canonicalize() {
+        renames.push((real, "/rust"));
+    }
+    renames.push((target.to_path_buf(), "/target"));
+    Ok(renames)
+}
+
+/// The folders in which cargo keeps the sources of packages from elsewhere.
+fn package_folders(workspace: &Path) -> Result<Vec<PathBuf>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        source: Option<String>,
+        manifest_path: PathBuf,
+    }
+
+    let mut metadata = cargo();
+    metadata.current_dir(workspace);
+    metadata.args(["metadata", "--locked", "--format-version=1"]);
+    metadata.args(["--filter-platform", TARGET]);
+    let metadata: Metadata = serde_json::from_str(&output(&mut metadata)?)?;
+    let foreign = metadata
+        .packages
+        .iter()
+        .filter(|package| package.source.is_some());
+    let folders = foreign.filter_map(|package| package.manifest_path.ancestors().nth(2));
+    let mut folders: Vec<_> = folders.map(Path::to_path_buf).collect();
+    folders.sort();
+    folders.dedup();
+    Ok(folders)
+}
+
+/// Whether an environment variable would make the build differ from what is recorded.
+fn changes_the_output(name: &OsStr) -> bool {
+    const PREFIXES: [&str; 9] = [
+        "AR_",
+        "CARGO_BUILD_",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_PROFILE_",
+        "CARGO_TARGET_",
+        "CC_",
+        "CFLAGS",
+        "LUA_",
+        "RUSTFLAGS",
+    ];
+    let name = name.to_string_lossy();
+    let exact = ["AR", "CC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"];
+    exact.contains(&&*name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// `text` as one word for the shell-like splitting of `CFLAGS`.
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
