@@ -96,6 +96,9 @@ pub enum ErrorKind {
         /// The thread that asked.
         caller: ThreadId,
     },
+    /// Main was asked for, or used, by a host function that main itself had called.
+    #[error("main is in the middle of a call; a host function that it called can't use it")]
+    Reentrant,
     /// The handle's instance was stopped by an earlier call and is gone for good.
     #[error(
         "instance {id} is gone since an earlier call was stopped ({reason}); ask for a new one"
@@ -169,6 +172,11 @@ impl Error {
     /// Whether main was asked for on a thread that it doesn't belong to.
     pub fn is_wrong_thread(&self) -> bool {
         matches!(*self.0, ErrorKind::WrongThread { .. })
+    }
+
+    /// Whether a host function that main had called wanted main.
+    pub fn is_reentrant(&self) -> bool {
+        matches!(*self.0, ErrorKind::Reentrant)
     }
 
     /// Whether the instance had ended before this call.

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "testing")]
+use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, TryLockError};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::instance::Instance;
+use crate::error::ErrorKind;
+use crate::instance::{Instance, View};
 use crate::output::Output;
 use crate::{Chunk, Result, StoreId};
 
@@ -44,7 +47,7 @@ pub enum Role {
 pub trait Handle: Sealed {
     /// The identity of the instance, read from its store.
     fn store_id(&self) -> StoreId {
-        self.with(Instance::id)
+        self.view().id
     }
 
     /// What the instance is for.
@@ -62,14 +65,14 @@ pub trait Handle: Sealed {
 
     /// Whether the instance can still run anything.
     fn is_live(&self) -> bool {
-        self.with(Instance::is_live)
+        self.view().live
     }
 
     /// The address of the instance's linear memory, while it is live. Two instances that are
     /// alive at the same time never share one; what has ended says nothing, since addresses
     /// are used again.
     fn memory_base(&self) -> Option<usize> {
-        self.with(Instance::memory_base)
+        self.view().memory_base
     }
 
     /// Runs a chunk or a bare expression and returns its value.
@@ -77,7 +80,8 @@ pub trait Handle: Sealed {
     /// # Errors
     ///
     /// `Syntax` or `Script` as the script has it; `Value` when its result has no JSON
-    /// counterpart or isn't an `R`; `Timeout`, `OutOfMemory`, `Poisoned`, `Internal`.
+    /// counterpart or isn't an `R`; `Timeout`, `OutOfMemory`, `Poisoned`, `Reentrant`,
+    /// `Internal`.
     fn eval<'c, R: DeserializeOwned>(&mut self, chunk: impl Into<Chunk<'c>>) -> Result<R>
     where
         Self: Sized,
@@ -142,20 +146,22 @@ pub trait Handle: Sealed {
 
     /// What was printed since the last time this was called.
     fn take_output(&mut self) -> Output {
-        self.with_mut(Instance::take_output)
+        let taken = self.with_mut(|instance| Ok(instance.take_output()));
+        taken.unwrap_or_default()
     }
 }
 
 pub(crate) mod sealed {
     use super::Role;
-    use crate::instance::Instance;
+    use crate::Result;
+    use crate::instance::{Instance, View};
 
     /// How a handle reaches its instance.
     pub trait Sealed {
         #[doc(hidden)]
-        fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T;
+        fn view(&self) -> View;
         #[doc(hidden)]
-        fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T;
+        fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T>;
         #[doc(hidden)]
         fn plays(&self) -> Role;
     }
@@ -189,23 +195,27 @@ pub(crate) mod sealed {
 /// ```
 pub struct Main {
     cell: Arc<Mutex<Instance>>,
+    /// What was to be seen when the handle was made.
+    first_view: View,
     replaces: Option<StoreId>,
     /// Neither `Send` nor `Sync`.
     _thread: PhantomData<*const ()>,
 }
 
 impl Main {
-    pub(crate) fn new(cell: Arc<Mutex<Instance>>, replaces: Option<StoreId>) -> Main {
-        Main {
-            cell,
+    /// A handle to the instance in `cell`.
+    ///
+    /// # Errors
+    ///
+    /// `Reentrant` while the instance runs.
+    pub(crate) fn new(cell: &Arc<Mutex<Instance>>, replaces: Option<StoreId>) -> Result<Main> {
+        let first_view = enter(cell, |instance| Ok(instance.view()))?;
+        Ok(Main {
+            cell: Arc::clone(cell),
+            first_view,
             replaces,
             _thread: PhantomData,
-        }
-    }
-
-    #[cfg(feature = "testing")]
-    pub(crate) fn into_cell(self) -> Arc<Mutex<Instance>> {
-        self.cell
+        })
     }
 
     /// The main instance that this one was built to replace, on the first handle after that:
@@ -215,14 +225,28 @@ impl Main {
     }
 }
 
+/// Uses the instance in `cell`, which only one thread ever does: that it is in use means that
+/// it is in the middle of a call, and that this is a host function which it called.
+pub(crate) fn enter<T>(
+    cell: &Mutex<Instance>,
+    f: impl FnOnce(&mut Instance) -> Result<T>,
+) -> Result<T> {
+    match cell.try_lock() {
+        Ok(mut instance) => f(&mut instance),
+        // A panic on the way through left the instance whole, or it would be gone.
+        Err(TryLockError::Poisoned(instance)) => f(&mut instance.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(ErrorKind::Reentrant.into()),
+    }
+}
+
 impl Sealed for Main {
-    fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
-        // A panic of the caller's own closure leaves no instance half-changed.
-        f(&self.cell.lock().unwrap_or_else(PoisonError::into_inner))
+    fn view(&self) -> View {
+        // While it runs it is what it was: alive, at its place.
+        enter(&self.cell, |instance| Ok(instance.view())).unwrap_or(self.first_view)
     }
 
-    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
-        f(&mut self.cell.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
+        enter(&self.cell, f)
     }
 
     fn plays(&self) -> Role {
@@ -242,7 +266,7 @@ pub(crate) enum Held {
 }
 
 impl Held {
-    fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
         match self {
             Held::Own(instance) => f(instance),
             #[cfg(feature = "testing")]
@@ -250,7 +274,7 @@ impl Held {
         }
     }
 
-    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
+    pub(crate) fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
         match self {
             Held::Own(instance) => f(instance),
             #[cfg(feature = "testing")]
@@ -258,11 +282,15 @@ impl Held {
         }
     }
 
-    fn store_id(&self) -> StoreId {
+    fn view(&self) -> View {
+        let view = self.with(Instance::view);
         match self {
             #[cfg(feature = "testing")]
-            Held::Shared(_, Some(claimed)) => *claimed,
-            held => held.with(Instance::id),
+            Held::Shared(_, Some(claimed)) => View {
+                id: *claimed,
+                ..view
+            },
+            _ => view,
         }
     }
 }
@@ -273,11 +301,11 @@ macro_rules! owning_handle {
         pub struct $name(pub(crate) Held);
 
         impl Sealed for $name {
-            fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
-                self.0.with(f)
+            fn view(&self) -> View {
+                self.0.view()
             }
 
-            fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
+            fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
                 self.0.with_mut(f)
             }
 
@@ -286,11 +314,7 @@ macro_rules! owning_handle {
             }
         }
 
-        impl Handle for $name {
-            fn store_id(&self) -> StoreId {
-                self.0.store_id()
-            }
-        }
+        impl Handle for $name {}
     };
 }
 
@@ -317,14 +341,14 @@ pub enum Runtime {
 }
 
 impl Sealed for Runtime {
-    fn with<T>(&self, f: impl FnOnce(&Instance) -> T) -> T {
+    fn view(&self) -> View {
         match self {
-            Runtime::Main(main) => main.with(f),
-            Runtime::Branch(branch) => branch.with(f),
+            Runtime::Main(main) => main.view(),
+            Runtime::Branch(branch) => branch.view(),
         }
     }
 
-    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> T) -> T {
+    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
         match self {
             Runtime::Main(main) => main.with_mut(f),
             Runtime::Branch(branch) => branch.with_mut(f),
@@ -339,14 +363,7 @@ impl Sealed for Runtime {
     }
 }
 
-impl Handle for Runtime {
-    fn store_id(&self) -> StoreId {
-        match self {
-            Runtime::Main(main) => main.store_id(),
-            Runtime::Branch(branch) => branch.store_id(),
-        }
-    }
-}
+impl Handle for Runtime {}
 
 fn debug(handle: &impl Handle, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.debug_struct(name)

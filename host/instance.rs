@@ -28,6 +28,17 @@ pub struct Instance {
     state: State,
 }
 
+/// What is to be seen of an instance from outside.
+#[derive(Clone, Copy)]
+pub struct View {
+    /// The id in the store's own data; of a store that is gone, the one it had.
+    pub(crate) id: StoreId,
+    /// Whether it can still run anything.
+    pub(crate) live: bool,
+    /// Where its linear memory lies, while it is live.
+    pub(crate) memory_base: Option<usize>,
+}
+
 enum State {
     Live(Box<Live>),
     Gone(Epitaph),
@@ -69,24 +80,19 @@ impl Instance {
         })
     }
 
-    /// The id in the store's own data; of a store that is gone, the one it had.
-    pub(crate) fn id(&self) -> StoreId {
+    /// What is to be seen of it from outside.
+    pub(crate) fn view(&self) -> View {
         match &self.state {
-            State::Live(live) => live.store.data().id,
-            State::Gone(epitaph) => epitaph.id,
-        }
-    }
-
-    /// Whether it can still run anything.
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.state, State::Live(_))
-    }
-
-    /// Where its linear memory lies, while it is live.
-    pub(crate) fn memory_base(&self) -> Option<usize> {
-        match &self.state {
-            State::Live(live) => Some(live.memory.data_ptr(&live.store).addr()),
-            State::Gone(_) => None,
+            State::Live(live) => View {
+                id: live.store.data().id,
+                live: true,
+                memory_base: Some(live.memory.data_ptr(&live.store).addr()),
+            },
+            State::Gone(epitaph) => View {
+                id: epitaph.id,
+                live: false,
+                memory_base: None,
+            },
         }
     }
 
@@ -159,7 +165,7 @@ impl Instance {
     /// Drops the store, and its slot with it.
     fn bury(&mut self, reason: String) {
         let epitaph = Epitaph {
-            id: self.id(),
+            id: self.view().id,
             reason,
             output: self.take_output(),
         };

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ErrorKind;
 use crate::function::Functions;
-use crate::handle::Held;
+use crate::handle::{Held, enter};
 use crate::image::{GUEST, Image};
 use crate::instance::Instance;
 use crate::shared::Shared;
@@ -73,7 +73,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `WrongThread` on any thread but the one that built the pool.
+    /// `WrongThread` on any thread but the one that built the pool, `Reentrant` in a host
+    /// function that main itself called.
     pub fn main(&self) -> Result<Main> {
         let caller = thread::current().id();
         if caller != self.inner.owner {
@@ -100,17 +101,15 @@ impl Pool {
             .unwrap_or_else(PoisonError::into_inner);
         let mut replaces = None;
         if let Some(cell) = &*main {
-            let instance = cell.lock().unwrap_or_else(PoisonError::into_inner);
-            if instance.is_live() {
-                drop(instance);
-                return Ok(Main::new(Arc::clone(cell), None));
+            let view = enter(cell, |instance| Ok(instance.view()))?;
+            if view.live {
+                return Main::new(cell, None);
             }
-            replaces = Some(instance.id());
+            replaces = Some(view.id);
         }
         // The slot is free: there is one for main alone, and what ended gave it back.
         let instance = self.fresh(&self.inner.main_slot)?;
-        let cell = main.insert(Arc::new(Mutex::new(instance)));
-        Ok(Main::new(Arc::clone(cell), replaces))
+        Main::new(main.insert(Arc::new(Mutex::new(instance))), replaces)
     }
 
     /// A fresh instance for one parallel branch, for any thread.
@@ -178,7 +177,15 @@ impl Pool {
     }
 
     pub(crate) fn main_cell(&self) -> Result<Arc<Mutex<Instance>>> {
-        self.shared_main().map(Main::into_cell)
+        let mut main = self
+            .inner
+            .main
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if main.is_none() {
+            *main = Some(Arc::new(Mutex::new(self.fresh(&self.inner.main_slot)?)));
+        }
+        Ok(Arc::clone(main.as_ref().expect("just made")))
     }
 }
 

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::handle::Held;
-use crate::handle::sealed::Sealed;
 use crate::instance::Instance;
 use crate::{Branch, Main, Pool, Result, StoreId};
 
@@ -52,7 +51,7 @@ impl Saboteur {
     pub(crate) fn main(&self, pool: &Pool) -> Option<Result<Main>> {
         (self.sabotage == Sabotage::FreshMain).then(|| {
             let instance = pool.branch_instance()?;
-            Ok(Main::new(Arc::new(Mutex::new(instance)), None))
+            Main::new(&Arc::new(Mutex::new(instance)), None)
         })
     }
 
@@ -101,7 +100,11 @@ impl Saboteur {
 ///
 /// With wasmtime's message, when it refuses.
 pub fn read_memory_of(owner: &Branch, other: &Branch) -> Result<(), String> {
-    refused(|| owner.with(|owner| other.with(|other| owner.read_through(other))))
+    refused(|| {
+        owner
+            .0
+            .with(|owner| other.0.with(|other| owner.read_through(other)))
+    })
 }
 
 /// Tries to call a function of `owner` through the store of `other`.
@@ -110,7 +113,11 @@ pub fn read_memory_of(owner: &Branch, other: &Branch) -> Result<(), String> {
 ///
 /// With wasmtime's message, when it refuses.
 pub fn call_function_of(owner: &Branch, other: &mut Branch) -> Result<(), String> {
-    refused(|| owner.with(|owner| other.with_mut(|other| owner.call_through(other))))
+    refused(|| {
+        owner
+            .0
+            .with(|owner| other.0.with_mut(|other| owner.call_through(other)))
+    })
 }
 
 /// wasmtime refuses another store's object with a panic.

@@ -153,19 +153,18 @@ pub(crate) fn twenty_workers_read_back_their_own(builder: PoolBuilder) {
         for thread in 0..10 {
             let (pool, all_wrote) = (&pool, &all_wrote);
             scope.spawn(move || {
-                let mut workers: Vec<(i32, Branch)> = (0..2)
-                    .map(|n| (thread * 2 + n, pool.branch().unwrap()))
-                    .collect();
-                for (id, worker) in &mut workers {
-                    worker.set_global("worker_id", id).unwrap();
-                }
+                let ids = [thread * 2, thread * 2 + 1];
+                let mut wrote = ids.map(|id| -> moonfork::Result<_> {
+                    let mut worker = pool.branch()?;
+                    worker.set_global("worker_id", &id)?;
+                    Ok((id, worker))
+                });
+                // Nothing fails before this, or the other threads would wait for ever.
                 all_wrote.wait();
-                let read: Vec<(i32, i32)> = workers
-                    .iter_mut()
-                    .map(|(id, worker)| (*id, worker.global("worker_id").unwrap()))
-                    .collect();
-                // After this thread's reads, so that none of the others waits for a failure.
-                assert!(read.iter().all(|(wrote, read)| wrote == read), "{read:?}");
+                for result in &mut wrote {
+                    let (id, worker) = result.as_mut().unwrap();
+                    assert_eq!(worker.global::<i32>("worker_id").unwrap(), *id);
+                }
             });
         }
     });

@@ -1,0 +1,74 @@
+//! Host functions that use the pool they belong to.
+
+mod common;
+
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use moonfork::{Handle, Main, Pool};
+
+/// A pool whose host function `ask` does `f` with the pool itself.
+fn pool(f: impl Fn(&Pool) -> Result<i64, moonfork::Error> + Send + Sync + 'static) -> Pool {
+    let own: Arc<OnceLock<Pool>> = Arc::default();
+    let known = Arc::clone(&own);
+    let pool = common::builder()
+        .branches(1)
+        .slot_timeout(Duration::ZERO)
+        .function("ask", move |()| {
+            f(known.get().unwrap()).map_err(|error| error.to_string())
+        })
+        .build()
+        .unwrap();
+    own.set(pool.clone()).unwrap();
+    pool
+}
+
+#[test]
+fn main_can_have_a_branch_run_something() {
+    let pool = pool(|pool| pool.branch()?.eval("6 * 7"));
+    assert_eq!(pool.main().unwrap().eval::<i64>("ask()").unwrap(), 42);
+}
+
+#[test]
+fn main_is_refused_to_what_main_called() {
+    let pool = pool(|pool| pool.main()?.eval("1"));
+    let mut main = pool.main().unwrap();
+    let error = main.eval::<i64>("local x = ask() return x").unwrap_err();
+    assert!(error.is_script(), "{error}");
+    assert!(
+        error.to_string().contains("in the middle of a call"),
+        "{error}"
+    );
+    assert_eq!(main.eval::<i64>("1 + 1").unwrap(), 2);
+}
+
+#[test]
+fn a_handle_kept_aside_is_refused_as_well() {
+    thread_local! {
+        static KEPT: RefCell<Option<Main>> = const { RefCell::new(None) };
+    }
+    let pool = pool(|_| {
+        KEPT.with_borrow_mut(|main| {
+            let main = main.as_mut().unwrap();
+            assert!(main.is_live());
+            assert!(main.eval::<i64>("1").unwrap_err().is_reentrant());
+            Ok(i64::try_from(main.store_id().get()).unwrap())
+        })
+    });
+    let mut main = pool.main().unwrap();
+    KEPT.set(Some(pool.main().unwrap()));
+    let seen: u64 = main.eval("ask()").unwrap();
+    assert_eq!(seen, main.store_id().get());
+    KEPT.set(None);
+}
+
+#[test]
+fn a_branch_that_wants_another_and_has_the_last_slot_is_told() {
+    let pool = pool(|pool| pool.branch()?.eval("1"));
+    let error = pool.branch().unwrap().eval::<i64>("ask()").unwrap_err();
+    assert!(
+        error.to_string().contains("all 1 instances of the pool"),
+        "{error}"
+    );
+}
