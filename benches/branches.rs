@@ -93,11 +93,9 @@ fn row<A, B>(
     ours: &mut dyn FnMut() -> moonfork::Result<A>,
     native: &mut dyn FnMut() -> Result<B>,
 ) -> Result<()> {
-    let mut ours = || Ok(drop(ours()?));
-    let mut native = || native().map(drop);
     let (mut times, mut native_times, mut ratios) = (vec![], vec![], vec![]);
     for round in 0..=ROUNDS {
-        let (a, b) = (time(&mut ours)?, time(&mut native)?);
+        let (a, b) = (time(ours)?, time(native)?);
         // The first round warms both up.
         if round > 0 {
             times.push(a);
@@ -115,7 +113,10 @@ fn row<A, B>(
 }
 
 /// Microseconds that one call takes, as the mean over a slice of time.
-fn time(work: &mut impl FnMut() -> Result<()>) -> Result<f64> {
+fn time<T, E>(work: &mut dyn FnMut() -> std::result::Result<T, E>) -> Result<f64>
+where
+    Box<dyn Error>: From<E>,
+{
     let start = Instant::now();
     let mut calls = 0_u32;
     while start.elapsed() < SLICE {

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use common::pool;
-use moonfork::{Handle, Pool};
+use moonfork::Handle;
 use serde_json::{Value, json};
 
 #[test]

@@ -28,12 +28,14 @@ pub(crate) const RECORD: &str = "host/prebuilt/provenance.json";
 /// The command that builds both anew.
 pub(crate) const REBUILD: &str = "cargo xtask guest";
 
-/// Files and folders of the guest that end up in the module. Its tests don't.
-const SOURCES: [&str; 4] = [
+/// Files and folders that end up in the module: the guest's without its tests, and what it
+/// shares with the host.
+const SOURCES: [&str; 5] = [
     "guest/Cargo.toml",
     "guest/build.rs",
     "guest/src",
     "guest/wasi",
+    "host/wire.rs",
 ];
 
 /// What a build script has to watch: the sources, and where locked packages and settings are.
