@@ -1,5 +1,6 @@
 //! What a store carries: everything that host code may know while its instance runs.
 
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,6 @@ use crate::entropy::Entropy;
 use crate::function::Functions;
 use crate::limits::{Accountant, Limits};
 use crate::output::Output;
-use crate::shared::Shared;
 
 /// The data of one store. There is no way from here to another instance.
 pub(crate) struct Context {
@@ -47,15 +47,15 @@ pub(crate) enum Stop {
 }
 
 impl Context {
-    /// A new store's data.
-    pub(crate) fn new(shared: &Shared) -> Context {
-        let (id, limits) = (StoreId::next(), shared.limits);
+    /// A new store's data; `random` is the key of the pool's random numbers.
+    pub(crate) fn new(limits: Limits, functions: Arc<Functions>, random: &RandomState) -> Context {
+        let id = StoreId::next();
         Context {
             id,
-            entropy: Entropy::new(&shared.seeds, id),
+            entropy: Entropy::new(random, id),
             limits,
             accountant: Accountant::new(limits.memory),
-            functions: Arc::clone(&shared.functions),
+            functions,
             deadline: None,
             output: Output::default(),
             result: Vec::new(),

@@ -10,7 +10,7 @@ use wasmtime::{Memory, Store, TypedFunc};
 use crate::codec::{self, Unreadable};
 use crate::context::{Context, Stop};
 use crate::error::ErrorKind;
-use crate::image::slice;
+use crate::imports::slice;
 use crate::output::Output;
 use crate::shared::Shared;
 use crate::slots::Slot;
@@ -71,7 +71,7 @@ impl Instance {
     ///
     /// `Internal` when wasmtime can't make one though there is a slot for it.
     pub(crate) fn new(shared: &Arc<Shared>, slot: Slot) -> Result<Instance> {
-        let context = Context::new(shared);
+        let context = Context::new(shared.limits, Arc::clone(&shared.functions), &shared.random);
         let live = Live::new(shared, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
         })?;

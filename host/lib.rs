@@ -29,6 +29,7 @@ mod error;
 mod function;
 mod handle;
 mod image;
+mod imports;
 mod instance;
 mod limits;
 mod output;

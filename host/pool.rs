@@ -350,7 +350,7 @@ impl PoolBuilder {
                     image,
                     limits: self.limits,
                     functions: Arc::new(self.functions),
-                    seeds: RandomState::new(),
+                    random: RandomState::new(),
                 }),
                 owner: thread::current().id(),
                 main: Mutex::new(None),

@@ -14,5 +14,5 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) functions: Arc<Functions>,
     /// What the random numbers of its instances come from: keyed afresh for each pool.
-    pub(crate) seeds: RandomState,
+    pub(crate) random: RandomState,
 }

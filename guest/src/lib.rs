@@ -5,6 +5,7 @@
 //! that everything but the calling convention is tested with plain `cargo test`.
 
 mod failure;
+mod host;
 mod json;
 mod path;
 mod raw;
@@ -13,3 +14,5 @@ pub mod value;
 pub mod vm;
 #[path = "../../host/wire.rs"]
 pub mod wire;
+
+pub use host::Host;

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
+use crate::Host;
 use crate::json::Json;
 use crate::raw::memory::Account;
 use crate::value::Values;
-use crate::vm::Host;
 
 /// The libraries that are opened at all; `prelude.lua` takes away what is left to take away.
 fn libraries() -> StdLib {

@@ -6,24 +6,12 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, MultiValue, Table, Value};
 use serde::Deserialize;
 
+use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::json::outcome;
 use crate::raw::reserve;
 use crate::sandbox::Sandbox;
 use crate::wire::{self, Chunk, Name, Op, Setup};
-
-/// What the virtual machine can ask of the world: in the guest module these are imports.
-pub trait Host {
-    /// Takes text that a script printed.
-    fn print(&self, text: &[u8]);
-
-    /// Calls host function number `function` with an encoded array of arguments.
-    ///
-    /// # Errors
-    ///
-    /// With the message that the script is to see.
-    fn call(&self, function: u32, args: &[u8]) -> Result<Vec<u8>, String>;
-}
 
 /// Before [`Op::Setup`] says otherwise: the largest encoded value, in bytes.
 const DEFAULT_MAX_VALUE: usize = 16 << 20;

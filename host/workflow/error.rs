@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::Workflow;
+use super::plan::NodeId;
 use super::problem::Place;
 use super::report::{Failure, Report};
-use super::run::Stopped;
 
 /// A run that didn't come to its end: why, and what it had done until then.
 ///
@@ -26,6 +26,14 @@ struct FailedNode {
     name: String,
     file: String,
     place: Place,
+}
+
+/// Why a run can't go on.
+pub(super) enum Stopped {
+    /// A node on the main instance failed.
+    Node(NodeId, crate::Error),
+    /// No thread could be started for the branches.
+    Threads(std::io::Error),
 }
 
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::context::Context;
 use super::plan::{FanOut, NodeId};
 use super::report::{Failure, InstanceReport, ms};
-use super::run::Context;
 use super::state::State;
 use super::track::Track;
 

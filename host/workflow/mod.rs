@@ -35,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod context;
 mod error;
 mod fan_out;
 mod keys;
@@ -58,11 +59,12 @@ use crate::Pool;
 use model::Model;
 use problem::Problems;
 
+pub use context::RunOptions;
 pub use error::RunError;
 pub use plan::Plan;
 pub use problem::{Code, LoadError, Place, Problem, Severity};
 pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
-pub use run::{Outcome, RunOptions};
+pub use run::Outcome;
 
 /// A workflow that has been read, found sound, and planned.
 #[derive(Debug)]
@@ -144,7 +146,7 @@ impl Workflow {
     /// How many branches a run with these options has alive at once, at the most: what
     /// [`PoolBuilder::branches`](crate::PoolBuilder::branches) needs to be for none to wait.
     pub fn branches_at_once(&self, options: &RunOptions) -> usize {
-        run::max_workers(self, options)
+        context::max_workers(self, options)
             .get()
             .min(self.plan.widest())
     }

@@ -1,32 +1,19 @@
 //! Running a plan: the main instance's way through it, and what comes of that.
 
-use std::num::NonZeroUsize;
-use std::thread;
-use std::time::Instant;
-
 use serde_json::{Map, Value};
 
 use super::Workflow;
-use super::error::RunError;
+use super::context::{Context, RunOptions};
+use super::error::{RunError, Stopped};
 use super::fan_out;
-use super::model::Node;
-use super::plan::{Next, NodeId, Plan};
-use super::report::{InstanceReport, Report, RunOutcome, SCHEMA_VERSION, ms};
+use super::plan::Next;
+use super::report::{InstanceReport, Report, RunOutcome};
 use super::state::State;
 use super::track::Track;
 use crate::{Pool, RunMain};
 
 /// The key under which a fan-in finds what the branches gave.
 const PARALLEL_RESULTS: &str = "parallel_results";
-
-/// Settings of one run. The default is what the workflow says.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct RunOptions {
-    /// How many branches may run at a time, instead of what the workflow's settings say. Where
-    /// neither says anything, as many as the machine has processors to offer.
-    pub max_workers: Option<NonZeroUsize>,
-}
 
 /// What a run that came to its end gave.
 #[derive(Clone, Debug)]
@@ -36,52 +23,6 @@ pub struct Outcome {
     pub state: Map<String, Value>,
     /// What the run did.
     pub report: Report,
-}
-
-/// What all parts of a run share.
-pub(super) struct Context<'r> {
-    workflow: &'r Workflow,
-    pub(super) pool: &'r Pool,
-    pub(super) max_workers: NonZeroUsize,
-    pub(super) started: Instant,
-}
-
-impl<'r> Context<'r> {
-    fn new(workflow: &'r Workflow, pool: &'r Pool, options: &RunOptions) -> Self {
-        Context {
-            workflow,
-            pool,
-            max_workers: max_workers(workflow, options),
-            started: Instant::now(),
-        }
-    }
-
-    pub(super) fn plan(&self) -> &'r Plan {
-        &self.workflow.plan
-    }
-
-    pub(super) fn node(&self, id: NodeId) -> &'r Node {
-        &self.workflow.model.nodes[id.0]
-    }
-
-    fn report(&self, outcome: RunOutcome, instances: Vec<InstanceReport>) -> Report {
-        Report {
-            schema_version: SCHEMA_VERSION,
-            workflow: self.workflow.model.name.clone(),
-            outcome,
-            wall_ms: ms(self.started.elapsed()),
-            instances,
-        }
-    }
-}
-
-/// How many branches may run at a time.
-pub(super) fn max_workers(workflow: &Workflow, options: &RunOptions) -> NonZeroUsize {
-    options
-        .max_workers
-        .or(workflow.model.max_workers)
-        .or_else(|| thread::available_parallelism().ok())
-        .unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Runs a workflow from its start to its end.
@@ -116,14 +57,6 @@ pub(super) fn run(
             Err(RunError::stopped(workflow, stopped, report))
         }
     }
-}
-
-/// Why a run can't go on.
-pub(super) enum Stopped {
-    /// A node on the main instance failed.
-    Node(NodeId, crate::Error),
-    /// No thread could be started for the branches.
-    Threads(std::io::Error),
 }
 
 /// Follows the plan on the main instance, state in and state out.

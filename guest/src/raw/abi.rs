@@ -17,7 +17,8 @@
 
 use std::cell::RefCell;
 
-use crate::vm::{Host, Vm};
+use crate::Host;
+use crate::vm::Vm;
 
 /// Buffers larger than this are given back after the call that needed them.
 const KEPT: usize = 64 << 10;

@@ -5,7 +5,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use moonfork_guest::vm::{Host, Vm};
+use moonfork_guest::Host;
+use moonfork_guest::vm::Vm;
 use moonfork_guest::wire::{self, Chunk, Failure, Name, Op, Setup};
 use serde::Serialize;
 use serde_json::Value;

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::draft::{EdgeWay, EdgeWays, FanOutDraft};
 use super::{FanOutId, Next, NodeId, Plan, fan_in, walk};
 use crate::workflow::model::{Edge, Model, START, Spanned, Way};
-use crate::workflow::problem::{Code, Place, Problems};
+use crate::workflow::problem::{Code, Problems};
 
 /// Makes the plan of a model whose names lead somewhere. `None` if there is none; the reasons
 /// are among `problems` then.
@@ -46,31 +47,6 @@ pub(in crate::workflow) fn build(model: &Model, problems: &mut Problems) -> Opti
     };
     walk::check(&plan, &ways, model, problems)?;
     Some(plan)
-}
-
-/// A way that an edge says, and where it says so.
-#[derive(Clone, Copy)]
-pub(super) struct EdgeWay {
-    pub(super) next: Next,
-    pub(super) place: Place,
-}
-
-/// What the edges say.
-pub(super) struct EdgeWays {
-    pub(super) start: Option<EdgeWay>,
-    pub(super) by_node: Vec<Option<EdgeWay>>,
-}
-
-/// A fan-out whose fan-in is not settled.
-pub(super) struct FanOutDraft {
-    /// The node it starts from; `None` for the start of the run.
-    pub(super) origin: Option<NodeId>,
-    /// Its first edge.
-    pub(super) place: Place,
-    /// The first node of each branch, in the written order.
-    pub(super) branches: Vec<NodeId>,
-    /// The fan-in that an edge names.
-    pub(super) named: Option<NodeId>,
 }
 
 fn ids(model: &Model) -> HashMap<&str, NodeId> {

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::build::{EdgeWays, FanOutDraft};
+use super::draft::{EdgeWays, FanOutDraft};
 use super::{FanOut, Next, NodeId};
 use crate::workflow::model::Model;
 use crate::workflow::problem::{Code, Place, Problems};

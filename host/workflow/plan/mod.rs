@@ -4,6 +4,7 @@
 //! needs to know about the shape of a workflow.
 
 mod build;
+mod draft;
 mod fan_in;
 mod walk;
 

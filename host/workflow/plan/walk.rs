@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::build::EdgeWays;
+use super::draft::EdgeWays;
 use super::{Next, NodeId, Plan};
 use crate::workflow::model::Model;
 use crate::workflow::problem::{Code, Problems};

@@ -1,0 +1,14 @@
+//! The world outside of the virtual machine.
+
+/// What the virtual machine can ask of the world: in the guest module these are imports.
+pub trait Host {
+    /// Takes text that a script printed.
+    fn print(&self, text: &[u8]);
+
+    /// Calls host function number `function` with an encoded array of arguments.
+    ///
+    /// # Errors
+    ///
+    /// With the message that the script is to see.
+    fn call(&self, function: u32, args: &[u8]) -> Result<Vec<u8>, String>;
+}
