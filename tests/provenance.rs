@@ -102,9 +102,9 @@ fn unrelated_changes_leave_the_module_as_it_is(#[case] file: &str, #[case] text:
 }
 
 #[rstest]
-#[case::code("guest/src/lib.rs", "// more", "the files under guest/")]
-#[case::a_new_file("guest/src/more.lua", "", "the files under guest/")]
-#[case::a_flag("guest/wasi/recipe.toml", "# more", "the files under guest/")]
+#[case::code("guest/src/lib.rs", "// more", "the guest's sources")]
+#[case::a_new_file("guest/src/more.lua", "", "the guest's sources")]
+#[case::a_flag("guest/wasi/recipe.toml", "# more", "the guest's sources")]
 #[case::a_patched_package(
     "Cargo.toml",
     "\n[patch.crates-io]\nlua-src = { path = \"lua\" }\n",

@@ -145,7 +145,7 @@ impl Inputs {
     fn differences(&self, workspace: &Path) -> Result<Vec<&'static str>> {
         let mut differences = Vec::new();
         if sources_hash(workspace)? != self.sources {
-            differences.push("the files under guest/");
+            differences.push("the guest's sources");
         }
         if settings_hash(workspace)? != self.settings {
             differences.push("the guest's settings in Cargo.toml");
