@@ -25,7 +25,8 @@
 //! | making one takes less than 10 ms | `cargo bench`, as a ratio to a native state |
 //! | three pool threads, none has main | `workers_never_get_main` |
 //! | branches a and b of a workflow: globals, functions, tables | `tests/workflow_isolation.rs` |
-//! | `initial_value` 42 is seen by both branches; (5 + 10) * 2 = 30 in sequence | `tests/workflow_isolation.rs` |
+//! | `initial_value` 42 is seen by both branches | `tests/workflow_isolation.rs` |
+//! | nodes in sequence: (5 + 10) * 2 = 30 | `tests/workflow_run.rs` |
 //! | 20 workers on 10 threads read back their own id | `twenty_workers_read_back_their_own` |
 //! | stress 1: 50 rounds of 5 threads | `fifty_rounds_of_five_threads` |
 //! | stress 2: 20 tasks on 4 threads, 3 inner threads each | `twenty_tasks_with_three_inner_threads` |
