@@ -3,11 +3,18 @@
 //! Objects are maps with their fields' names, and types that have a form for people use it,
 //! as they do in JSON.
 
+use std::cell::Cell;
+use std::fmt;
+
+use rmp_serde::config::{DefaultConfig, HumanReadableConfig};
+use rmp_serde::decode::ReadRefReader;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde_path_to_error::Segment;
 
-use crate::wire::MAX_DEPTH;
+use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
 
 /// Appends `value` to `out`.
 pub(crate) fn encode<T: Serialize + ?Sized>(
@@ -17,7 +24,9 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     let mut serializer = rmp_serde::Serializer::new(out)
         .with_struct_map()
         .with_human_readable();
-    value.serialize(&mut serializer)
+    // A value may be nested as deeply as its type lets it: the guest refuses what is nested too
+    // deeply, but it has to be written first, and this thread's stack ends somewhere.
+    value.serialize(serde_stacker::Serializer::new(&mut serializer))
 }
 
 /// Why bytes from the guest were not read.
@@ -31,30 +40,120 @@ pub(crate) enum Unreadable {
     Malformed(String),
 }
 
-/// Reads one value, which is nested no deeper than the guest lets any be.
+/// Reads one value, which is nested no deeper than the guest lets any be, and costs no more
+/// than `max`.
 ///
 /// # Errors
 ///
 /// With the path to what is not as `T` has it, starting from `root`.
-pub(crate) fn decode<T: DeserializeOwned>(root: &str, bytes: &[u8]) -> Result<T, Unreadable> {
-    // In words about markers, which only a second look turns into words about values.
-    decode_exactly(bytes).map_err(|error| {
-        let value = match decode_exactly::<serde_json::Value>(bytes) {
-            Ok(value) => value,
-            Err(error) => return Unreadable::Malformed(format!("{root}: {error}")),
-        };
-        Unreadable::Mismatch(match serde_path_to_error::deserialize::<_, T>(value) {
-            Ok(_) => format!("{root}: {error}"),
-            Err(error) => format!("{root}{}: {}", lua_path(error.path()), error.inner()),
-        })
+pub(crate) fn decode<T: DeserializeOwned>(
+    root: &str,
+    bytes: &[u8],
+    max: usize,
+) -> Result<T, Unreadable> {
+    let malformed = |error| Unreadable::Malformed(format!("{root}: {error}"));
+    weigh(bytes, max).map_err(malformed)?;
+    if let Ok(value) = read(bytes) {
+        return Ok(value);
+    }
+    // The format is stricter than JSON in places, such as keys that are numbers, and its errors
+    // are about markers: a second look reads it, or says why not, as JSON would.
+    let value: serde_json::Value = read(bytes).map_err(malformed)?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = lua_path(error.path());
+        Unreadable::Mismatch(format!("{root}{path}: {}", error.inner()))
     })
 }
 
-fn decode_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    T::deserialize(&mut reader(bytes))
+}
+
+fn reader(
+    bytes: &[u8],
+) -> rmp_serde::Deserializer<ReadRefReader<'_, [u8]>, HumanReadableConfig<DefaultConfig>> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
     // The format counts twice where a value is optional.
-    deserializer.set_max_depth(2 * MAX_DEPTH + 2);
-    T::deserialize(&mut deserializer)
+    reader.set_max_depth(2 * MAX_DEPTH + 2);
+    reader
+}
+
+/// Refuses what no guest of ours would send: bytes that are no value, and values that cost
+/// more than `max`. It allocates nothing, whatever the bytes claim.
+fn weigh(bytes: &[u8], max: usize) -> Result<(), rmp_serde::decode::Error> {
+    let left = Cell::new(max);
+    Weigh(&left).deserialize(&mut reader(bytes))
+}
+
+/// Takes what it reads out of a budget.
+struct Weigh<'a>(&'a Cell<usize>);
+
+impl Weigh<'_> {
+    fn spend<E: de::Error>(&self, cost: usize) -> Result<(), E> {
+        match self.0.get().checked_sub(cost) {
+            Some(left) => {
+                self.0.set(left);
+                Ok(())
+            }
+            None => Err(E::custom(
+                "the value is larger than what may pass in one piece",
+            )),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Weigh<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        self.spend(VALUE_COST)?;
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Weigh<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        self.spend(text.len())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Weigh(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        self.spend(OBJECT_COST)?;
+        while entries.next_key_seed(Weigh(self.0))?.is_some() {
+            entries.next_value_seed(Weigh(self.0))?;
+        }
+        Ok(())
+    }
 }
 
 /// A path as Lua would write it: positions count from 1.

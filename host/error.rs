@@ -96,8 +96,9 @@ pub enum ErrorKind {
         /// The thread that asked.
         caller: ThreadId,
     },
-    /// Main was asked for, or used, by a host function that main itself had called.
-    #[error("main is in the middle of a call; a host function that it called can't use it")]
+    /// Main was asked for, or used, by a host function: the script that called it, main's or a
+    /// branch's, must not reach main through it.
+    #[error("a host function can't use main while the script that called it is at work")]
     Reentrant,
     /// The handle's instance was stopped by an earlier call and is gone for good.
     #[error(
@@ -174,7 +175,7 @@ impl Error {
         matches!(*self.0, ErrorKind::WrongThread { .. })
     }
 
-    /// Whether a host function that main had called wanted main.
+    /// Whether a host function wanted main.
     pub fn is_reentrant(&self) -> bool {
         matches!(*self.0, ErrorKind::Reentrant)
     }

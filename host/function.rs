@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use crate::Error;
 use crate::codec;
 
-/// A host function as the sandbox calls it: encoded arguments in, encoded result out.
-type Erased = dyn Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync;
+/// A host function as the sandbox calls it: encoded arguments in, and what they may cost;
+/// encoded result out.
+type Erased = dyn Fn(&[u8], usize) -> Result<Vec<u8>, String> + Send + Sync;
 
 /// The host functions of a pool; a function's number is its place.
 #[derive(Default)]
@@ -40,10 +41,10 @@ impl Functions {
         A: DeserializeOwned,
         R: Serialize,
     {
-        let erased = move |args: &[u8]| {
-            let args = match codec::decode("args", args) {
+        let erased = move |args: &[u8], max: usize| {
+            let args = match codec::decode("args", args, max) {
                 // No arguments are an empty array, which `()` doesn't take itself for.
-                Err(_) if args == NO_ARGUMENTS => codec::decode("args", NULL),
+                Err(_) if args == NO_ARGUMENTS => codec::decode("args", NULL, max),
                 decoded => decoded,
             };
             let args = args.map_err(|error| error.to_string())?;
@@ -84,8 +85,9 @@ impl Functions {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Calls function `number`; nothing that it does unwinds into the sandbox.
-    pub(crate) fn call(&self, number: u32, args: &[u8]) -> Result<Vec<u8>, Failed> {
+    /// Calls function `number` with arguments that cost `max` at the most; nothing that it does
+    /// unwinds into the sandbox.
+    pub(crate) fn call(&self, number: u32, args: &[u8], max: usize) -> Result<Vec<u8>, Failed> {
         let entry = usize::try_from(number)
             .ok()
             .and_then(|n| self.entries.get(n));
@@ -94,7 +96,7 @@ impl Functions {
                 "there is no host function {number}"
             )));
         };
-        match panic::catch_unwind(AssertUnwindSafe(|| function(args))) {
+        match panic::catch_unwind(AssertUnwindSafe(|| function(args, max))) {
             Ok(result) => result.map_err(|message| Failed::Raised(format!("{name}: {message}"))),
             Err(payload) => {
                 let message = payload

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::calls;
 use crate::error::ErrorKind;
 use crate::instance::{Instance, View};
 use crate::output::Output;
@@ -225,12 +226,18 @@ impl Main {
     }
 }
 
-/// Uses the instance in `cell`, which only one thread ever does: that it is in use means that
-/// it is in the middle of a call, and that this is a host function which it called.
+/// Uses the instance in `cell`, which only one thread ever does.
+///
+/// # Errors
+///
+/// `Reentrant` where a script is at work on this thread, main's own or a branch's.
 pub(crate) fn enter<T>(
     cell: &Mutex<Instance>,
     f: impl FnOnce(&mut Instance) -> Result<T>,
 ) -> Result<T> {
+    if calls::under_way() {
+        return Err(ErrorKind::Reentrant.into());
+    }
     match cell.try_lock() {
         Ok(mut instance) => f(&mut instance),
         // A panic on the way through left the instance whole, or it would be gone.
@@ -241,7 +248,7 @@ pub(crate) fn enter<T>(
 
 impl Sealed for Main {
     fn view(&self) -> View {
-        // While it runs it is what it was: alive, at its place.
+        // While a script is at work it is what it was: nothing can end it meanwhile.
         enter(&self.cell, |instance| Ok(instance.view())).unwrap_or(self.first_view)
     }
 

@@ -44,7 +44,7 @@ fn host_call(
 ) -> wasmtime::Result<u64> {
     let (memory, context) = guest_memory(&mut caller)?;
     let args = slice(memory, ptr, len)?;
-    let (failed, result) = match context.functions.call(function, args) {
+    let (failed, result) = match context.functions.call(function, args, context.limits.value) {
         Ok(result) if result.len() <= context.limits.value => (false, result),
         Ok(result) => {
             let message = format!(

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasmtime::{Memory, Store, TypedFunc};
 
+use crate::calls;
 use crate::codec::{self, Unreadable};
 use crate::context::{Context, Stop};
 use crate::error::ErrorKind;
@@ -220,6 +221,7 @@ impl Live {
                 ),
             }));
         }
+        let _call = calls::enter();
         let _running = Ticker::run(self.shared.image.ticker());
         let context = self.store.data_mut();
         context.deadline = Instant::now().checked_add(limits.wall);
@@ -266,20 +268,19 @@ impl Live {
             Err(error) => return Err(self.stopped(&error)),
         };
         let answer = slice(self.memory.data(&self.store), ptr, len).map_err(Error::internal)?;
-        if answer.len() > limits.value.saturating_add(HEADROOM) {
-            return Err(Error::internal("the guest's answer is larger than allowed"));
-        }
         match answer.split_first() {
-            Some((&wire::OK, value)) => codec::decode("result", value).map_err(|error| {
-                let message = error.to_string();
-                match error {
-                    Unreadable::Mismatch(_) => ErrorKind::Value { message }.into(),
-                    Unreadable::Malformed(_) => Error::internal(message),
-                }
-            }),
+            Some((&wire::OK, value)) => {
+                codec::decode("result", value, limits.value).map_err(|error| {
+                    let message = error.to_string();
+                    match error {
+                        Unreadable::Mismatch(_) => ErrorKind::Value { message }.into(),
+                        Unreadable::Malformed(_) => Error::internal(message),
+                    }
+                })
+            }
             Some((&wire::FAILED, failure)) => {
-                let failure =
-                    codec::decode("the guest's error", failure).map_err(Error::internal)?;
+                let failure = codec::decode("the guest's error", failure, HEADROOM)
+                    .map_err(Error::internal)?;
                 Err(Error::from_guest(failure, limits.memory))
             }
             _ => Err(Error::internal("the guest's answer has no status")),

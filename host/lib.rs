@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod calls;
 mod chunk;
 mod codec;
 mod context;

@@ -21,19 +21,21 @@ pub struct Limits {
     /// Bytes of printed output that are kept; the rest is cut off, and said so. Defends the
     /// host's memory against `print` in a loop.
     pub output: usize,
-    /// Bytes that a value may have, encoded, on its way in or out. Defends the host's memory
-    /// against results that are larger than any caller expects.
+    /// What a value may cost on its way in or out: the bytes of its text, and besides 32 for
+    /// each value in it and 128 for each object, which is about what it takes in memory.
+    /// Defends the host against results that are larger than any caller expects: a few
+    /// kilobytes of Lua tables that hold each other many times unfold to gigabytes.
     pub value: usize,
 }
 
 impl Default for Limits {
-    /// 30 s, 64 MiB, 1 MiB of output, 16 MiB a value.
+    /// 30 s, 64 MiB, 1 MiB of output, 64 MiB a value.
     fn default() -> Limits {
         Limits {
             wall: Duration::from_secs(30),
             memory: 64 << 20,
             output: 1 << 20,
-            value: 16 << 20,
+            value: 64 << 20,
         }
     }
 }
@@ -43,6 +45,9 @@ impl Limits {
     /// at most what 32 bits can address.
     pub const MEMORY_RANGE: RangeInclusive<usize> = 4 << 20..=4 << 30;
 
+    /// What [`value`](Self::value) must be at least.
+    pub const MIN_VALUE: usize = 1 << 10;
+
     /// Refuses limits that can't be kept.
     pub(crate) fn check(&self) -> Result<()> {
         if !Self::MEMORY_RANGE.contains(&self.memory) {
@@ -51,6 +56,13 @@ impl Limits {
                 self.memory,
                 Self::MEMORY_RANGE.start(),
                 Self::MEMORY_RANGE.end()
+            )));
+        }
+        if self.value < Self::MIN_VALUE {
+            return Err(Error::setup(format_args!(
+                "the limit of a value is {}; nothing could pass with less than {}",
+                self.value,
+                Self::MIN_VALUE
             )));
         }
         if self.wall.is_zero() {

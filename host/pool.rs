@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::calls;
 use crate::error::ErrorKind;
 use crate::function::Functions;
 use crate::handle::{Held, enter};
@@ -74,7 +75,7 @@ impl Pool {
     /// # Errors
     ///
     /// `WrongThread` on any thread but the one that built the pool, `Reentrant` in a host
-    /// function that main itself called.
+    /// function.
     pub fn main(&self) -> Result<Main> {
         let caller = thread::current().id();
         if caller != self.inner.owner {
@@ -82,6 +83,9 @@ impl Pool {
                 owner: self.inner.owner,
                 caller,
             }));
+        }
+        if calls::under_way() {
+            return Err(ErrorKind::Reentrant.into());
         }
         #[cfg(feature = "testing")]
         if let Some(saboteur) = &self.inner.sabotage
@@ -139,7 +143,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As [`branch`](Self::branch).
+    /// As [`main`](Self::main) or [`branch`](Self::branch).
     pub fn runtime(&self) -> Result<Runtime> {
         if thread::current().id() == self.inner.owner {
             self.main().map(Runtime::Main)
@@ -278,7 +282,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Adds a function that every script of the pool may call as a global of this name.
+    /// Adds a function that every script of the pool may call as a global of this name. It
+    /// takes the place of a global that Lua has under that name.
     ///
     /// Its arguments are one tuple; its result, any serde type. An `Err` is a Lua error that
     /// the script can catch; a panic ends the instance and is an `Internal` error. It is

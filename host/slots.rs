@@ -36,6 +36,12 @@ impl Slots {
         let mut free = self.lock();
         if *free == 0 {
             let start = Instant::now();
+            // Where there are none at all, nothing is worth waiting for.
+            let patience = if self.total == 0 {
+                Duration::ZERO
+            } else {
+                patience
+            };
             // A wait may end early for no reason, hence the loop inside `wait_timeout_while`.
             free = self
                 .freed

@@ -33,6 +33,13 @@ pub const FAILED: u8 = 1;
 /// value costs a few frames of recursion. Lower than what `serde_json` itself can read (128).
 pub const MAX_DEPTH: usize = 100;
 
+/// What a value costs beside the bytes of its text: about what it takes in the memory of
+/// whoever reads it. Counting encoded bytes alone, a few kilobytes of shared Lua tables could
+/// unfold to gigabytes.
+pub const VALUE_COST: usize = 32;
+/// What an object costs beside its keys and values.
+pub const OBJECT_COST: usize = 128;
+
 /// What a fresh instance must be told.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Setup<'a> {
@@ -40,7 +47,7 @@ pub struct Setup<'a> {
     pub seed: (i64, i64),
     /// Bytes that Lua may allocate before scripts see "not enough memory".
     pub lua_memory: u64,
-    /// Bytes an encoded value may have on its way out.
+    /// What a value may cost on its way out: see [`VALUE_COST`].
     pub max_value: u64,
     /// Host functions by number, each to be a global of this name.
     #[serde(borrow)]

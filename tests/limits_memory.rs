@@ -74,6 +74,43 @@ fn a_value_that_does_not_fit_is_an_error_and_the_instance_goes_on() {
 }
 
 #[test]
+fn what_unfolds_beyond_all_measure_is_an_error_for_every_kind_of_caller() {
+    let pool = common::builder()
+        .branches(1)
+        .function("takes", |(n,): (i64,)| Ok(n))
+        .build()
+        .unwrap();
+    let mut branch = pool.branch().unwrap();
+    let code =
+        "a = {[''] = null} for _ = 1, 4 do local b = {} for j = 1, 177 do b[j] = a end a = b end";
+    branch.eval::<()>(code).unwrap();
+    assert!(
+        branch
+            .eval::<serde_json::Value>("a")
+            .unwrap_err()
+            .is_value()
+    );
+    assert!(branch.eval::<i64>("a").unwrap_err().is_value());
+    let caught: (bool, String) = branch.eval("return {pcall(takes, a)}").unwrap();
+    assert!(caught.1.contains("larger than"), "{}", caught.1);
+}
+
+#[test]
+fn a_message_of_any_length_is_an_error_that_leaves_the_instance() {
+    let mut branch = pool(64 * MIB).branch().unwrap();
+    for code in [
+        "error(('x'):rep(9 << 20))",
+        "error(('x'):rep(12 << 20))",
+        "error(setmetatable({}, {__tostring = function() return ('x'):rep(12 << 20) end}))",
+    ] {
+        let error = branch.eval::<()>(code).unwrap_err();
+        assert!(error.is_script(), "{:?}", error.kind());
+        assert!(error.to_string().len() < 100_000);
+    }
+    assert_eq!(branch.eval::<i64>("1 + 1").unwrap(), 2);
+}
+
+#[test]
 fn a_value_larger_than_allowed_is_refused_on_both_ways() {
     let limits = Limits {
         value: MIB,

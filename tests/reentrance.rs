@@ -36,11 +36,23 @@ fn main_is_refused_to_what_main_called() {
     let mut main = pool.main().unwrap();
     let error = main.eval::<i64>("local x = ask() return x").unwrap_err();
     assert!(error.is_script(), "{error}");
-    assert!(
-        error.to_string().contains("in the middle of a call"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("can't use main"), "{error}");
     assert_eq!(main.eval::<i64>("1 + 1").unwrap(), 2);
+}
+
+#[test]
+fn main_is_refused_to_what_a_branch_called_on_the_same_thread() {
+    let pool = pool(|pool| match pool.runtime() {
+        Ok(mut runtime) => runtime.eval("secret"),
+        Err(error) => Err(error),
+    });
+    pool.main().unwrap().set_global("secret", &42).unwrap();
+    let error = pool
+        .branch()
+        .unwrap()
+        .eval::<i64>("local x = ask() return x")
+        .unwrap_err();
+    assert!(error.to_string().contains("can't use main"), "{error}");
 }
 
 #[test]

@@ -142,3 +142,31 @@ fn a_large_value_passes_both_ways() {
     let back: Vec<Value> = branch.eval_with("state", &rows).unwrap();
     assert!(back == rows);
 }
+
+#[test]
+fn a_value_nested_without_measure_is_refused_and_overruns_no_stack() {
+    let deep = (0..10_000).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+    let mut branch = pool().branch().unwrap();
+    let error = branch.eval_with::<_, Value>("state", &deep).unwrap_err();
+    assert!(error.is_value(), "{error}");
+    assert!(error.to_string().contains("nested too deeply"), "{error}");
+    // Taking it apart again is recursion too.
+    std::thread::Builder::new()
+        .stack_size(64 << 20)
+        .spawn(move || drop(deep))
+        .unwrap()
+        .join()
+        .unwrap();
+}
+
+#[test]
+fn keys_that_are_numbers_are_read_as_from_json() {
+    let mut branch = pool().branch().unwrap();
+    let map = BTreeMap::from([(1, "a".to_owned()), (-2, "b".to_owned())]);
+    assert_eq!(
+        branch
+            .eval_with::<_, BTreeMap<i32, String>>("state", &map)
+            .unwrap(),
+        map
+    );
+}

@@ -1,21 +1,53 @@
 //! Lua errors as the wire reports them.
 
-use mlua::Error;
+use mlua::{Error, Table, Value};
 
 pub(crate) use crate::wire::{Failure, FailureKind};
 
-/// What stands between a message and its traceback in the text of a Lua error.
-const TRACEBACK: &str = "\nstack traceback:\n";
+/// Bytes of a message or a traceback that are passed on.
+const MAX_TEXT: usize = 80 << 10;
 
 impl Failure {
     /// A failure without a traceback.
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(MAX_TEXT));
         Failure {
             kind,
-            message: message.into(),
+            message,
             traceback: None,
         }
     }
+
+    /// The error that a script ended with, as the sandbox describes it.
+    pub(crate) fn of_script(described: &Value) -> Failure {
+        match described {
+            Value::Table(traced) => match parts(traced) {
+                Ok((message, traceback)) => Failure {
+                    traceback: frames(&traceback),
+                    ..Failure::new(FailureKind::Runtime, message)
+                },
+                Err(error) => error.into(),
+            },
+            // Lua calls no handler when memory runs out, and gives this text.
+            Value::String(text) if *text == "not enough memory" => {
+                Failure::new(FailureKind::Memory, "not enough memory")
+            }
+            // The handler itself failed, say in a script's own `__tostring`.
+            Value::String(text) => Failure::new(FailureKind::Runtime, text.to_string_lossy()),
+            other => Failure::new(
+                FailureKind::Runtime,
+                format!("(error object is a {} value)", other.type_name()),
+            ),
+        }
+    }
+}
+
+fn parts(traced: &Table) -> mlua::Result<(String, String)> {
+    let text = |index: i64| -> mlua::Result<String> {
+        Ok(traced.raw_get::<mlua::LuaString>(index)?.to_string_lossy())
+    };
+    Ok((text(1)?, text(2)?))
 }
 
 impl From<Error> for Failure {
@@ -23,19 +55,14 @@ impl From<Error> for Failure {
         match error {
             Error::SyntaxError { message, .. } => Failure::new(FailureKind::Syntax, message),
             Error::MemoryError(_) => Failure::new(FailureKind::Memory, "not enough memory"),
-            Error::CallbackError { traceback, cause } => {
-                let mut failure = Failure::from((*cause).clone());
-                failure.traceback = failure.traceback.or_else(|| frames(&traceback));
-                failure
+            Error::CallbackError { cause, .. } => Failure::from((*cause).clone()),
+            Error::RuntimeError(text) => {
+                let message = text
+                    .split("\nstack traceback:\n")
+                    .next()
+                    .unwrap_or_default();
+                Failure::new(FailureKind::Runtime, message)
             }
-            Error::RuntimeError(text) => match text.rsplit_once(TRACEBACK) {
-                Some((message, traceback)) => Failure {
-                    kind: FailureKind::Runtime,
-                    message: message.to_owned(),
-                    traceback: frames(traceback),
-                },
-                None => Failure::new(FailureKind::Runtime, text),
-            },
             other => Failure::new(FailureKind::Runtime, other.to_string()),
         }
     }
@@ -43,8 +70,17 @@ impl From<Error> for Failure {
 
 /// The frames of a traceback that belong to the script, one a line.
 fn frames(traceback: &str) -> Option<String> {
-    let own = |frame: &&str| !frame.starts_with("[moonfork]") && *frame != "[C]: in ?";
+    let own = |frame: &&str| !frame.contains("[moonfork]") && *frame != "[C]: in ?";
     let traceback = traceback.trim_start_matches("stack traceback:\n");
-    let frames: Vec<&str> = traceback.lines().map(str::trim).filter(own).collect();
-    (!frames.is_empty()).then(|| frames.join("\n"))
+    let mut frames: Vec<&str> = traceback.lines().map(str::trim).filter(own).collect();
+    // Below the script there is only how it was called.
+    while frames
+        .last()
+        .is_some_and(|frame| frame.starts_with("[C]: in function 'xpcall'"))
+    {
+        frames.pop();
+    }
+    let mut frames = frames.join("\n");
+    frames.truncate(frames.floor_char_boundary(MAX_TEXT));
+    (!frames.is_empty()).then_some(frames)
 }

@@ -8,14 +8,43 @@ local native = ...
 
 local error, select, tostring, type = error, select, tostring, type
 local concat, pack = table.concat, table.pack
-local find = string.find
+local find, sub = string.find, string.sub
+local getmetatable, xpcall = getmetatable, xpcall
 
 local function raising(raw)
   return function(...)
     local ok, value = raw(...)
-    if not ok then error(value, 2) end
+    if not ok then error(value, 3) end -- past the function that this one is wrapped in
     return value
   end
+end
+
+-- The same for functions of any number of arguments: each takes a place on a stack of Rust's.
+local function bounded(raw)
+  raw = raising(raw)
+  return function(...)
+    if select("#", ...) > native.max_arguments then
+      error("too many arguments (at most " .. native.max_arguments .. "); pass one table", 2)
+    end
+    return (raw(...))
+  end
+end
+
+-- Turns what an error was raised with into text, short enough to be passed on whole, and adds
+-- where it came from. Running out of memory doesn't come this way.
+local function describe(value)
+  local message
+  if type(value) == "string" then
+    message = value
+  elseif type(value) == "table" and not getmetatable(value) then
+    message = "(error object is a table value)"
+  else
+    message = tostring(value)
+  end
+  if #message > native.max_message then
+    message = sub(message, 1, native.max_message) .. "... (" .. #message .. " bytes in all)"
+  end
+  return native.trace(message)
 end
 
 -- Files, modules and bytecode: none of them is a script's to have.
@@ -55,9 +84,18 @@ end
 
 null = native.null
 
+local encode, decode = raising(native.encode), raising(native.decode)
+
 json = {
-  encode = raising(native.encode),
-  decode = raising(native.decode),
+  encode = function(value)
+    return (encode(value))
+  end,
+  decode = function(text)
+    if type(text) ~= "string" then
+      error("bad argument #1 to 'decode' (string expected, got " .. type(text) .. ")", 2)
+    end
+    return (decode(text))
+  end,
   array = function(t)
     if type(t) ~= "table" then
       error("bad argument #1 to 'array' (table expected, got " .. type(t) .. ")", 2)
@@ -68,5 +106,6 @@ json = {
 
 return {
   seed = function(low, high) randomseed(low, high) end,
-  raising = raising,
+  bounded = bounded,
+  run = function(f, ...) return xpcall(f, describe, ...) end,
 }

@@ -7,11 +7,24 @@ use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 use crate::Host;
 use crate::json::Json;
 use crate::raw::memory::Account;
-use crate::value::Values;
+use crate::value::{MAX_ARGUMENTS, Values};
 
 /// The libraries that are opened at all; `prelude.lua` takes away what is left to take away.
 fn libraries() -> StdLib {
     StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::COROUTINE
+}
+
+/// Bytes of an error's message that are passed on; the rest is cut off, and said so.
+const MAX_MESSAGE: usize = 64 << 10;
+
+/// Adds the traceback to an error's message: a table of the two.
+fn trace(lua: &Lua, message: mlua::LuaString) -> mlua::Result<Table> {
+    // Above this function there are the handler that calls it and what raised the error.
+    let traceback = lua.traceback(None, 2)?;
+    let traced = lua.create_table_with_capacity(2, 0)?;
+    traced.raw_set(1, message)?;
+    traced.raw_set(2, traceback)?;
+    Ok(traced)
 }
 
 /// A Lua state in which no script has run, and the handles that only the virtual machine has.
@@ -25,7 +38,10 @@ pub(crate) struct Sandbox {
     /// `(low, high) -> nothing`: seeds `math.random`.
     pub(crate) seed: Function,
     /// `raw -> function`: turns an outcome's message into a Lua error.
-    pub(crate) raising: Function,
+    pub(crate) bounded: Function,
+    /// `(function, ...) -> true, results`, or `false` and what [`trace`] made of the error, or
+    /// `false` and text when there was no memory left.
+    pub(crate) run: Function,
 }
 
 impl Sandbox {
@@ -44,6 +60,9 @@ impl Sandbox {
         native.set("encode", json.encode)?;
         native.set("decode", json.decode)?;
         native.set("array", json.array)?;
+        native.set("max_arguments", MAX_ARGUMENTS)?;
+        native.set("max_message", MAX_MESSAGE)?;
+        native.set("trace", lua.create_function(trace)?)?;
         let output = Rc::clone(host);
         native.set(
             "print",
@@ -59,7 +78,8 @@ impl Sandbox {
             .call::<Table>(native)?;
         Ok(Sandbox {
             seed: prelude.get("seed")?,
-            raising: prelude.get("raising")?,
+            bounded: prelude.get("bounded")?,
+            run: prelude.get("run")?,
             memory: Account::open(&lua)?,
             lua,
             values,

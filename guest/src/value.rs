@@ -20,7 +20,11 @@ use serde::{Serialize, de};
 
 use crate::failure::{Failure, FailureKind};
 use crate::path::{Path, Step};
-use crate::wire::MAX_DEPTH;
+use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
+
+/// How many arguments a call may have between host and guest, either way. Each takes a place
+/// on a stack for which no error can be raised.
+pub(crate) const MAX_ARGUMENTS: usize = 250;
 
 /// Tables are made with room for at most this many entries, whatever a length claims.
 const MAX_RESERVED: usize = 4096;
@@ -34,10 +38,19 @@ pub struct Values {
     lua: Lua,
     /// Weak keys: tables that came from an array; values: [`Shape`]s as integers.
     arrays: Table,
+}
+
+/// One conversion under way. Each has its own: making Lua values may collect garbage, and a
+/// finalizer of the script may convert values in the middle of it.
+struct Run<'a> {
+    lua: &'a Lua,
+    arrays: &'a Table,
     fault: RefCell<Option<Fault>>,
     /// Tables being written at the moment, outermost first, to notice cycles.
     open: RefCell<Vec<*const c_void>>,
     depth: Cell<usize>,
+    /// What may still be written, by [`VALUE_COST`] and [`OBJECT_COST`].
+    budget: Cell<usize>,
 }
 
 /// What went wrong inside a value, and where.
@@ -103,9 +116,6 @@ impl Values {
         Ok(Values {
             lua: lua.clone(),
             arrays,
-            fault: RefCell::default(),
-            open: RefCell::default(),
-            depth: Cell::new(0),
         })
     }
 
@@ -138,35 +148,34 @@ impl Values {
     ///
     /// `Value` when it can't be a Lua value, `Memory` when Lua has no room for it.
     pub fn read<'de, D: Deserializer<'de>>(&self, source: D, root: &str) -> Result<Value, Failure> {
-        self.reset();
-        let incoming = Incoming { values: self };
-        incoming
+        let run = self.run(usize::MAX);
+        Incoming { run: &run }
             .deserialize(source)
-            .map_err(|error| self.failure(root, &error))
+            .map_err(|error| run.failure(root, &error))
     }
 
-    /// Reads an array as one Lua value an element.
+    /// Reads an array as one Lua value an element; null is an empty one.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read).
+    /// As [`read`](Self::read), and when there are more than [`MAX_ARGUMENTS`].
     pub fn read_each<'de, D: Deserializer<'de>>(
         &self,
         source: D,
         root: &str,
     ) -> Result<Vec<Value>, Failure> {
-        self.reset();
+        let run = self.run(usize::MAX);
         source
-            .deserialize_seq(EachElement { values: self })
-            .map_err(|error| self.failure(root, &error))
+            .deserialize_any(EachElement { run: &run })
+            .map_err(|error| run.failure(root, &error))
     }
 
     /// Writes `value` as MessagePack behind what `out` holds already.
     ///
     /// # Errors
     ///
-    /// `Value` when it has no JSON counterpart or takes more than `max` bytes, `Memory` when
-    /// there is no room for the text.
+    /// `Value` when it has no JSON counterpart or costs more than `max`, `Memory` when there
+    /// is no room for the text.
     pub fn write_msgpack(
         &self,
         value: &Value,
@@ -174,10 +183,10 @@ impl Values {
         out: &mut Vec<u8>,
         max: usize,
     ) -> Result<(), Failure> {
-        let mut sink = Sink::new(out, max);
+        let mut sink = Sink::new(out);
         let mut serializer = rmp_serde::Serializer::new(&mut sink);
-        let result = self.write(value, root, &mut serializer);
-        sink.check(root).and(result)
+        let result = self.write(value, root, max, &mut serializer);
+        sink.check().and(result)
     }
 
     /// Writes `value` as JSON text.
@@ -187,31 +196,45 @@ impl Values {
     /// As [`write_msgpack`](Self::write_msgpack).
     pub fn write_json(&self, value: &Value, root: &str, max: usize) -> Result<Vec<u8>, Failure> {
         let mut out = Vec::new();
-        let mut sink = Sink::new(&mut out, max);
+        let mut sink = Sink::new(&mut out);
         let mut serializer = serde_json::Serializer::new(&mut sink);
-        let result = self.write(value, root, &mut serializer);
-        sink.check(root).and(result)?;
+        let result = self.write(value, root, max, &mut serializer);
+        sink.check().and(result)?;
         Ok(out)
     }
 
-    fn write<S: Serializer>(&self, value: &Value, root: &str, sink: S) -> Result<(), Failure> {
-        self.reset();
-        let outgoing = Outgoing {
-            values: self,
-            value,
-        };
+    fn write<S: Serializer>(
+        &self,
+        value: &Value,
+        root: &str,
+        max: usize,
+        sink: S,
+    ) -> Result<(), Failure> {
+        let run = self.run(max);
+        let outgoing = Outgoing { run: &run, value };
         match outgoing.serialize(sink) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.failure(root, &error)),
+            Err(error) => Err(run.failure(root, &error)),
         }
     }
 
-    fn reset(&self) {
-        self.fault.take();
-        self.open.borrow_mut().clear();
-        self.depth.set(0);
+    fn run(&self, budget: usize) -> Run<'_> {
+        Run {
+            lua: &self.lua,
+            arrays: &self.arrays,
+            fault: RefCell::default(),
+            open: RefCell::default(),
+            depth: Cell::new(0),
+            budget: Cell::new(budget),
+        }
     }
 
+    fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
+        self.arrays.raw_set(table, shape.pack())
+    }
+}
+
+impl Run<'_> {
     /// The failure behind a serde error: ours with its place, or the format's own words.
     fn failure(&self, root: &str, error: &dyn fmt::Display) -> Failure {
         match self.fault.take() {
@@ -242,6 +265,20 @@ impl Values {
         }
     }
 
+    /// Takes the cost of something written out of the budget.
+    fn spend<E: serde::ser::Error>(&self, cost: usize) -> Result<(), E> {
+        match self.budget.get().checked_sub(cost) {
+            Some(left) => {
+                self.budget.set(left);
+                Ok(())
+            }
+            None => {
+                let _: de::value::Error = self.broken(TOO_LARGE);
+                Err(E::custom("see the fault"))
+            }
+        }
+    }
+
     fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
         self.arrays.raw_set(table, shape.pack())
     }
@@ -254,45 +291,29 @@ impl Values {
     }
 }
 
-/// A buffer with an upper bound that never aborts for want of memory.
+/// A buffer that never aborts for want of memory.
 struct Sink<'a> {
     out: &'a mut Vec<u8>,
-    max: usize,
-    refused: Option<FailureKind>,
+    full: bool,
 }
 
 impl<'a> Sink<'a> {
-    fn new(out: &'a mut Vec<u8>, max: usize) -> Self {
-        let max = out.len().saturating_add(max);
-        Sink {
-            out,
-            max,
-            refused: None,
-        }
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        Sink { out, full: false }
     }
 
-    fn check(&self, root: &str) -> Result<(), Failure> {
-        match self.refused {
-            None => Ok(()),
-            Some(FailureKind::Memory) => {
-                Err(Failure::new(FailureKind::Memory, "not enough memory"))
-            }
-            Some(kind) => Err(Failure::new(
-                kind,
-                format!("{root}: the value is larger than what may pass in one piece"),
-            )),
+    fn check(&self) -> Result<(), Failure> {
+        if self.full {
+            return Err(Failure::new(FailureKind::Memory, "not enough memory"));
         }
+        Ok(())
     }
 }
 
 impl io::Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() > self.max.saturating_sub(self.out.len()) {
-            self.refused = Some(FailureKind::Value);
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
         if self.out.try_reserve(bytes.len()).is_err() {
-            self.refused = Some(FailureKind::Memory);
+            self.full = true;
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         self.out.extend_from_slice(bytes);
@@ -306,16 +327,16 @@ impl io::Write for Sink<'_> {
 
 /// Reads one value into Lua.
 struct Incoming<'a> {
-    values: &'a Values,
+    run: &'a Run<'a>,
 }
 
 impl<'a> Incoming<'a> {
     fn lua<E: de::Error, T>(&self, result: mlua::Result<T>) -> Result<T, E> {
-        result.map_err(|error| self.values.fail(Cause::Lua(error)))
+        result.map_err(|error| self.run.fail(Cause::Lua(error)))
     }
 
     fn enter<E: de::Error>(&self) -> Result<Level<'a>, E> {
-        Level::enter(&self.values.depth).ok_or_else(|| self.values.broken(TOO_DEEP))
+        Level::enter(&self.run.depth).ok_or_else(|| self.run.broken(TOO_DEEP))
     }
 }
 
@@ -368,7 +389,7 @@ impl<'de> Visitor<'de> for Incoming<'_> {
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
         i64::try_from(value).map(Value::Integer).map_err(|_| {
-            self.values.broken(format!(
+            self.run.broken(format!(
                 "{value} is too large for a Lua integer (the largest is {})",
                 i64::MAX
             ))
@@ -379,32 +400,30 @@ impl<'de> Visitor<'de> for Incoming<'_> {
         if value.is_finite() {
             Ok(Value::Number(value))
         } else {
-            Err(self.values.broken(NOT_FINITE))
+            Err(self.run.broken(NOT_FINITE))
         }
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        self.lua(self.values.lua.create_string(value))
+        self.lua(self.run.lua.create_string(value))
             .map(Value::String)
     }
 
     fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<Value, E> {
         Err(self
-            .values
+            .run
             .broken("raw bytes have no JSON counterpart; pass text or an array"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let _level = self.enter()?;
         let capacity = items.size_hint().unwrap_or(0).min(MAX_RESERVED);
-        let table = self.lua(self.values.lua.create_table_with_capacity(capacity, 0))?;
+        let table = self.lua(self.run.lua.create_table_with_capacity(capacity, 0))?;
         let (mut len, mut last) = (0_u64, 0_u64);
         loop {
             let item = items
-                .next_element_seed(Incoming {
-                    values: self.values,
-                })
-                .inspect_err(|_| self.values.within(|| Step::Index(len + 1)))?;
+                .next_element_seed(Incoming { run: self.run })
+                .inspect_err(|_| self.run.within(|| Step::Index(len + 1)))?;
             let Some(item) = item else { break };
             len += 1;
             if !item.is_nil() {
@@ -412,22 +431,18 @@ impl<'de> Visitor<'de> for Incoming<'_> {
                 self.lua(table.raw_set(len, item))?;
             }
         }
-        self.lua(self.values.remember(&table, Shape::of(len, last)))?;
+        self.lua(self.run.remember(&table, Shape::of(len, last)))?;
         Ok(Value::Table(table))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let _level = self.enter()?;
         let capacity = entries.size_hint().unwrap_or(0).min(MAX_RESERVED);
-        let table = self.lua(self.values.lua.create_table_with_capacity(0, capacity))?;
-        while let Some(key) = entries.next_key_seed(Key {
-            values: self.values,
-        })? {
+        let table = self.lua(self.run.lua.create_table_with_capacity(0, capacity))?;
+        while let Some(key) = entries.next_key_seed(Key { run: self.run })? {
             let value = entries
-                .next_value_seed(Incoming {
-                    values: self.values,
-                })
-                .inspect_err(|_| self.values.within(|| Step::Key(key.to_string_lossy())))?;
+                .next_value_seed(Incoming { run: self.run })
+                .inspect_err(|_| self.run.within(|| Step::Key(key.to_string_lossy())))?;
             self.lua(table.raw_set(key, value))?;
         }
         Ok(Value::Table(table))
@@ -436,13 +451,13 @@ impl<'de> Visitor<'de> for Incoming<'_> {
 
 /// Reads an object's key, as text.
 struct Key<'a> {
-    values: &'a Values,
+    run: &'a Run<'a>,
 }
 
 impl Key<'_> {
     fn text<E: de::Error>(&self, text: &str) -> Result<mlua::LuaString, E> {
-        let made = self.values.lua.create_string(text);
-        made.map_err(|error| self.values.fail(Cause::Lua(error)))
+        let made = self.run.lua.create_string(text);
+        made.map_err(|error| self.run.fail(Cause::Lua(error)))
     }
 }
 
@@ -476,7 +491,7 @@ impl Visitor<'_> for Key<'_> {
 
 /// Reads an array's elements as separate values.
 struct EachElement<'a> {
-    values: &'a Values,
+    run: &'a Run<'a>,
 }
 
 impl<'de> Visitor<'de> for EachElement<'_> {
@@ -486,16 +501,23 @@ impl<'de> Visitor<'de> for EachElement<'_> {
         f.write_str("an array")
     }
 
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut each = Vec::with_capacity(items.size_hint().unwrap_or(0).min(MAX_RESERVED));
         let position = |each: &Vec<Value>| Step::Index(each.len() as u64 + 1);
         loop {
             let item = items
-                .next_element_seed(Incoming {
-                    values: self.values,
-                })
-                .inspect_err(|_| self.values.within(|| position(&each)))?;
+                .next_element_seed(Incoming { run: self.run })
+                .inspect_err(|_| self.run.within(|| position(&each)))?;
             match item {
+                Some(_) if each.len() == MAX_ARGUMENTS => {
+                    return Err(self.run.broken(format!(
+                        "a function takes at most {MAX_ARGUMENTS} arguments; pass one table"
+                    )));
+                }
                 Some(item) => each.push(item),
                 None => return Ok(each),
             }
@@ -503,16 +525,19 @@ impl<'de> Visitor<'de> for EachElement<'_> {
     }
 }
 
+const TOO_LARGE: &str = "from here on the value is larger than what may pass in one piece";
+
 const NOT_FINITE: &str = "NaN and infinities have no JSON counterpart";
 
 /// Writes one Lua value.
 struct Outgoing<'a> {
-    values: &'a Values,
+    run: &'a Run<'a>,
     value: &'a Value,
 }
 
 impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        self.run.spend(VALUE_COST)?;
         match self.value {
             Value::Nil => sink.serialize_unit(),
             value if value.is_null() => sink.serialize_unit(),
@@ -521,7 +546,10 @@ impl Serialize for Outgoing<'_> {
             Value::Number(value) if value.is_finite() => sink.serialize_f64(*value),
             Value::Number(_) => Err(self.broken(NOT_FINITE)),
             Value::String(text) => match text.to_str() {
-                Ok(text) => sink.serialize_str(&text),
+                Ok(text) => {
+                    self.run.spend(text.len())?;
+                    sink.serialize_str(&text)
+                }
                 Err(_) => Err(self.broken("the string is not valid UTF-8")),
             },
             Value::Table(table) => self.table(table, sink),
@@ -532,40 +560,40 @@ impl Serialize for Outgoing<'_> {
 
 impl Outgoing<'_> {
     fn broken<E: serde::ser::Error>(&self, rule: impl Into<String>) -> E {
-        let _: de::value::Error = self.values.broken(rule);
+        let _: de::value::Error = self.run.broken(rule);
         E::custom("see the fault")
     }
 
     fn lua<E: serde::ser::Error, T>(&self, result: mlua::Result<T>) -> Result<T, E> {
         result.map_err(|error| {
-            let _: de::value::Error = self.values.fail(Cause::Lua(error));
+            let _: de::value::Error = self.run.fail(Cause::Lua(error));
             E::custom("see the fault")
         })
     }
 
     fn table<S: Serializer>(&self, table: &Table, sink: S) -> Result<S::Ok, S::Error> {
-        let Some(_level) = Level::enter(&self.values.depth) else {
+        let Some(_level) = Level::enter(&self.run.depth) else {
             return Err(self.broken(TOO_DEEP));
         };
         let address = table.to_pointer();
-        if self.values.open.borrow().contains(&address) {
+        if self.run.open.borrow().contains(&address) {
             return Err(self.broken("the table contains itself"));
         }
-        self.values.open.borrow_mut().push(address);
+        self.run.open.borrow_mut().push(address);
         let keys = self.keys::<S::Error>(table)?;
         let written = match keys.array_len() {
             Some(Ok(len)) => self.array(table, len, sink),
             Some(Err(rule)) => Err(self.broken(rule)),
             None => self.object(table, &keys, sink),
         };
-        self.values.open.borrow_mut().pop();
+        self.run.open.borrow_mut().pop();
         written
     }
 
     /// Looks at all keys once, to tell arrays from objects and both from what is neither.
     fn keys<E: serde::ser::Error>(&self, table: &Table) -> Result<Keys, E> {
         let mut keys = Keys {
-            shape: self.lua(self.values.shape(table))?,
+            shape: self.lua(self.run.shape(table))?,
             ..Keys::default()
         };
         for pair in table.pairs::<Value, Value>() {
@@ -595,11 +623,11 @@ impl Outgoing<'_> {
         for index in 1..=len {
             let value: Value = self.lua(table.raw_get(index))?;
             let item = Outgoing {
-                values: self.values,
+                run: self.run,
                 value: &value,
             };
             seq.serialize_element(&item)
-                .inspect_err(|_| self.values.within(|| Step::Index(index)))?;
+                .inspect_err(|_| self.run.within(|| Step::Index(index)))?;
         }
         seq.end()
     }
@@ -614,6 +642,7 @@ impl Outgoing<'_> {
         let mixed = keys.integers > 0 && keys.integers < keys.count;
         // A hash set would ask WASI for entropy, which isn't there.
         let mut written = BTreeSet::new();
+        self.run.spend(OBJECT_COST)?;
         let mut map = sink.serialize_map(Some(keys.count))?;
         for pair in table.pairs::<Value, Value>() {
             let (key, value) = self.lua(pair)?;
@@ -630,13 +659,14 @@ impl Outgoing<'_> {
                     "the integer key {key} and the text key \"{key}\" would be the same"
                 )));
             }
+            self.run.spend(key.len())?;
             map.serialize_key(&key)?;
             let item = Outgoing {
-                values: self.values,
+                run: self.run,
                 value: &value,
             };
             map.serialize_value(&item)
-                .inspect_err(|_| self.values.within(|| Step::Key(key)))?;
+                .inspect_err(|_| self.run.within(|| Step::Key(key)))?;
         }
         map.end()
     }
@@ -671,12 +701,9 @@ impl Keys {
                  make its keys text, or fill it"
             )));
         }
-        // As many nulls at the end as it came with, unless the script moved its end.
-        let nulls = if largest == u64::from(shape.last) {
-            u64::from(shape.nulls)
-        } else {
-            0
-        };
-        Some(Ok(largest + nulls))
+        // As long as it came, unless the script moved its end: by taking away what stood last,
+        // or by adding behind all that it had.
+        let kept = (u64::from(shape.last)..=shape.len()).contains(&largest);
+        Some(Ok(if kept { shape.len() } else { largest }))
     }
 }

@@ -115,23 +115,33 @@ impl Vm {
                 };
                 outcome(lua, call())
             })?;
-        self.sandbox.raising.call(raw)
+        self.sandbox.bounded.call(raw)
     }
 
     fn eval(&self, chunk: &Chunk<'_>, state: &[u8]) -> Result<Value, Failure> {
-        let state = match state {
-            [] => Value::Nil,
-            state => self.read(state, "state")?,
-        };
-        let results = self.load(chunk)?.call::<MultiValue>(state)?;
-        single(results)
+        if state.is_empty() {
+            return self.run(self.load(chunk, "")?, Vec::new());
+        }
+        let state = self.read(state, "state")?;
+        // On the script's own first line, so that the lines in messages are its own.
+        self.run(self.load(chunk, "local state = ...; ")?, vec![state])
+    }
+
+    /// Calls `function`, and describes the error it ends with, if it does.
+    fn run(&self, function: Function, args: Vec<Value>) -> Result<Value, Failure> {
+        let mut call = MultiValue::from_vec(args);
+        call.push_front(Value::Function(function));
+        let mut results: MultiValue = self.sandbox.run.call(call)?;
+        match results.pop_front() {
+            Some(Value::Boolean(true)) => single(results),
+            _ => Err(Failure::of_script(&results.pop_front().unwrap_or_default())),
+        }
     }
 
     /// Compiles a chunk; a bare expression too, if it may be one.
-    fn load(&self, chunk: &Chunk<'_>) -> Result<Function, Failure> {
-        let compile = |prefix: &str| {
-            // On the script's own first line, so that the lines in messages are its own.
-            let text = ["local state = ...; ", prefix, &chunk.code].concat();
+    fn load(&self, chunk: &Chunk<'_>, prefix: &str) -> Result<Function, Failure> {
+        let compile = |keyword: &str| {
+            let text = [prefix, keyword, &chunk.code].concat();
             self.sandbox
                 .lua
                 .load(text)
@@ -157,8 +167,7 @@ impl Vm {
     fn call(&self, name: &Name<'_>, args: &[u8]) -> Result<Value, Failure> {
         let mut source = rmp_serde::Deserializer::from_read_ref(args);
         let args = self.sandbox.values.read_each(&mut source, "args")?;
-        let function = self.find(&name.name)?;
-        single(function.call::<MultiValue>(MultiValue::from_vec(args))?)
+        self.run(self.find(&name.name)?, args)
     }
 
     /// The function a dotted path leads to.
@@ -166,7 +175,7 @@ impl Vm {
         let not_callable = |what: String| Failure::new(FailureKind::NotCallable, what);
         let mut found = Value::Table(self.sandbox.lua.globals());
         let mut end = 0;
-        for key in path.split('.') {
+        for (depth, key) in path.split('.').enumerate() {
             let Value::Table(table) = found else {
                 return Err(not_callable(format!(
                     "can't call '{path}': '{}' is a {} value",
@@ -175,7 +184,7 @@ impl Vm {
                 )));
             };
             found = table.get(key)?;
-            end += key.len() + usize::from(end > 0);
+            end += key.len() + usize::from(depth > 0);
         }
         match found {
             Value::Function(function) => Ok(function),

@@ -5,7 +5,7 @@ mod common;
 use common::Machine;
 use moonfork_guest::wire::{FailureKind, Name, Op};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[rstest]
 #[case::first_line("x ==", 1)]
@@ -106,4 +106,76 @@ fn a_value_that_breaks_off_is_refused() {
             .kind,
         FailureKind::Value
     );
+}
+
+#[rstest]
+#[case::text("error(('x'):rep(200000))")]
+#[case::tostring("error(setmetatable({}, {__tostring = function() return ('x'):rep(200000) end}))")]
+fn long_messages_are_cut(#[case] code: &str) {
+    let failure = Machine::new().eval(code).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Runtime);
+    assert!(failure.message.len() < 80_000);
+    assert!(
+        failure.message.ends_with(" bytes in all)"),
+        "{}",
+        &failure.message[60_000..]
+    );
+}
+
+#[rstest]
+#[case::table("error({code = 1})", "(error object is a table value)")]
+#[case::with_tostring(
+    "error(setmetatable({}, {__tostring = function() return 'mine' end}))",
+    "mine"
+)]
+#[case::nothing("error()", "nil")]
+#[case::number("error(42)", "42")]
+#[case::failing_tostring(
+    "error(setmetatable({}, {__tostring = function() error('again', 0) end}))",
+    "again"
+)]
+fn error_objects_are_described(#[case] code: &str, #[case] message: &str) {
+    let failure = Machine::new().eval(code).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Runtime);
+    assert!(failure.message.contains(message), "{failure:?}");
+    assert!(
+        !failure.message.contains("0x"),
+        "no address of the guest: {failure:?}"
+    );
+}
+
+#[test]
+fn paths_may_be_odd() {
+    let mut lua = Machine::new();
+    lua.eval("_G[''] = {}").unwrap();
+    for path in ["", ".", ".é.x", "é", "..é"] {
+        let failure = lua.call(path, &json!([])).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::NotCallable, "{path}");
+    }
+}
+
+#[test]
+fn as_many_arguments_as_there_may_be() {
+    let mut lua = Machine::new();
+    let arguments = |n: usize| Value::from(vec![1; n]);
+    assert_eq!(lua.call("select", &json!(["#", 1, 2])).unwrap(), json!(2));
+    assert_eq!(lua.call("math.max", &arguments(250)).unwrap(), json!(1));
+    let failure = lua.call("math.max", &arguments(251)).unwrap_err();
+    assert!(
+        failure.message.contains("at most 250 arguments"),
+        "{failure:?}"
+    );
+    lua.eval("do ones = {} for i = 1, 251 do ones[i] = 1 end end")
+        .unwrap();
+    assert!(lua.eval("#echo(table.unpack(ones, 1, 250)) == 250").is_ok());
+    let message = lua.error("return echo(table.unpack(ones))");
+    assert!(message.contains("too many arguments"), "{message}");
+}
+
+#[test]
+fn without_a_state_the_name_is_free() {
+    let mut lua = Machine::new();
+    lua.eval("state = 5").unwrap();
+    assert_eq!(lua.eval("state").unwrap(), json!(5));
+    assert_eq!(lua.eval_with("state", Some(&json!(6))).unwrap(), json!(6));
 }

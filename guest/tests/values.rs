@@ -70,7 +70,8 @@ fn tables_become_arrays_or_objects(#[case] code: &str, #[case] expected: Value) 
 #[rstest]
 #[case::emptied("table.remove(state)", json!([1]), json!([]))]
 #[case::shortened("state[#state] = nil", json!([1, 2, null]), json!([1]))]
-#[case::lengthened("state[2] = 2", json!([1, null, null]), json!([1, 2]))]
+#[case::filled("state[2] = 2", json!([1, null, null]), json!([1, 2, null]))]
+#[case::added("state[4] = 4", json!([1, null, null]), json!([1, null, null, 4]))]
 #[case::own_metatable("setmetatable(state, {__metatable = 1})", json!([]), json!([]))]
 #[case::named("state.x = 1", json!([5]), json!({"1": 5, "x": 1}))]
 fn an_array_that_was_changed(#[case] change: &str, #[case] state: Value, #[case] expected: Value) {
@@ -193,5 +194,36 @@ fn several_results_are_refused() {
     assert_eq!(
         failure.message,
         "result: 2 values were returned; return one table that holds them"
+    );
+}
+
+#[test]
+fn a_value_that_unfolds_beyond_all_measure_is_an_error() {
+    // A few kilobytes of Lua: each level holds the one below many times.
+    let code = "local a = {[''] = null} for _ = 1, 4 do local b = {} \
+                for j = 1, 177 do b[j] = a end a = b end return a";
+    let failure = Machine::new().eval(code).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Value);
+    assert!(failure.message.contains("larger than"), "{failure:?}");
+}
+
+#[test]
+fn a_finalizer_that_converts_values_does_not_disturb_the_conversion_it_interrupts() {
+    let mut lua = Machine::new();
+    lua.eval(
+        "do function mk() setmetatable({}, {__gc = function() json.encode({1}) mk() end}) end \
+         for _ = 1, 50 do mk() end end",
+    )
+    .unwrap();
+    let items: Vec<Value> = (0..2000).map(|n| json!({"n": n, "list": [n]})).collect();
+    let state = json!({ "items": items });
+    for _ in 0..5 {
+        let back = lua.eval_with("return {items = state.items}", Some(&state));
+        assert_eq!(back.unwrap(), state);
+    }
+    let too_deep = lua.eval_with("state", Some(&nested(101))).unwrap_err();
+    assert!(
+        too_deep.message.contains("nested too deeply"),
+        "{too_deep:?}"
     );
 }
