@@ -158,7 +158,7 @@ impl Values {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), and when there are more than [`MAX_ARGUMENTS`].
+    /// As [`read`](Self::read), and when there are more than a call may have.
     pub fn read_each<'de, D: Deserializer<'de>>(
         &self,
         source: D,
