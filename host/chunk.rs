@@ -37,7 +37,7 @@ impl<'a> Chunk<'a> {
     }
 
     /// Names the chunk after where it came from: `node 'fetch'`, a file's name. Lua shows
-    /// the first 59 bytes.
+    /// the first 59 bytes, control characters as spaces.
     #[must_use]
     pub fn named(self, name: impl Into<Cow<'a, str>>) -> Self {
         Chunk {
@@ -48,9 +48,24 @@ impl<'a> Chunk<'a> {
 
     pub(crate) fn to_wire(&self) -> wire::Chunk<'_> {
         wire::Chunk {
-            name: Cow::Borrowed(&self.name),
+            name: self.shown_name(),
             code: Cow::Borrowed(&self.code),
             expression: self.expression,
+        }
+    }
+}
+
+impl Chunk<'_> {
+    /// The name as Lua can show it: on one line, and cut between two characters.
+    fn shown_name(&self) -> Cow<'_, str> {
+        /// `LUA_IDSIZE` without the byte that ends a C string.
+        const MAX: usize = 59;
+
+        let name = &self.name[..self.name.floor_char_boundary(MAX)];
+        if name.contains(char::is_control) {
+            Cow::Owned(name.replace(char::is_control, " "))
+        } else {
+            Cow::Borrowed(name)
         }
     }
 }

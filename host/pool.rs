@@ -24,7 +24,8 @@ use crate::{Branch, Error, Limits, Main, Result, RunMain, Runtime};
 /// Makes Lua instances, each in a WebAssembly sandbox of its own.
 ///
 /// The thread that builds the pool owns it, and has its one long-lived main instance. Every
-/// thread may have fresh branches. Clones are handles to the same pool.
+/// thread may have fresh branches. Clones are handles to the same pool. A pool doesn't survive
+/// `fork`: the thread that deadlines are checked by stays behind in the parent.
 ///
 /// ```
 /// use moonfork::{Handle, Pool};

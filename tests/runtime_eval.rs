@@ -110,6 +110,24 @@ fn errors_say_chunk_and_line() {
 }
 
 #[test]
+fn a_chunk_may_have_any_name() {
+    let mut branch = pool().branch().unwrap();
+    let mut message = |name: &str| {
+        let error = branch
+            .eval::<()>(Chunk::body("error('x')").named(name))
+            .unwrap_err();
+        assert!(error.is_script());
+        error.to_string()
+    };
+    assert_eq!(message("a\0b\nc"), "a b c:1: x");
+    assert_eq!(
+        message(&"ü".repeat(100)),
+        format!("{}:1: x", "ü".repeat(29))
+    );
+    assert_eq!(message(""), ":1: x");
+}
+
+#[test]
 fn an_error_of_the_script_leaves_the_instance_as_it_was() {
     let mut branch = pool().branch().unwrap();
     let id = branch.store_id();
