@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use moonfork::{Error, Handle, Pool};
+use moonfork::{Error, Handle, Pool, PoolBuilder};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -36,13 +36,17 @@ fn answer(ptr: u32, len: u32) -> String {
 
 impl Module {
     fn pool(&self) -> Pool {
+        pool(&self.text()).unwrap()
+    }
+
+    fn text(&self) -> String {
         let Module {
             imports,
             alloc,
             call,
             data,
         } = self;
-        let text = format!(
+        format!(
             "(module
                 (import \"moonfork\" \"print\" (func $print (param i32 i32)))
                 (import \"moonfork\" \"host_call\" (func $host_call (param i32 i32 i32) (result i64)))
@@ -59,8 +63,7 @@ impl Module {
                     (if (i32.eqz (local.get 0)) (then (return {})))
                     {call}))",
             answer(2048, 2)
-        );
-        pool(&text).unwrap()
+        )
     }
 
     fn error(&self) -> Error {
@@ -75,14 +78,16 @@ impl Module {
 }
 
 fn pool(text: &str) -> moonfork::Result<Pool> {
+    builder(text).build()
+}
+
+fn builder(text: &str) -> PoolBuilder {
     common::builder()
         .guest(wat::parse_str(text).unwrap())
-        .wall(Duration::from_millis(100))
         .memory(8 << 20)
         .branches(1)
         .function("identity", |(x,): (Value,)| Ok(x))
         .function("large", |()| Ok("x".repeat(1000)))
-        .build()
 }
 
 #[test]
@@ -234,12 +239,16 @@ fn memory_without_end_is_refused_to_it() {
 #[case::in_the_allocator("(loop $more (br $more))", "")]
 fn time_without_end_is_refused_to_it(#[case] alloc: &str, #[case] call: &str) {
     let sound = Module::default();
-    let error = Module {
+    let module = Module {
         alloc: format!("{alloc} {}", sound.alloc),
         call: format!("{call} {}", sound.call),
         ..sound
-    }
-    .error();
+    };
+    let pool = builder(&module.text())
+        .wall(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let error = pool.branch().unwrap().eval::<Value>("1").unwrap_err();
     assert!(error.is_timeout(), "{error}");
 }
 

@@ -52,7 +52,7 @@ fn a_script_beyond_it_is_stopped(#[case] code: &str) {
 
 #[test]
 fn stopping_one_run_leaves_another_on_the_same_engine_alone() {
-    let pool = pool(Duration::from_millis(200));
+    let pool = pool(Duration::from_secs(2));
     let mut other = pool.branch().unwrap();
     other.set_global("n", &0).unwrap();
     std::thread::scope(|scope| {

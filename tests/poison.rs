@@ -8,7 +8,7 @@ use moonfork::{ErrorKind, Handle, Pool};
 
 fn pool() -> Pool {
     common::builder()
-        .wall(Duration::from_millis(50))
+        .wall(Duration::from_millis(700))
         .branches(2)
         .function("panics", |()| -> Result<(), String> {
             panic!("of the host")
@@ -43,7 +43,7 @@ fn main_is_rebuilt_and_the_caller_is_told() {
     assert_eq!(main.store_id(), old);
     let error = main.eval::<()>("1").unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Poisoned { id, .. } if *id == old));
-    assert!(error.to_string().contains("50ms"), "{error}");
+    assert!(error.to_string().contains("700ms"), "{error}");
 }
 
 #[test]

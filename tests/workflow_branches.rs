@@ -82,7 +82,7 @@ fn a_branch_that_fails_is_an_entry(
 #[test]
 fn a_branch_that_runs_too_long_is_an_entry() {
     let pool = common::builder()
-        .wall(Duration::from_millis(100))
+        .wall(Duration::from_millis(700))
         .build()
         .expect("a pool");
     let entry = entry_of(&pool, "while true do end");
