@@ -149,10 +149,21 @@ impl<'de> Visitor<'de> for Weigh<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         self.spend(OBJECT_COST)?;
-        while entries.next_key_seed(Weigh(self.0))?.is_some() {
+        while entries.next_key_seed(WeighKey(self.0))?.is_some() {
             entries.next_value_seed(Weigh(self.0))?;
         }
         Ok(())
+    }
+}
+
+/// The same for a key, which costs its text alone: what the guest lets out has to get in.
+struct WeighKey<'a>(&'a Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for WeighKey<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        source.deserialize_str(Weigh(self.0))
     }
 }
 

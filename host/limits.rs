@@ -21,8 +21,9 @@ pub struct Limits {
     /// Bytes of printed output that are kept; the rest is cut off, and said so. Defends the
     /// host's memory against `print` in a loop.
     pub output: usize,
-    /// What a value may cost on its way in or out: the bytes of its text, and besides 32 for
-    /// each value in it and 128 for each object, which is about what it takes in memory.
+    /// What a value may cost on its way out: the bytes of its text, and besides 32 for each
+    /// value in it and 128 for each object, which is about what it takes in memory. On its
+    /// way in, where the caller has it in memory already, its encoded bytes are counted.
     /// Defends the host against results that are larger than any caller expects: a few
     /// kilobytes of Lua tables that hold each other many times unfold to gigabytes.
     pub value: usize,

@@ -95,6 +95,43 @@ fn what_unfolds_beyond_all_measure_is_an_error_for_every_kind_of_caller() {
     assert!(caught.1.contains("larger than"), "{}", caught.1);
 }
 
+/// What the guest lets out, the host takes in: both count the same.
+#[test]
+fn a_value_that_is_just_small_enough_passes_whatever_it_is_made_of() {
+    let limits = Limits {
+        value: 100_000,
+        ..Limits::default()
+    };
+    let pool = common::builder()
+        .limits(limits)
+        .branches(1)
+        .build()
+        .unwrap();
+    let mut branch = pool.branch().unwrap();
+    for make in [
+        "t['k' .. i] = i",
+        "t[i] = {}",
+        "t[i] = {k = i}",
+        "t[i] = ('x'):rep(i)",
+        "t[i] = i / 2",
+        "t[i] = {i, {i}, null}",
+    ] {
+        // One entry more each time, until the script is told that it is too much.
+        let code = format!("local t = {{}} for i = 1, state do {make} end return t");
+        let first_refused = (0..4000).step_by(7).find(|n| {
+            let result = branch.eval_with::<_, serde_json::Value>(code.as_str(), n);
+            if let Err(error) = &result {
+                assert!(error.is_value(), "{make} with {n}: {error}");
+            }
+            result.is_err()
+        });
+        assert!(
+            first_refused.is_some_and(|n| n > 100),
+            "{make}: {first_refused:?}"
+        );
+    }
+}
+
 #[test]
 fn a_message_of_any_length_is_an_error_that_leaves_the_instance() {
     let mut branch = pool(64 * MIB).branch().unwrap();

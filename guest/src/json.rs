@@ -11,9 +11,9 @@ use mlua::{Function, Lua, Table, Value};
 use crate::failure::{Failure, FailureKind};
 use crate::value::Values;
 
-/// Largest text that `json.encode` makes, in bytes. Lua's own memory limit comes first as a
+/// What a value may cost that `json.encode` writes. Lua's own memory limit comes first as a
 /// rule; this keeps a text that is built outside of Lua's accounts within reason.
-const MAX_TEXT: usize = 16 << 20;
+const MAX_COST: usize = 64 << 20;
 
 /// What a fallible function gives to Lua: `true, value` or `false, message`.
 pub(crate) type Outcome = (bool, Value);
@@ -49,7 +49,7 @@ impl Json {
     pub(crate) fn new(lua: &Lua, values: &Rc<Values>) -> mlua::Result<Json> {
         let encoder = Rc::clone(values);
         let encode = lua.create_function(move |lua, value: Value| {
-            let text = encoder.write_json(&value, "value", MAX_TEXT);
+            let text = encoder.write_json(&value, "value", MAX_COST);
             let text = text.and_then(|text| Ok(Value::String(lua.create_string(text)?)));
             outcome(lua, text)
         })?;

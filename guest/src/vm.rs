@@ -13,8 +13,8 @@ use crate::raw::reserve;
 use crate::sandbox::Sandbox;
 use crate::wire::{self, Chunk, Name, Op, Setup};
 
-/// Before [`Op::Setup`] says otherwise: the largest encoded value, in bytes.
-const DEFAULT_MAX_VALUE: usize = 16 << 20;
+/// Before [`Op::Setup`] says otherwise: what a value may cost on its way out.
+const DEFAULT_MAX_VALUE: usize = 64 << 20;
 
 /// One sandboxed Lua state.
 pub struct Vm {
