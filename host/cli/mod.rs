@@ -4,12 +4,17 @@
 //! else goes to standard error.
 
 mod cache;
+mod end;
 mod eval;
+mod execute;
 mod input;
+mod inspect;
 mod limits;
+mod resume;
 mod run;
 mod stream;
 mod validate;
+mod workflow;
 
 use std::process::ExitCode;
 
@@ -36,8 +41,12 @@ enum Command {
     Run(run::RunArgs),
     /// Evaluates Lua and prints the value as JSON.
     Eval(eval::EvalArgs),
+    /// Goes on with a run that was interrupted, or ended by force.
+    Resume(resume::ResumeArgs),
     /// Looks for mistakes in a workflow, without running any of it.
     Validate(validate::ValidateArgs),
+    /// Shows the nodes of a workflow and the ways between them.
+    Inspect(inspect::InspectArgs),
 }
 
 /// Does what the arguments say. The exit code is that of the process.
@@ -46,13 +55,21 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::eval(args),
+        Command::Resume(args) => resume::resume(args),
         Command::Validate(args) => validate::validate(args),
+        Command::Inspect(args) => inspect::inspect(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            if error.is::<end::Interrupted>() {
+                ExitCode::from(130)
+            } else if error.is::<end::Mistake>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -62,6 +79,10 @@ fn complain(error: &anyhow::Error) {
     if let Some(problems) = error.downcast_ref::<LoadError>() {
         // One line each, with the place first, for editors to jump to.
         stream::note(format_args!("{problems}"));
+        return;
+    }
+    if let Some(interrupted) = error.downcast_ref::<end::Interrupted>() {
+        stream::note(format_args!("{interrupted}"));
         return;
     }
     stream::note(format_args!("error: {error:#}"));

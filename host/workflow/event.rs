@@ -1,6 +1,7 @@
 //! What happens in a run, while it happens.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub enum EventKind {
     Start {
         /// The name of the workflow, if it has one.
         workflow: Option<String>,
+        /// The file that its checkpoints are written to, if they are.
+        checkpoint: Option<PathBuf>,
     },
     /// The run goes on from a checkpoint, on a new main instance: globals from before are gone.
     Resume {
@@ -43,6 +46,8 @@ pub enum EventKind {
         workflow: Option<String>,
         /// The node that it goes on with or after, if there was one.
         node: Option<String>,
+        /// The file that its checkpoints are written to, if they are.
+        checkpoint: Option<PathBuf>,
     },
     /// A node begins.
     NodeStart {

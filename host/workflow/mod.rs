@@ -47,6 +47,7 @@ mod merge;
 mod model;
 mod node;
 mod options;
+mod outline;
 mod overlay;
 mod path;
 mod plan;
@@ -78,6 +79,7 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use error::RunError;
 pub use event::{Event, EventKind, Moment};
 pub use options::RunOptions;
+pub use outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use plan::Plan;
 pub use problem::{Code, LoadError, Place, Problem, Severity};
 pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
@@ -219,6 +221,22 @@ impl Workflow {
     /// How many edges it has.
     pub fn edges(&self) -> usize {
         self.model.edges.len()
+    }
+
+    /// Whether a run with these options may stop at a node.
+    pub fn may_interrupt(&self, options: &RunOptions) -> bool {
+        let asked = !options.interrupt_before.is_empty() || !options.interrupt_after.is_empty();
+        asked
+            || self
+                .model
+                .nodes
+                .iter()
+                .any(|node| self.model.interrupts(node) != (false, false))
+    }
+
+    /// The folder that the file says checkpoints go to, as it is written there.
+    pub fn checkpoint_dir(&self) -> Option<&str> {
+        self.model.config.checkpoint_dir.as_deref()
     }
 
     /// What the author of the file should know, though it can be run.

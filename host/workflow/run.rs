@@ -1,6 +1,6 @@
 //! A run from its beginning to its end, and what comes of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::checkpoint::{Checkpoint, Position, Saver};
 use super::error::RunError;
 use super::event::{EventKind, Events, Moment};
 use super::options::RunOptions;
-use super::path::{At, Ended, Flow, Path};
+use super::path::{self, At, Ended, Flow};
 use super::plan::NodeId;
 use super::report::{Failure, InstanceReport, Report, RunOutcome, SCHEMA_VERSION, ms};
 use super::state::State;
@@ -88,17 +88,26 @@ pub(super) fn run(
 
 impl<'r> Run<'r> {
     fn start(mut self, from: From) -> Result<Outcome, RunError> {
-        let name = self.workflow.model.name.clone();
-        self.events.emit(None, || match &from {
-            From::Start(_) => EventKind::Start {
-                workflow: name.clone(),
+        let workflow = self.workflow.model.name.clone();
+        let node = match &from {
+            From::Start(_) => None,
+            From::Checkpoint(checkpoint, _) => Some(checkpoint.node().map(str::to_owned)),
+        };
+        let result = self.prepare(from);
+        let begin = result.as_ref().ok();
+        let file = begin.and_then(|begin| begin.saver.file());
+        let checkpoint = file.map(Path::to_owned);
+        self.events.emit(None, || match node {
+            None => EventKind::Start {
+                workflow,
+                checkpoint,
             },
-            From::Checkpoint(checkpoint, _) => EventKind::Resume {
-                workflow: name.clone(),
-                node: checkpoint.node().map(str::to_owned),
+            Some(node) => EventKind::Resume {
+                workflow,
+                node,
+                checkpoint,
             },
         });
-        let result = self.prepare(from);
         match result {
             Ok(begin) => self.main(begin),
             Err(trouble) => Err(self.fail(trouble, Vec::new())),
@@ -239,7 +248,7 @@ impl<'r> Run<'r> {
             Err(error) => return Err(self.fail(error.into(), Vec::new())),
         };
         let mut state = begin.state;
-        let mut path = Path {
+        let mut path = path::Path {
             run: self,
             flow: Flow {
                 model: &self.workflow.model,

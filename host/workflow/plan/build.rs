@@ -68,9 +68,12 @@ pub(in crate::workflow) fn build(model: &Model, problems: &mut Problems) -> Opti
             .nodes
             .iter()
             .any(|node| matches!(node.work, Work::Each(_))),
+        on_main: HashSet::new(),
         in_branches: HashSet::new(),
     };
-    plan.in_branches = check::check(&plan, model, problems);
+    let checked = check::check(&plan, model, problems);
+    plan.on_main = checked.on_main;
+    plan.in_branches = checked.in_branches;
     plan.depth = check::depth(&plan, model);
     (sound && problems.errors() == before).then_some(plan)
 }

@@ -8,13 +8,16 @@ use super::{Leads, Next, NodeId, Plan};
 use crate::workflow::model::{Model, Work};
 use crate::workflow::problem::{Code, Place, Problems};
 
-/// Reports what the author of the file should know; the answer is which nodes run in branches.
-pub(super) fn check(plan: &Plan, model: &Model, problems: &mut Problems) -> HashSet<NodeId> {
-    let fan_ins: Vec<_> = plan.fan_outs.iter().map(|it| Some(it.fan_in)).collect();
-    let graph = Graph {
-        exits: &plan.exits,
-        fan_ins: &fan_ins,
-    };
+/// Which nodes run where.
+pub(super) struct Checked {
+    pub(super) on_main: HashSet<NodeId>,
+    pub(super) in_branches: HashSet<NodeId>,
+}
+
+/// Reports what the author of the file should know.
+pub(super) fn check(plan: &Plan, model: &Model, problems: &mut Problems) -> Checked {
+    let fan_ins = plan.fan_ins();
+    let graph = Graph::new(plan, &fan_ins);
     let main = Main::of(plan);
     let mut in_branches = HashSet::new();
     for id in reached_fan_outs(plan, &main) {
@@ -34,7 +37,10 @@ pub(super) fn check(plan: &Plan, model: &Model, problems: &mut Problems) -> Hash
     } else {
         checks.cycles(problems);
     }
-    checks.in_branches
+    Checked {
+        on_main: checks.main.seen,
+        in_branches: checks.in_branches,
+    }
 }
 
 /// The fan-outs that nodes on the main path lead to.
@@ -53,11 +59,8 @@ fn reached_fan_outs(plan: &Plan, main: &Main) -> HashSet<usize> {
 
 /// How many branches can be inside of each other, those that are made at run time included.
 pub(super) fn depth(plan: &Plan, model: &Model) -> usize {
-    let fan_ins: Vec<_> = plan.fan_outs.iter().map(|it| Some(it.fan_in)).collect();
-    let graph = Graph {
-        exits: &plan.exits,
-        fan_ins: &fan_ins,
-    };
+    let fan_ins = plan.fan_ins();
+    let graph = Graph::new(plan, &fan_ins);
     let mut known: HashMap<usize, usize> = HashMap::new();
     let of_node = |node: NodeId| match &model.nodes[node.0].work {
         Work::Each(_) => 1 + plan.subgraph(node).map_or(0, Plan::depth),
@@ -68,9 +71,8 @@ pub(super) fn depth(plan: &Plan, model: &Model) -> usize {
     for _ in 0..=plan.fan_outs.len() {
         let before = known.clone();
         for (index, fan_out) in plan.fan_outs.iter().enumerate() {
-            let reach = graph.reach(&fan_out.branches, Some(fan_out.fan_in));
             let mut deepest = 0;
-            for node in reach.nodes {
+            for node in graph.inside(fan_out) {
                 deepest = deepest.max(of_node(node));
                 for (next, _) in plan.exits[node.0].nexts() {
                     if let Next::FanOut(id) = next

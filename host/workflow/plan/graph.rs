@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::{Exits, FanOut, FanOutId, Next, NodeId};
+use super::{Exits, FanOut, FanOutId, Next, NodeId, Plan};
 use crate::workflow::problem::Place;
 
 /// The ways of a workflow, and the fan-ins as far as they are known.
@@ -31,7 +31,20 @@ pub(super) struct Reach {
     pub(super) open: bool,
 }
 
-impl Graph<'_> {
+impl<'g> Graph<'g> {
+    /// The ways of a finished plan, whose fan-ins these are.
+    pub(in crate::workflow) fn new(plan: &'g Plan, fan_ins: &'g [Option<NodeId>]) -> Graph<'g> {
+        Graph {
+            exits: &plan.exits,
+            fan_ins,
+        }
+    }
+
+    /// The nodes of the branches of a fan-out, without those of branches inside of them.
+    pub(in crate::workflow) fn inside(&self, fan_out: &FanOut) -> Vec<NodeId> {
+        self.reach(&fan_out.branches, Some(fan_out.fan_in)).nodes
+    }
+
     /// The steps of a branch from a node. What branches of its own do is no matter here: it
     /// goes on at their fan-in.
     pub(super) fn steps(&self, node: NodeId) -> Steps {
@@ -99,7 +112,7 @@ pub(super) fn inside(graph: &Graph<'_>, fan_outs: &[FanOut], fan_out: &FanOut) -
     let mut seen = HashSet::new();
     let mut queue = vec![fan_out];
     while let Some(fan_out) = queue.pop() {
-        for node in graph.reach(&fan_out.branches, Some(fan_out.fan_in)).nodes {
+        for node in graph.inside(fan_out) {
             if !seen.insert(node) {
                 continue;
             }

@@ -16,6 +16,7 @@ use super::expression::Condition;
 use super::problem::Place;
 
 pub(super) use build::build;
+pub(super) use graph::Graph;
 
 /// A node, by its position in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +83,7 @@ pub struct Plan {
     depth: usize,
     /// Whether any node fans out when it runs.
     is_dynamic: bool,
+    on_main: HashSet<NodeId>,
     in_branches: HashSet<NodeId>,
 }
 
@@ -122,6 +124,22 @@ impl Plan {
             true => None,
             false => Some(widths.max().unwrap_or(0)),
         }
+    }
+
+    /// All nodes, in the written order.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.names.len()).map(NodeId)
+    }
+
+    /// The fan-in of each fan-out.
+    pub(super) fn fan_ins(&self) -> Vec<Option<NodeId>> {
+        let fan_ins = self.fan_outs.iter().map(|fan_out| Some(fan_out.fan_in));
+        fan_ins.collect()
+    }
+
+    /// Whether a node runs on the main path.
+    pub(super) fn is_on_main(&self, node: NodeId) -> bool {
+        self.on_main.contains(&node)
     }
 
     /// Whether a node runs in a branch.
