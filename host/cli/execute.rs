@@ -7,18 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use moonfork::workflow::{
-    Event, EventKind, NodeReport, Outcome, Report, RunError, RunOptions, RunOutcome, Workflow,
+    Event, EventKind, Outcome, Report, RunError, RunOptions, RunOutcome, Workflow,
 };
 use moonfork::{Cancel, Pool};
 
 use super::end::{Interrupted, Mistake};
-use super::{limits, stream};
+use super::{actions, grants, limits, stream};
 
 /// The arguments of a run, wherever it begins.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExecuteArgs {
     #[command(flatten)]
     limits: limits::LimitArgs,
+
+    #[command(flatten)]
+    grants: grants::GrantArgs,
 
     /// How many branches may run at a time, whatever the workflow says.
     #[arg(long, value_name = "N")]
@@ -68,28 +71,37 @@ impl ExecuteArgs {
         workflow: &Workflow,
         begin: Box<Begin<'_>>,
     ) -> anyhow::Result<()> {
-        let options = self.options(workflow)?;
-        let pool = self.limits.pool(workflow.branches_at_once(&options))?;
+        let mut options = self.options(workflow)?;
+        // One more than the branches: an action may run Lua as well.
+        let branches = workflow.branches_at_once(&options).saturating_add(1);
+        let (pool, grants) = self.grants.apply(self.limits.builder(branches))?;
+        let own = actions::OwnPool::default();
+        let (pool, mut grants) = actions::install(pool, grants, &self.grants, &own)?;
+        if !self.quiet {
+            grants = grants.output(stream::pass_on_bytes);
+        }
+        options.grants = Some(grants);
+        let pool = pool.build()?;
+        let _ = own.set(pool.clone());
         let result = begin(workflow, &pool, &options);
         let report = match &result {
             Ok(outcome) => &outcome.report,
             Err(error) => error.report(),
         };
-        if !self.quiet {
-            pass_on_output(report);
+        let all = report.instances.iter().flat_map(|it| &it.nodes);
+        if !self.quiet && all.into_iter().any(|node| node.output_truncated) {
+            stream::note_truncated();
         }
         let written = self.report.as_ref().map(|path| write(report, path));
-        let ended = match result {
-            Ok(outcome) => self.tell(file, outcome),
-            Err(error) => Err(failed(error)),
-        };
-        match (ended, written) {
-            (Ok(()), written) => written.unwrap_or(Ok(())),
+        let written = written.unwrap_or(Ok(()));
+        match (result, written) {
+            (Ok(outcome), Ok(())) => self.tell(file, outcome),
+            (Ok(_), Err(error)) => Err(error),
             (Err(error), written) => {
-                if let Some(Err(error)) = written {
+                if let Err(error) = written {
                     stream::note(format_args!("error: {error:#}"));
                 }
-                Err(error)
+                Err(failed(error))
             }
         }
     }
@@ -243,16 +255,6 @@ fn narrate(event: &Event) {
             error.message
         )),
         _ => {}
-    }
-}
-
-/// Passes on what nodes printed, in the order in which they began.
-fn pass_on_output(report: &Report) {
-    let nodes = report.instances.iter().flat_map(|instance| &instance.nodes);
-    let mut nodes: Vec<&NodeReport> = nodes.collect();
-    nodes.sort_by(|a, b| a.started_ms.total_cmp(&b.started_ms));
-    for node in nodes {
-        stream::pass_on(&node.output, node.output_truncated);
     }
 }
 

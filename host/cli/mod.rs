@@ -3,13 +3,16 @@
 //! Standard output carries only the result, and nothing at all if there is none; everything
 //! else goes to standard error.
 
+mod actions;
 mod cache;
 mod end;
 mod eval;
 mod execute;
+mod grants;
 mod input;
 mod inspect;
 mod limits;
+mod repl;
 mod resume;
 mod run;
 mod stream;
@@ -43,6 +46,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Goes on with a run that was interrupted, or ended by force.
     Resume(resume::ResumeArgs),
+    /// Evaluates Lua line by line on one instance, and prints each value.
+    Repl(repl::ReplArgs),
     /// Looks for mistakes in a workflow, without running any of it.
     Validate(validate::ValidateArgs),
     /// Shows the nodes of a workflow and the ways between them.
@@ -56,6 +61,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::eval(args),
         Command::Resume(args) => resume::resume(args),
+        Command::Repl(args) => repl::repl(args),
         Command::Validate(args) => validate::validate(args),
         Command::Inspect(args) => inspect::inspect(args),
     };
