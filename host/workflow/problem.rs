@@ -109,6 +109,8 @@ codes! {
     EdgeFromUndefined = "EDGE_FROM_UNDEFINED",
     /// An edge to a node that doesn't exist.
     EdgeToUndefined = "EDGE_TO_UNDEFINED",
+    /// An edge from a node whose `goto` always leads elsewhere (a warning).
+    EdgeNeverTaken = "EDGE_NEVER_TAKEN",
     /// A fan-in that doesn't exist.
     FanInUndefined = "PARALLEL_FAN_IN_UNDEFINED",
     /// A fan-out that names no fan-in, and whose branches don't meet in one.

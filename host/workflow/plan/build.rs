@@ -110,7 +110,11 @@ impl<'a> Reader<'a> {
             leads: Leads::To(self.target(&rule.to.value)),
         });
         let mut ways: Vec<_> = rules.collect();
-        ways.extend(self.edges(Some(id), &node.name.value));
+        if ways.last().is_some_and(|way| way.condition.is_none()) {
+            self.warn_of_edges(&node.name.value);
+        } else {
+            ways.extend(self.edges(Some(id), &node.name.value));
+        }
         let fan_in = match &node.work {
             Work::Each(each) => each.fan_in.as_ref(),
             _ => None,
@@ -119,6 +123,15 @@ impl<'a> Reader<'a> {
             ways,
             fallback: node.fallback().map(|to| self.target(&to.value)),
             fan_in: fan_in.and_then(|name| self.ids.get(name.value.as_str()).copied()),
+        }
+    }
+
+    /// Warns of edges that no run takes, as `goto` always leads elsewhere.
+    fn warn_of_edges(&mut self, name: &str) {
+        if let Some(edge) = self.by_origin.get(name).and_then(|edges| edges.first()) {
+            let message = format!("no run takes an edge from `{name}`: its `goto` comes first");
+            self.problems
+                .warning(Code::EdgeNeverTaken, edge.place, message);
         }
     }
 

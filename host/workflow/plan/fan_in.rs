@@ -72,24 +72,45 @@ fn derive(
     let on_the_way = graph.reach(&draft.branches, None).nodes;
     let after = draft.origin.map_or(0, |origin| origin.0 + 1);
     let written_after = (after..model.nodes.len()).map(NodeId);
+    let is_marked = |node: &NodeId| model.nodes[node.0].fan_in;
     let marked = on_the_way
         .iter()
         .copied()
         .chain(written_after)
-        .filter(|node| model.nodes[node.0].fan_in)
-        .find(|node| is_passed(&graph, draft, *node));
+        .filter(is_marked)
+        .find(|node| is_possible(&graph, draft, *node));
+    let first = |is_it: &dyn Fn(NodeId) -> bool| {
+        let mut nodes = on_the_way.iter().copied();
+        nodes.find(|node| is_it(*node))
+    };
     let shared = || {
-        on_the_way
-            .iter()
-            .copied()
-            .find(|node| is_passed(&graph, draft, *node))
+        first(&|node| is_passed(&graph, draft, node))
+            .or_else(|| first(&|node| is_possible(&graph, draft, node)))
     };
     marked.or_else(shared)
 }
 
-/// Whether every way out of every branch passes `node`, or leads to the fan-in, whichever it
-/// is.
+/// Whether every way out of every branch passes `node`. A branch without any way of its own
+/// leads to the fan-in, whichever it is: at least one has to say.
 fn is_passed(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId) -> bool {
+    if draft.branches.contains(&node) {
+        return false;
+    }
+    let mut is_said = false;
+    for first in &draft.branches {
+        let around = graph.reach(&[*first], Some(node));
+        let passes = !around.ends && !around.open;
+        let is_free = !around.ends && !graph.reach(&[*first], None).seen.contains(&node);
+        if !passes && !is_free {
+            return false;
+        }
+        is_said |= passes;
+    }
+    is_said
+}
+
+/// Whether `node` can be the fan-in: no way around it ends elsewhere.
+fn is_possible(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId) -> bool {
     !draft.branches.contains(&node) && !graph.reach(&draft.branches, Some(node)).ends
 }
 
