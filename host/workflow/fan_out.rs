@@ -320,18 +320,19 @@ impl FanOutRun<'_, '_> {
             Some(around) => format!("{around}/{name}").into(),
             None => name.clone(),
         };
-        self.run
-            .events
-            .emit(Some(&full_name), || EventKind::BranchEnd {
-                index,
-                success: failure.is_none(),
-                error: failure.cloned(),
-                report: reports.first().cloned(),
-            });
+        let state = result.as_ref().ok().map(|state| {
+            let mut state = state.clone();
+            // Results of a fan-out before this one, which the branch was given and left as they
+            // were: with them, those of a fan-out in a loop would double each time.
+            if state.shares(PARALLEL_RESULTS, self.state) {
+                state.remove(PARALLEL_RESULTS);
+            }
+            state
+        });
         let entry = json!({
             "branch": &**name,
             "success": failure.is_none(),
-            "state": result.as_ref().ok(),
+            "state": state,
             "error": failure.map(|failure| &failure.message),
             "error_type": failure.map(|failure| failure.error_type),
             "timeout": failure.is_some_and(Failure::is_timeout),
@@ -342,6 +343,14 @@ impl FanOutRun<'_, '_> {
         if let Some(finished) = self.finished.filter(|_| failure.is_none()) {
             finished.note(index, name, &entry);
         }
+        self.run
+            .events
+            .emit(Some(&full_name), || EventKind::BranchEnd {
+                index,
+                success: failure.is_none(),
+                error: failure.cloned(),
+                report: reports.first().cloned(),
+            });
         BranchRun { entry, reports }
     }
 }

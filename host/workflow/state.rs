@@ -44,6 +44,20 @@ impl State {
         self.0.get(key).map(|value| &**value)
     }
 
+    /// Whether both have the same value under a key because neither has replaced it since one
+    /// was copied from the other.
+    pub(super) fn shares(&self, key: &str, other: &State) -> bool {
+        match (self.0.get(key), other.0.get(key)) {
+            (Some(value), Some(other)) => Arc::ptr_eq(value, other),
+            _ => false,
+        }
+    }
+
+    /// Takes a key out.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     /// All keys, sorted.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
