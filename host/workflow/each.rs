@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::expression::Scope;
 use super::fan_out::{Branches, merge_entries};
-use super::model::{Each, Items, Node, Subgraph, Work};
+use super::model::{Each, Items, LimitSettings, Node, Policy, Subgraph, Work};
 use super::path::{At, Flow, Path};
 use super::plan::{NodeId, Plan};
 use super::report::{Failure, chunk_name};
@@ -79,11 +79,11 @@ impl Path<'_> {
         each: &Each,
         state: &mut State,
     ) -> Result<Option<Value>, Trouble> {
-        let terms = self.terms.narrowed(&super::model::Policy {
+        let terms = self.terms.narrowed(&Policy {
             // The time for the node is that of all its branches together.
             limits: node.policy.limits,
             capabilities: node.policy.capabilities.clone(),
-            ..Default::default()
+            ..Policy::default()
         });
         let Some((subgraph, plan)) = id.and_then(|id| subgraph(self.flow, id)) else {
             let started = Instant::now();
@@ -102,7 +102,22 @@ impl Path<'_> {
         }
         let input = std::mem::take(state).into_json();
         *state = State::new(&subgraph.model.initial_state, input);
-        self.terms = terms;
+        let inside = &subgraph.model;
+        inside.schema.check(state).map_err(|why| {
+            let message = format!("{}: {why}", chunk_name(&node.name.value));
+            Trouble::from(Failure::own("SchemaError", message))
+        })?;
+        // What a workflow says of itself holds for it inside of another, too.
+        let limits = &inside.settings.limits;
+        self.terms = terms.narrowed(&Policy {
+            timeout: limits.wall,
+            limits: LimitSettings {
+                wall: None,
+                ..*limits
+            },
+            capabilities: inside.settings.capabilities.clone(),
+            ..Policy::default()
+        });
         self.flow = Flow {
             model: &subgraph.model,
             plan,

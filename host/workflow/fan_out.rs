@@ -142,6 +142,9 @@ impl Path<'_> {
             self.instances.extend(run.reports);
         }
         self.check()?;
+        if branches.terms.is_over() {
+            return Err(Failure::timeout("the time for these branches was over").into());
+        }
         if self.flow.model.config.raise_exceptions {
             raise(&entries)?;
         }

@@ -64,7 +64,8 @@ impl Path<'_> {
                         error: trouble.failure.clone(),
                     });
                 wait(delay, around.deadline, &around.cancel);
-                if !self.is_over() && !around.is_over() {
+                self.check().map_err(|over| over.at(name, node.place()))?;
+                if !around.is_over() {
                     continue;
                 }
             }

@@ -20,7 +20,7 @@ use super::terms::{Terms, VARIABLES};
 use super::track::Track;
 use super::trouble::Trouble;
 use super::workers::Workers;
-use crate::{Cancel, Pool};
+use crate::Pool;
 
 /// What a run gave that came to its end, or to a node that it stops at.
 #[derive(Clone, Debug)]
@@ -239,7 +239,7 @@ impl<'r> Run<'r> {
 
     fn main(&self, begin: Begin) -> Result<Outcome, RunError> {
         let settings = &self.workflow.model.settings;
-        let cancel = self.options.cancel.clone().unwrap_or_else(Cancel::new);
+        let cancel = self.options.cancel.clone().unwrap_or_default();
         let wall = settings.limits.wall;
         let deadline = wall.and_then(|wall| self.started.checked_add(wall));
         let terms = Terms::of_run(settings, deadline, cancel);

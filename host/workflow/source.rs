@@ -211,6 +211,23 @@ fn check_names(model: &Model, problems: &mut Problems) {
             && let Work::Subgraph(subgraph) = &each.body
         {
             check_names(&subgraph.model, problems);
+            refuse_interrupts(&subgraph.model, problems);
         }
+    }
+}
+
+/// Reports every interrupt of a workflow that only ever runs in branches.
+fn refuse_interrupts(model: &Model, problems: &mut Problems) {
+    let of_nodes = model.nodes.iter();
+    let of_nodes = of_nodes.filter(|node| node.interrupt_before || node.interrupt_after);
+    let config = &model.config;
+    let of_config = config
+        .interrupt_before
+        .iter()
+        .chain(&config.interrupt_after);
+    let places = of_nodes.map(|node| node.name.place);
+    for place in places.chain(of_config.map(|name| name.place)) {
+        let message = "a subgraph runs in a branch, where a run can't be interrupted";
+        problems.error(Code::InterruptInBranch, place, message);
     }
 }

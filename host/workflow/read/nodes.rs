@@ -275,10 +275,7 @@ fn goto(node: &[Entry], problems: &mut Problems) -> Vec<Rule> {
 fn rule(yaml: &Yaml, problems: &mut Problems) -> Option<Rule> {
     let rule = mapping(yaml, &keys::RULE, Code::InvalidNode, problems)?;
     keys::RULE.check(rule, problems);
-    let condition = match some(rule, "if") {
-        Some(yaml) => Some(condition(yaml, "`if`", problems)),
-        None => None,
-    };
+    let condition = some(rule, "if").map(|yaml| condition(yaml, "`if`", problems));
     let to = match get(rule, "to") {
         Some(to) => string(to, "`to`", Code::InvalidNode, problems),
         None => {
