@@ -84,15 +84,27 @@ fn derive(
         nodes.find(|node| is_it(*node))
     };
     let shared = || {
-        first(&|node| is_passed(&graph, draft, node))
+        // What all say comes first: a branch that leads to the fan-in, whichever it is, doesn't
+        // say where the others meet.
+        first(&|node| is_passed(&graph, draft, node, By::All))
+            .or_else(|| first(&|node| is_passed(&graph, draft, node, By::Some)))
             .or_else(|| first(&|node| is_possible(&graph, draft, node)))
     };
     marked.or_else(shared)
 }
 
+/// Which branches pass a node by their own ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// All of them.
+    All,
+    /// At least one; from the others no way leads elsewhere.
+    Some,
+}
+
 /// Whether every way out of every branch passes `node`. A branch without any way of its own
 /// leads to the fan-in, whichever it is: at least one has to say.
-fn is_passed(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId) -> bool {
+fn is_passed(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId, by: By) -> bool {
     if draft.branches.contains(&node) {
         return false;
     }
@@ -100,7 +112,9 @@ fn is_passed(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId) -> bool {
     for first in &draft.branches {
         let around = graph.reach(&[*first], Some(node));
         let passes = !around.ends && !around.open;
-        let is_free = !around.ends && !graph.reach(&[*first], None).seen.contains(&node);
+        let is_free = by == By::Some
+            && !around.ends
+            && !graph.reach(&[*first], None).seen.contains(&node);
         if !passes && !is_free {
             return false;
         }
