@@ -28,6 +28,8 @@ fn environment() -> &'static Environment<'static> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
+        // Templates fill in values here, and a value keeps its last line feed.
+        environment.set_keep_trailing_newline(true);
         environment.set_unknown_method_callback(method);
         minijinja_contrib::add_to_environment(&mut environment);
         environment.add_function("len", minijinja::filters::length);
