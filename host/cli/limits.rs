@@ -27,6 +27,11 @@ impl LimitArgs {
     /// # Errors
     /// If there can't be one, for want of address space as a rule.
     pub(super) fn pool(&self, branches: usize) -> anyhow::Result<Pool> {
+        Ok(self.builder(branches).build()?)
+    }
+
+    /// Settings of such a pool.
+    pub(super) fn builder(&self, branches: usize) -> PoolBuilder {
         let branches = u32::try_from(branches).unwrap_or(u32::MAX);
         let mut pool = Pool::builder().branches(branches).runs(1);
         if let Some(wall) = self.wall {
@@ -35,7 +40,7 @@ impl LimitArgs {
         if let Some(memory) = self.memory {
             pool = pool.memory(memory);
         }
-        Ok(with_cache(pool).build()?)
+        with_cache(pool)
     }
 }
 

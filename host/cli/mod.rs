@@ -7,6 +7,7 @@ mod cache;
 mod eval;
 mod input;
 mod limits;
+mod plugin;
 mod run;
 mod stream;
 mod validate;
@@ -14,6 +15,7 @@ mod validate;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use moonfork::plugin::{self as plugin_host, CallError};
 use moonfork::workflow::{LoadError, RunError};
 
 /// Runs Lua in WebAssembly sandboxes, and workflows whose branches run in parallel, each in a
@@ -38,6 +40,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Looks for mistakes in a workflow, without running any of it.
     Validate(validate::ValidateArgs),
+    /// Lists, checks and calls plugins.
+    Plugin(plugin::PluginArgs),
 }
 
 /// Does what the arguments say. The exit code is that of the process.
@@ -47,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::eval(args),
         Command::Validate(args) => validate::validate(args),
+        Command::Plugin(args) => plugin::plugin(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,9 +69,16 @@ fn complain(error: &anyhow::Error) {
         stream::note(format_args!("{problems}"));
         return;
     }
+    if let Some(problems) = error.downcast_ref::<plugin_host::LoadError>() {
+        stream::note(format_args!("{problems}"));
+        return;
+    }
     stream::note(format_args!("error: {error:#}"));
     let of_run = error.downcast_ref::<RunError>();
-    let of_eval = error.downcast_ref::<moonfork::Error>();
+    let of_plugin = error.downcast_ref::<CallError>();
+    let of_eval = error
+        .downcast_ref::<moonfork::Error>()
+        .or(of_plugin.and_then(CallError::run_error));
     let traceback = of_run
         .and_then(|error| error.failure().traceback.as_deref())
         .or(of_eval.and_then(moonfork::Error::traceback));
