@@ -81,7 +81,11 @@ fn check_entry(
             (Code::EntryFailed, "the entry fails")
         };
         let name = source.chunk_name();
-        let message = error.to_string();
+        // What was stopped says where it was behind its message.
+        let message = match error.site() {
+            Some(site) => format!("{}: {error}", site.position),
+            None => error.to_string(),
+        };
         let problem = in_lua(code, &source.entry, &name, what, &message, problems);
         if error.is_value() {
             problem.with_hint("exported functions are globals; the entry returns nothing");

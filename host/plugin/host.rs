@@ -12,7 +12,7 @@ use super::check::check;
 use super::kept::Keep;
 use super::manifest::Manifest;
 use super::problem::{Code, LoadError, Problem, Problems};
-use super::source::{Source, load};
+use super::source::{Source, find, load};
 use super::tenant::Tenant;
 use crate::{Grants, Limits, Pool, RunOptions};
 
@@ -175,8 +175,10 @@ impl PluginHostBuilder {
         };
         if is_sound(&self.pool, &policy, &mut problems) {
             for path in &self.paths {
-                for source in load(path, &mut problems) {
-                    add(source, &policy, &self.pool, &mut plugins, &mut problems);
+                for path in find(path, &mut problems) {
+                    if let Some(source) = load(&path, &mut problems) {
+                        add(source, &policy, &self.pool, &mut plugins, &mut problems);
+                    }
                 }
             }
         }

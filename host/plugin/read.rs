@@ -126,8 +126,14 @@ impl Reader<'_, '_> {
     fn manifest(&mut self) -> Option<Manifest> {
         let text = &self.source.text[self.source.range.clone()];
         let (root, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let place = error.span().map(|span| self.place(span.start));
+        let mut found: Vec<_> = errors
+            .iter()
+            .map(|error| (error.span().map(|span| self.place(span.start)), error))
+            .collect();
+        // Behind the first mistake of a line, the rest of it means nothing.
+        found.sort_by_key(|(place, _)| *place);
+        found.dedup_by_key(|(place, _)| place.map(|place| place.line));
+        for (place, error) in found {
             let message = format!("the manifest is not TOML: {}", error.message());
             self.problems
                 .add(Code::TomlParse, self.source.file, place, message);

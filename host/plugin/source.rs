@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
@@ -65,42 +65,40 @@ pub(super) struct File {
 /// Everything that is wrong with any of them.
 pub fn read_manifests(path: impl AsRef<Path>) -> Result<Vec<Manifest>, LoadError> {
     let mut problems = Problems::default();
-    let sources = load(path.as_ref(), &mut problems);
+    let manifests = find(path.as_ref(), &mut problems)
+        .iter()
+        .filter_map(|path| load(path, &mut problems))
+        .map(|source| source.manifest)
+        .collect();
     if problems.count() > 0 {
         return Err(LoadError::new(problems.into_vec()));
     }
-    Ok(sources.into_iter().map(|source| source.manifest).collect())
+    Ok(manifests)
 }
 
-/// Reads the plugin at `path`, or all those in the folder there, in the order of their names.
-pub(super) fn load(path: &Path, problems: &mut Problems) -> Vec<Source> {
-    if path.is_file() {
-        return load_file(path, problems).into_iter().collect();
+/// Where plugins are: `path` itself if it is one, or what is in the folder there, in the order
+/// of names.
+pub(super) fn find(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+    if path.is_file() || path.join(MANIFEST).exists() {
+        return vec![path.to_owned()];
     }
-    if path.join(MANIFEST).exists() {
-        return load_folder(path, problems).into_iter().collect();
+    plugins_in(path).unwrap_or_else(|error| {
+        unreadable(problems, path, &error);
+        Vec::new()
+    })
+}
+
+/// Reads the plugin at `path`.
+pub(super) fn load(path: &Path, problems: &mut Problems) -> Option<Source> {
+    if path.is_dir() {
+        load_folder(path, problems)
+    } else {
+        load_file(path, problems)
     }
-    let paths = match plugins_in(path) {
-        Ok(paths) => paths,
-        Err(error) => {
-            unreadable(problems, path, &error);
-            return Vec::new();
-        }
-    };
-    paths
-        .iter()
-        .filter_map(|path| {
-            if path.is_dir() {
-                load_folder(path, problems)
-            } else {
-                load_file(path, problems)
-            }
-        })
-        .collect()
 }
 
 /// The folders and Lua files in `path`, without hidden ones.
-fn plugins_in(path: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+fn plugins_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let path = entry?.path();
