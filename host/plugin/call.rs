@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::budget;
 use super::error::{CallError, CallErrorKind};
 use super::host::{Inner, Plugin};
 use super::kept::{Key, NoTurn, Wait};
@@ -14,7 +15,7 @@ use super::problem::suggest;
 use super::report::{CallReport, joined};
 use super::tenant::Reply;
 use crate::{
-    Branch, Cancel, Chunk, Error, ErrorKind, Handle, Limits, Report, Result, RunOptions, StoreId,
+    Branch, Cancel, Chunk, Error, ErrorKind, Handle, Outcome, Report, Result, RunOptions, StoreId,
 };
 
 /// What is particular to one call: when it must have ended, and a way to stop it.
@@ -163,14 +164,10 @@ impl<'c> Call<'c> {
         R: DeserializeOwned,
     {
         let limits = &self.plugin.limits;
-        let ends = Instant::now().checked_add(limits.wall);
         let mut options = self.options.run_options();
-        if let Some(ends) = ends {
-            let earlier = self
-                .options
-                .deadline
-                .map_or(ends, |deadline| deadline.min(ends));
-            options = options.deadline(earlier);
+        let wall_ends = self.wall_ends();
+        if let Some(ends) = wall_ends {
+            options = options.deadline(ends);
         }
         let mut loading = None;
         if load {
@@ -184,19 +181,34 @@ impl<'c> Call<'c> {
                     loaded: false,
                 };
             }
-            options = left(options, limits, &report);
+            options = budget::left(options, limits, &report);
             loading = Some(report);
         }
-        let result = branch.with(&options).call(self.export, args);
-        let report = branch.take_report();
+        let mut result = branch.with(&options).call(self.export, args);
+        let mut report = branch.take_report();
+        if let Some(loading) = loading {
+            result = result.map_err(|error| budget::whole(error, limits, wall_ends.is_some()));
+            if let Err(error) = &result {
+                report.outcome = Outcome::Failed {
+                    code: error.code().to_owned(),
+                    message: error.to_string(),
+                };
+            }
+            report = joined(loading, report);
+        }
         Ran {
             result,
-            report: match loading {
-                Some(loading) => joined(loading, report),
-                None => report,
-            },
+            report,
             loaded: true,
         }
+    }
+
+    /// When the wall-clock limit of a call that begins now stops it, unless the caller's
+    /// deadline comes first.
+    fn wall_ends(&self) -> Option<Instant> {
+        let ends = Instant::now().checked_add(self.plugin.limits.wall)?;
+        let is_first = self.options.deadline.is_none_or(|deadline| ends < deadline);
+        is_first.then_some(ends)
     }
 
     fn reply<R>(&self, ran: Ran<R>, replaces: Option<StoreId>) -> Result<Reply<R>, CallError> {
@@ -243,18 +255,4 @@ struct Ran<R> {
     report: Report,
     /// Whether the entry had been run to its end.
     loaded: bool,
-}
-
-/// `options` with what `spent` leaves of `limits`.
-fn left(options: RunOptions, limits: &Limits, spent: &Report) -> RunOptions {
-    let calls: u64 = spent.host_calls.values().sum();
-    let printed = usize::try_from(spent.output_bytes).unwrap_or(usize::MAX);
-    let options = options
-        .host_calls(limits.host_calls.saturating_sub(calls))
-        .output(limits.output.saturating_sub(printed));
-    match (limits.fuel, spent.fuel) {
-        // No fuel at all is a mistake in the options, not an empty tank.
-        (Some(limit), Some(spent)) => options.fuel(limit.saturating_sub(spent).max(1)),
-        _ => options,
-    }
 }

@@ -38,6 +38,7 @@
 //! [`RunOptions`](crate::RunOptions), [`Grants`](crate::Grants).
 
 mod admit;
+mod budget;
 mod call;
 mod check;
 mod error;
