@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Write;
 use std::path::Path;
 use std::thread;
 
@@ -62,6 +63,13 @@ const LOG: [&str; 4] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    print!("{}", tale()?);
+    Ok(())
+}
+
+/// What happens, as text.
+pub(crate) fn tale() -> Result<String, Box<dyn Error>> {
+    let mut tale = String::new();
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/plugins");
     let pool = Pool::builder()
         .function("list_price", |(sku,): (String,)| match sku.as_str() {
@@ -71,15 +79,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
         .build()?;
 
-    // A host that grants nothing says what it would take, and which line asks for it.
+    // A host that grants nothing says what would be too much, and which line asks for it.
     let refusal = PluginHost::builder(&pool)
         .path(&plugins)
         .load()
-        .unwrap_err();
-    println!("A host that grants nothing refuses:");
+        .expect_err("pricing wants something");
+    writeln!(tale, "A host that grants nothing refuses:")?;
     for problem in refusal.problems() {
         let line = problem.place().map_or(0, |place| place.line);
-        println!("  line {line}: {}", problem.message());
+        writeln!(tale, "  line {line}: {}", problem.message())?;
     }
 
     let host = PluginHost::builder(&pool)
@@ -91,28 +99,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         )
         .allow_kept(2)
         .load()?;
-    println!("\nThis one grants what they want, and loads:");
+    writeln!(tale, "\nThis one grants what they want, and loads:")?;
     for plugin in host.plugins() {
         let exports: Vec<_> = plugin.exports.keys().map(String::as_str).collect();
-        println!(
-            "  {} {}: {}",
-            plugin.name,
-            plugin.version,
-            exports.join(", ")
-        );
+        let (name, version) = (&plugin.name, &plugin.version);
+        writeln!(tale, "  {name} {version}: {}", exports.join(", "))?;
     }
 
-    // Threads end in any order; what they have to tell is printed in one.
-    let tales = thread::scope(|scope| {
+    // Threads end in any order; what they have to tell is told in one.
+    let served = thread::scope(|scope| {
         let tenants = ["acme", "zenith"].map(|name| host.tenant(name));
         tenants
             .map(|tenant| scope.spawn(move || serve(&tenant).map_err(|error| error.to_string())))
             .map(|thread| thread.join().expect("nothing panics"))
     });
-    for tale in tales {
-        println!("\n{}", tale?);
+    for served in served {
+        writeln!(tale, "\n{}", served?)?;
     }
-    Ok(())
+    Ok(tale)
 }
 
 /// What is done for one tenant, as text.
@@ -133,7 +137,7 @@ fn serve(tenant: &Tenant) -> Result<String, Box<dyn Error>> {
         .call::<_, Summary>("log-parser", "summary", &[LOG])?
         .value;
     tale.push(format!(
-        "  {} requests ({} lines unreadable), {} bytes, {:?}, most of all {}",
+        "  {} requests ({} more lines are none), {} bytes, {:?}, most of all {}",
         summary.requests,
         summary.unreadable,
         summary.bytes,
