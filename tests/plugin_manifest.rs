@@ -274,6 +274,62 @@ fn everything_that_is_missing_is_said_at_once() {
 }
 
 #[test]
+fn a_function_in_a_table_is_named_in_quotes() {
+    let plugins = Plugins::one("one", "[exports]\norders.price = 'A price.'", "");
+    let error = read_manifests(plugins.path("")).unwrap_err();
+    assert!(error.to_string().contains(":5:1: error [INVALID_VALUE]: `exports.orders` is a table; the name of a function in a table needs quotes"), "{error}");
+    assert_eq!(error.problems().len(), 1, "{error}");
+}
+
+#[test]
+fn what_a_stranger_wrote_is_shown_on_one_line() {
+    let key = "\"a\\u001b[2J\\nb\" = 1\n[exports]\nrun = ''";
+    let plugins = Plugins::one("one", key, "");
+    let error = read_manifests(plugins.path("")).unwrap_err();
+    let message = error.problems()[0].message();
+    assert_eq!(message, "a manifest has no key `a\\u{1b}[2J\\nb`");
+}
+
+#[test]
+fn a_manifest_is_not_larger_than_anyone_would_read() {
+    let plugins = Plugins::one("one", &format!("#{}", "x".repeat(64 << 10)), "");
+    let error = read_manifests(plugins.path("")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("more than the 65536 that it may have"),
+        "{error}"
+    );
+    assert_eq!(error.problems().len(), 1);
+}
+
+#[test]
+fn a_plugin_has_no_more_modules_than_anyone_would_load() {
+    let module = vec![b' '; 4 << 20];
+    let base = "name = 'a'\nversion = '0.1.0'\nentry = 'main.lua'\nexports = {run = ''}\n";
+    let plugins = |modules: usize| {
+        let plugins = Plugins::new([("plugin.toml", base), ("main.lua", "")]);
+        for n in 0..modules {
+            std::fs::write(plugins.path(format!("m{n}.lua")), &module).unwrap();
+        }
+        plugins
+    };
+    read_manifests(plugins(4).path("")).unwrap();
+    let error = read_manifests(plugins(6).path("")).unwrap_err();
+    assert!(
+        error.to_string().contains("a plugin can't have more than"),
+        "{error}"
+    );
+    let large = plugins(1);
+    std::fs::write(large.path("m0.lua"), vec![b' '; (4 << 20) + 1]).unwrap();
+    let error = read_manifests(large.path("")).unwrap_err();
+    assert!(
+        error.to_string().contains("it is larger than the"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_plugin_exports_something() {
     let plugins = Plugins::one("empty", "exports = {}", "");
     let error = read_manifests(plugins.path("")).unwrap_err();

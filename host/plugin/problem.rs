@@ -171,7 +171,7 @@ impl Problems {
             code,
             file: Arc::clone(file),
             place,
-            message: message.into(),
+            message: on_one_line(&message.into()),
             hint: None,
         });
         self.0.last_mut().expect("just added")
@@ -189,6 +189,19 @@ impl Problems {
     pub(super) fn into_vec(self) -> Vec<Problem> {
         self.0
     }
+}
+
+/// `text` with control characters escaped: what a stranger wrote is to be shown on one line, and
+/// is to tell a terminal nothing.
+fn on_one_line(text: &str) -> String {
+    text.chars().fold(String::new(), |mut shown, c| {
+        if c.is_control() {
+            shown.extend(c.escape_debug());
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
 }
 
 /// `did you mean ...?`, if one of `candidates` is close to `name`; else all of them.

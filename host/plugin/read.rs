@@ -73,6 +73,9 @@ const LIMITS: &[&str] = &[
     "depth",
 ];
 
+/// The most that a manifest may have, in bytes.
+const MAX_MANIFEST: usize = 64 << 10;
+
 /// Reads a manifest. `None` if there is anything wrong with it.
 pub(super) fn read(
     source: &ManifestText<'_>,
@@ -125,6 +128,14 @@ impl<'v, 'i> Table<'v, 'i> {
 impl Reader<'_, '_> {
     fn manifest(&mut self) -> Option<Manifest> {
         let text = &self.source.text[self.source.range.clone()];
+        if text.len() > MAX_MANIFEST {
+            let message = format!(
+                "the manifest has {} bytes, more than the {MAX_MANIFEST} that it may have",
+                text.len()
+            );
+            self.problem(Code::InvalidValue, &(0..0), message);
+            return None;
+        }
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut found: Vec<_> = errors
             .iter()
@@ -360,7 +371,13 @@ impl Reader<'_, '_> {
                 let why = "is not the name of a Lua function";
                 self.invalid(&path, &name.span(), why);
             }
-            let text = self.typed(&path, description, "a string that describes it", |value| {
+            if description.get_ref().is_table() {
+                let why = "is a table; the name of a function in a table needs quotes";
+                self.invalid(&path, &name.span(), why);
+                continue;
+            }
+            let what = "a string that describes it";
+            let text = self.typed(&path, description, what, |value| {
                 value.as_str().map(ToOwned::to_owned)
             });
             exports.insert(name.get_ref().to_string(), text.unwrap_or_default());

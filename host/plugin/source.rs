@@ -20,6 +20,9 @@ const MANIFEST: &str = "plugin.toml";
 /// The most that a file of a plugin may hold, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
+/// The most that all modules of a plugin may hold together, in bytes.
+const MAX_MODULES_SIZE: usize = 16 << 20;
+
 /// How many modules a plugin may have.
 const MAX_MODULES: usize = 1000;
 
@@ -306,8 +309,12 @@ impl Folder<'_> {
                 problems.add(Code::ModuleConflict, &file, None, message);
                 continue;
             }
-            if found.len() == MAX_MODULES {
-                let message = format!("a plugin can't have more than {MAX_MODULES} modules");
+            let size: usize = found.values().map(|file| file.text.len()).sum();
+            if found.len() == MAX_MODULES || size > MAX_MODULES_SIZE {
+                let message = format!(
+                    "a plugin can't have more than {MAX_MODULES} modules, or {MAX_MODULES_SIZE} \
+                     bytes of them"
+                );
                 problems.add(Code::FileUnreadable, &name_of(self.path), None, message);
                 return;
             }
