@@ -46,6 +46,7 @@ mod output;
 pub mod plugin;
 mod pool;
 mod report;
+mod run_async;
 mod shared;
 mod slots;
 mod stack;

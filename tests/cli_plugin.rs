@@ -157,8 +157,8 @@ fn what_is_granted_is_there() {
         "rate=[19]",
         "--folder",
         "data=data",
-        "--folder-rw",
-        "out=out",
+        "--folder",
+        "out=out:rw",
         "one.lua",
         "one",
         "run",
@@ -222,6 +222,6 @@ fn a_mistake_on_the_command_line_is_one() {
     run(&mut plugin("call")).assert_failed(2, &["Usage: "]);
     run(&mut plugin("frobnicate")).assert_failed(2, &["unrecognized subcommand"]);
     run(plugin("check").args(["--folder", "data", "x"]))
-        .assert_failed(2, &["there is no `=` in it"]);
+        .assert_failed(2, &["write it as NAME=PATH"]);
     run(plugin("list").arg("absent")).assert_failed(1, &["absent: error [FILE_UNREADABLE]"]);
 }

@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use moonfork::plugin::{Lifetime, Manifest, PluginHost, PluginHostBuilder, read_manifests};
-use moonfork::{Access, Clock, Folder, Grants, PoolBuilder};
+use moonfork::{Grants, PoolBuilder};
 use serde_json::Value;
 
-use super::{input, limits, stream};
+use super::{grants, input, limits, stream};
 
 /// The arguments of `plugin`.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ struct CheckArgs {
     paths: Vec<PathBuf>,
 
     #[command(flatten)]
-    grants: GrantArgs,
+    host: HostArgs,
 
     #[command(flatten)]
     limits: limits::LimitArgs,
@@ -78,7 +78,7 @@ struct CallArgs {
     report: Option<PathBuf>,
 
     #[command(flatten)]
-    grants: GrantArgs,
+    host: HostArgs,
 
     #[command(flatten)]
     limits: limits::LimitArgs,
@@ -86,47 +86,34 @@ struct CallArgs {
 
 /// What plugins may do besides computing, if they want it.
 #[derive(Debug, clap::Args)]
-struct GrantArgs {
-    /// Grant the time.
-    #[arg(long)]
-    clock: bool,
+struct HostArgs {
+    #[command(flatten)]
+    grants: grants::GrantArgs,
 
-    /// Grant a variable.
-    #[arg(long, value_name = "KEY=JSON")]
-    variable: Vec<Named<Argument>>,
+    /// Grant a variable. Can be given several times.
+    #[arg(long = "variable", value_name = "KEY=JSON", help_heading = "Grants")]
+    variables: Vec<Variable>,
 
-    /// Grant a folder, for reading.
-    #[arg(long, value_name = "NAME=PATH")]
-    folder: Vec<Named<PathBuf>>,
-
-    /// Grant a folder, for reading and writing.
-    #[arg(long, value_name = "NAME=PATH")]
-    folder_rw: Vec<Named<PathBuf>>,
-
-    /// Grant a module, whose Lua is in a file.
-    #[arg(long, value_name = "NAME=FILE")]
-    module: Vec<Named<PathBuf>>,
-
-    /// Allow instances that are kept from call to call.
-    #[arg(long)]
+    /// Allow plugins to keep an instance from call to call.
+    #[arg(long, help_heading = "Grants")]
     kept: bool,
 }
 
-/// `NAME=...`.
+/// One `--variable`.
 #[derive(Clone, Debug)]
-struct Named<T> {
-    name: String,
-    value: T,
+struct Variable {
+    key: String,
+    value: Argument,
 }
 
-impl<T: FromStr<Err: std::fmt::Display>> FromStr for Named<T> {
+impl FromStr for Variable {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, value) = text.split_once('=').ok_or("there is no `=` in it")?;
-        Ok(Named {
-            name: name.to_owned(),
-            value: value.parse().map_err(|error: T::Err| error.to_string())?,
+        let (key, value) = text.split_once('=').ok_or("write it as KEY=JSON")?;
+        Ok(Variable {
+            key: key.to_owned(),
+            value: value.parse()?,
         })
     }
 }
@@ -202,7 +189,7 @@ fn listed(manifest: &Manifest) -> String {
 }
 
 fn check(args: CheckArgs) -> anyhow::Result<()> {
-    let (mut pool, mut grants) = args.grants.apply(args.limits.builder(1))?;
+    let (mut pool, mut grants) = args.host.apply(args.limits.builder(1))?;
     for name in functions_wanted(&args.paths) {
         let message = format!("the check has no host functions, so '{name}' can't be called");
         pool = pool.function(name.clone(), move |_: Vec<Value>| {
@@ -211,7 +198,7 @@ fn check(args: CheckArgs) -> anyhow::Result<()> {
         grants = grants.function(name);
     }
     let mut host = PluginHost::builder(&pool.build()?).grants(grants);
-    if args.grants.kept {
+    if args.host.kept {
         host = host.allow_kept(0);
     }
     let host = args
@@ -243,11 +230,11 @@ fn call(args: CallArgs) -> anyhow::Result<()> {
         .into_iter()
         .map(Argument::load)
         .collect::<anyhow::Result<_>>()?;
-    let (pool, grants) = args.grants.apply(args.limits.builder(1))?;
+    let (pool, grants) = args.host.apply(args.limits.builder(1))?;
     let mut host = PluginHost::builder(&pool.build()?)
         .path(&args.path)
         .grants(grants);
-    if args.grants.kept {
+    if args.host.kept {
         host = host.allow_kept(1);
     }
     // What is wrong with other plugins in the folder is no reason not to call this one.
@@ -276,26 +263,12 @@ fn write(report: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("the report: {}", path.display()))
 }
 
-impl GrantArgs {
-    /// The pool with the modules, and what is granted.
-    fn apply(&self, mut pool: PoolBuilder) -> anyhow::Result<(PoolBuilder, Grants)> {
-        let mut grants = Grants::none().all_modules();
-        for Named { name, value } in &self.module {
-            pool = pool.module(name, input::text_file(value)?);
-        }
-        if self.clock {
-            grants = grants.clock(Clock::system());
-        }
-        for Named { name, value } in &self.variable {
-            grants = grants.variable(name, value.clone().load()?);
-        }
-        let read = self.folder.iter().map(|folder| (folder, Access::ReadOnly));
-        let write = self
-            .folder_rw
-            .iter()
-            .map(|folder| (folder, Access::ReadWrite));
-        for (Named { name, value }, access) in read.chain(write) {
-            grants = grants.folder(name, Folder::open(value, access)?);
+impl HostArgs {
+    /// The pool with what is granted by name, and what is granted.
+    fn apply(&self, pool: PoolBuilder) -> anyhow::Result<(PoolBuilder, Grants)> {
+        let (pool, mut grants) = self.grants.apply(pool)?;
+        for Variable { key, value } in &self.variables {
+            grants = grants.variable(key, value.clone().load()?);
         }
         Ok((pool, grants))
     }
