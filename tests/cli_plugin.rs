@@ -79,6 +79,18 @@ fn check_lists_everything_that_is_wrong() {
 }
 
 #[test]
+fn check_blames_no_plugin_for_its_neighbour() {
+    let folder = folder(
+        "exports = {run = ''}\nwants = {functions = ['lookup']}",
+        "function run() end",
+    );
+    folder.file("other.lua", "");
+    let ran = run(plugin("check").arg(folder.path("")));
+    ran.assert_failed(1, &["other.lua:1: error [MANIFEST_MISSING]"]);
+    assert_eq!(ran.stderr.matches("error [").count(), 1, "{ran:?}");
+}
+
+#[test]
 fn check_grants_what_its_flags_say_and_nothing_else() {
     let folder = folder(
         "exports = {run = ''}\n[wants]\nclock = true",

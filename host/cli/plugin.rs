@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
-use moonfork::plugin::{Lifetime, Manifest, PluginHost, PluginHostBuilder, read_manifests};
+use moonfork::plugin::{
+    Lifetime, Manifest, PluginHost, PluginHostBuilder, read_manifests, read_sound_manifests,
+};
 use moonfork::{Grants, PoolBuilder};
 use serde_json::Value;
 
@@ -215,7 +217,7 @@ fn check(args: CheckArgs) -> anyhow::Result<()> {
 
 /// The host functions that sound manifests want. What is wrong with others is found later.
 fn functions_wanted(paths: &[PathBuf]) -> Vec<String> {
-    let manifests = paths.iter().flat_map(read_manifests).flatten();
+    let manifests = paths.iter().flat_map(|path| read_sound_manifests(path).0);
     let mut names: Vec<String> = manifests
         .flat_map(|manifest| manifest.wants.functions)
         .collect();

@@ -59,5 +59,5 @@ pub use manifest::{Lifetime, Manifest, WantedLimits, Wants};
 pub use place::Place;
 pub use problem::{Code, LoadError, Problem};
 pub use report::CallReport;
-pub use source::read_manifests;
+pub use source::{read_manifests, read_sound_manifests};
 pub use tenant::{Reply, Tenant};

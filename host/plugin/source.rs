@@ -11,7 +11,7 @@ use cap_std::fs::Dir;
 
 use super::manifest::Manifest;
 use super::place::Place;
-use super::problem::{Code, LoadError, Problems};
+use super::problem::{Code, LoadError, Problem, Problems};
 use super::read::{ManifestText, Places, read};
 
 /// The manifest's file in a folder.
@@ -67,16 +67,24 @@ pub(super) struct File {
 ///
 /// Everything that is wrong with any of them.
 pub fn read_manifests(path: impl AsRef<Path>) -> Result<Vec<Manifest>, LoadError> {
+    let (manifests, problems) = read_sound_manifests(path);
+    if problems.is_empty() {
+        Ok(manifests)
+    } else {
+        Err(LoadError::new(problems))
+    }
+}
+
+/// As [`read_manifests`], but those that are sound, and besides everything that is wrong with
+/// the others.
+pub fn read_sound_manifests(path: impl AsRef<Path>) -> (Vec<Manifest>, Vec<Problem>) {
     let mut problems = Problems::default();
     let manifests = find(path.as_ref(), &mut problems)
         .iter()
         .filter_map(|path| load(path, &mut problems))
         .map(|source| source.manifest)
         .collect();
-    if problems.count() > 0 {
-        return Err(LoadError::new(problems.into_vec()));
-    }
-    Ok(manifests)
+    (manifests, problems.into_vec())
 }
 
 /// Where plugins are: `path` itself if it is one, or what is in the folder there, in the order
