@@ -8,7 +8,9 @@ use cli::{Folder, moonfork, run};
 use serde_json::json;
 
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples")
+        .join(name)
 }
 
 #[test]
@@ -37,7 +39,10 @@ fn retries() {
     assert_eq!(state["attempts"], json!(3));
     assert_eq!(state["plan"], json!("b"));
     assert_eq!(state["__error__"]["node"], json!("careful"));
-    assert_eq!(state["outcomes"], json!({"slow": "TimeoutError", "fine": "done"}));
+    assert_eq!(
+        state["outcomes"],
+        json!({"slow": "TimeoutError", "fine": "done"})
+    );
 }
 
 #[test]

@@ -103,6 +103,7 @@ mod tests {
     #[case("{{ state.missing }}", json!(null))]
     #[case("n is {{ n }} of {{ variables.limit }}", json!("n is 5 of 9"))]
     #[case("{% if n == 5 %}five{% endif %}", json!("five"))]
+    #[case("{{ n }} & <b>\n", json!("5 & <b>\n"))]
     fn templates_of_strings(#[case] text: &str, #[case] expected: Value) {
         let object = |value: Value| value.as_object().cloned().unwrap_or_default();
         let state = object(json!({"n": 5, "list": [1, 2.0, null]}));

@@ -112,9 +112,8 @@ fn is_passed(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId, by: By) -> bo
     for first in &draft.branches {
         let around = graph.reach(&[*first], Some(node));
         let passes = !around.ends && !around.open;
-        let is_free = by == By::Some
-            && !around.ends
-            && !graph.reach(&[*first], None).seen.contains(&node);
+        let is_free =
+            by == By::Some && !around.ends && !graph.reach(&[*first], None).seen.contains(&node);
         if !passes && !is_free {
             return false;
         }
