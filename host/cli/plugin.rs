@@ -251,7 +251,10 @@ fn call(args: CallArgs) -> anyhow::Result<()> {
         Err(error) => error.report(),
     };
     if let Some(report) = report {
-        stream::pass_on(&report.run.output, report.run.output_truncated);
+        stream::pass_on_bytes(report.run.output.as_bytes());
+        if report.run.output_truncated {
+            stream::note_truncated();
+        }
     }
     if let (Some(path), Some(report)) = (&args.report, report) {
         write(report, path)?;
