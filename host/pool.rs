@@ -230,6 +230,11 @@ impl Pool {
         main_slot.taken() + run_slots.taken() + branch_slots.taken()
     }
 
+    /// How many branches may be alive at once.
+    pub fn branches(&self) -> usize {
+        self.inner.branch_slots.total()
+    }
+
     /// The limits of every call.
     pub fn limits(&self) -> &Limits {
         &self.inner.shared.limits

@@ -3,16 +3,22 @@
 //! Standard output carries only the result, and nothing at all if there is none; everything
 //! else goes to standard error.
 
+mod actions;
 mod cache;
+mod end;
 mod eval;
+mod execute;
 mod grants;
 mod input;
+mod inspect;
 mod limits;
 mod plugin;
 mod repl;
+mod resume;
 mod run;
 mod stream;
 mod validate;
+mod workflow;
 
 use std::process::ExitCode;
 
@@ -40,10 +46,14 @@ enum Command {
     Run(run::RunArgs),
     /// Evaluates Lua and prints the value as JSON.
     Eval(eval::EvalArgs),
+    /// Goes on with a run that was interrupted, or ended by force.
+    Resume(resume::ResumeArgs),
     /// Evaluates Lua line by line on one instance, and prints each value.
     Repl(repl::ReplArgs),
     /// Looks for mistakes in a workflow, without running any of it.
     Validate(validate::ValidateArgs),
+    /// Shows the nodes of a workflow and the ways between them.
+    Inspect(inspect::InspectArgs),
     /// Lists, checks and calls plugins.
     Plugin(plugin::PluginArgs),
 }
@@ -54,15 +64,23 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::eval(args),
+        Command::Resume(args) => resume::resume(args),
         Command::Repl(args) => repl::repl(args),
         Command::Validate(args) => validate::validate(args),
+        Command::Inspect(args) => inspect::inspect(args),
         Command::Plugin(args) => plugin::plugin(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            if error.is::<end::Interrupted>() {
+                ExitCode::from(130)
+            } else if error.is::<end::Mistake>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -76,6 +94,10 @@ fn complain(error: &anyhow::Error) {
     }
     if let Some(problems) = error.downcast_ref::<plugin_host::LoadError>() {
         stream::note(format_args!("{problems}"));
+        return;
+    }
+    if let Some(interrupted) = error.downcast_ref::<end::Interrupted>() {
+        stream::note(format_args!("{interrupted}"));
         return;
     }
     stream::note(format_args!("error: {error:#}"));
