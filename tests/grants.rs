@@ -175,6 +175,13 @@ mod clock {
     }
 
     #[test]
+    fn a_clock_that_panics_at_once_is_an_error() {
+        let clock = Clock::from_fn(|| panic!("out of order"));
+        let error = eval(Grants::none().clock(clock), "1").unwrap_err();
+        assert!(error.is_host_panic(), "{error}");
+    }
+
+    #[test]
     fn a_clock_that_panics_ends_the_instance() {
         let calls = std::sync::atomic::AtomicU32::new(0);
         let clock = Clock::from_fn(move || {
