@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moonfork::{Error, Handle, Pool, PoolBuilder};
 use rstest::rstest;
@@ -389,23 +389,21 @@ fn interrupted(interrupt: &str, site: &str, stack_pointer: &str) -> Result<Value
         .build()
         .unwrap();
     let mut branch = pool.branch().unwrap();
-    let start = Instant::now();
     let result = branch.eval::<Value>("1");
-    // A loop that were asked again at each tick would go on until the stack ends.
-    assert!(start.elapsed() < Duration::from_secs(5), "{result:?}");
     assert_eq!(pool.live(), 0);
     assert!(
         !called.load(Ordering::Relaxed),
         "it called a function after it was stopped"
     );
-    assert_eq!(branch.take_report().output_bytes, 0);
+    let printed = branch.take_report().output_bytes;
+    assert!(printed <= 1, "it was asked, or went on, {printed} times");
     result
 }
 
 const SOUND_POINTER: &str = "(global (export \"__stack_pointer\") (mut i32) (i32.const 65536))";
 
 #[rstest]
-#[case::loops("(loop $more (br $more)) (i32.const 1)")]
+#[case::loops("(call $print (i32.const 0) (i32.const 1)) (loop $more (br $more)) (i32.const 1)")]
 #[case::traps("unreachable")]
 #[case::recurses("(call $interrupt)")]
 #[case::says_no("(i32.const 0)")]
