@@ -28,6 +28,11 @@ impl Slots {
         })
     }
 
+    /// How many there are, taken or not.
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
     /// Takes a slot, waiting up to `patience` for one to be given back, no longer than the terms
     /// of who waits allow.
     ///

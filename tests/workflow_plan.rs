@@ -97,6 +97,25 @@ edges:
 }
 
 #[test]
+fn a_node_that_only_one_branch_passes_is_none() {
+    let text = "
+nodes: [{name: split}, {name: a1}, {name: a2}, {name: b}, {name: join}]
+edges:
+  - {from: split, parallel: [a1, b]}
+  - {from: a1, to: a2}
+  - {from: a2, to: join}
+  - {from: b, to: join}
+";
+    assert_snapshot!(plan(text), @"
+    __start__ -> split
+    split -> [a1, b] -> join
+        a1 -> a2 -> join
+        b -> join
+    join -> __end__
+    ");
+}
+
+#[test]
 fn a_node_marked_as_fan_in_collects_before_any_other() {
     let text = "
 nodes: [{name: a}, {name: b}, {name: tail}, {name: join, fan_in: true}]

@@ -85,6 +85,14 @@ impl GrantArgs {
     }
 }
 
+impl GrantArgs {
+    /// The folders, by the names they are granted under.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (&str, &Path, Access)> {
+        let folders = self.folders.iter();
+        folders.map(|folder| (folder.name.as_str(), folder.path.as_path(), folder.access))
+    }
+}
+
 fn named(text: &str) -> Result<(String, &str), String> {
     match text.split_once('=') {
         Some((name, rest)) if !name.is_empty() && !rest.is_empty() => Ok((name.to_owned(), rest)),

@@ -1,0 +1,130 @@
+//! `state_schema`: the types that keys of the state have.
+
+use serde_json::{Map, Value};
+
+use super::state::State;
+
+/// The declared keys. Other keys may be there, and declared ones may be absent or null.
+#[derive(Debug, Default)]
+pub(super) struct Schema {
+    keys: Vec<(String, Type)>,
+}
+
+/// The type of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    Any,
+    Bool,
+    Integer,
+    Number,
+    Text,
+    List,
+    Mapping,
+}
+
+/// The words for each type, those of JSON and of Python.
+const WORDS: [(&str, Type); 20] = [
+    ("any", Type::Any),
+    ("object", Type::Mapping),
+    ("dict", Type::Mapping),
+    ("map", Type::Mapping),
+    ("mapping", Type::Mapping),
+    ("array", Type::List),
+    ("list", Type::List),
+    ("bool", Type::Bool),
+    ("boolean", Type::Bool),
+    ("int", Type::Integer),
+    ("integer", Type::Integer),
+    ("float", Type::Number),
+    ("number", Type::Number),
+    ("str", Type::Text),
+    ("string", Type::Text),
+    ("text", Type::Text),
+    ("double", Type::Number),
+    ("null", Type::Any),
+    ("none", Type::Any),
+    ("table", Type::Mapping),
+];
+
+impl Type {
+    /// The type that a word stands for. `list[str]` is a list: what is in it is not looked at.
+    pub(super) fn from_word(word: &str) -> Option<Type> {
+        let word = word.split('[').next().unwrap_or(word).trim();
+        let lower = word.to_lowercase();
+        let found = WORDS.iter().find(|(known, _)| *known == lower);
+        found.map(|(_, kind)| *kind)
+    }
+
+    /// All words there are.
+    pub(super) fn words() -> impl Iterator<Item = &'static str> {
+        WORDS.iter().map(|(word, _)| *word)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Type::Any => "anything",
+            Type::Bool => "a boolean",
+            Type::Integer => "an integer",
+            Type::Number => "a number",
+            Type::Text => "a string",
+            Type::List => "a list",
+            Type::Mapping => "a mapping",
+        }
+    }
+
+    fn admits(self, value: &Value) -> bool {
+        match (self, value) {
+            (Type::Any, _) | (_, Value::Null) => true,
+            (Type::Bool, value) => value.is_boolean(),
+            (Type::Integer, value) => value.is_i64(),
+            (Type::Number, value) => value.is_number(),
+            (Type::Text, value) => value.is_string(),
+            (Type::List, value) => value.is_array(),
+            (Type::Mapping, value) => value.is_object(),
+        }
+    }
+}
+
+impl Schema {
+    pub(super) fn new(keys: Vec<(String, Type)>) -> Schema {
+        Schema { keys }
+    }
+
+    /// Checks a whole state.
+    ///
+    /// # Errors
+    /// The first key that is not what it was declared.
+    pub(super) fn check(&self, state: &State) -> Result<(), String> {
+        self.check_with(|key| state.get(key))
+    }
+
+    /// Checks what a node returned.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub(super) fn check_update(&self, update: &Map<String, Value>) -> Result<(), String> {
+        self.check_with(|key| update.get(key))
+    }
+
+    fn check_with<'v>(&self, get: impl Fn(&str) -> Option<&'v Value>) -> Result<(), String> {
+        for (key, kind) in &self.keys {
+            if let Some(value) = get(key)
+                && !kind.admits(value)
+            {
+                let found = match value {
+                    Value::Bool(_) => "a boolean",
+                    Value::Number(number) if number.is_i64() => "an integer",
+                    Value::Number(_) => "a number",
+                    Value::String(_) => "a string",
+                    Value::Array(_) => "a list",
+                    _ => "a mapping",
+                };
+                let expected = kind.name();
+                return Err(format!(
+                    "state.{key} must be {expected} by the `state_schema`, not {found}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
