@@ -10,6 +10,7 @@ mod template;
 
 use std::sync::OnceLock;
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
 
@@ -28,8 +29,7 @@ fn environment() -> &'static Environment<'static> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
-        // Templates fill in values here, and a value keeps its last line feed.
-        environment.set_keep_trailing_newline(true);
+        environment.set_syntax(syntax());
         environment.set_unknown_method_callback(method);
         minijinja_contrib::add_to_environment(&mut environment);
         environment.add_function("len", minijinja::filters::length);
@@ -38,6 +38,14 @@ fn environment() -> &'static Environment<'static> {
         strict::install(&mut environment);
         environment
     })
+}
+
+/// Templates fill in values here, and a value keeps its last line feed.
+fn syntax() -> SyntaxConfig {
+    let mut syntax = SyntaxConfig::builder();
+    syntax.keep_trailing_newline(true);
+    // Nothing but delimiters that contradict each other could be wrong with it.
+    syntax.build().unwrap_or_default()
 }
 
 /// Python's methods. `get` of what is missing is missing too, or what it is to be instead.
