@@ -36,7 +36,8 @@ const SPARSE_FROM: u64 = 10;
 /// Converts values, and remembers which tables are arrays.
 pub struct Values {
     lua: Lua,
-    /// Weak keys: tables that came from an array; values: [`Shape`]s as integers.
+    /// Weak keys: tables that came from an array; values: [`Shape`]s as integers. And views of
+    /// tables; values: those tables.
     arrays: Table,
     /// How deeply values may be nested.
     max_depth: Cell<usize>,
@@ -136,6 +137,15 @@ impl Values {
     /// When Lua has no memory left.
     pub fn mark_array(&self, table: &Table) -> mlua::Result<()> {
         self.remember(table, Shape::default())
+    }
+
+    /// Has `view`, which shows what is in `table` without holding it, written as that.
+    ///
+    /// # Errors
+    ///
+    /// When Lua has no memory left.
+    pub fn mark_view(&self, view: &Table, table: &Table) -> mlua::Result<()> {
+        self.arrays.raw_set(view, table)
     }
 
     /// An array of `items`, which stays as long as it is whatever nils it ends with.
@@ -586,6 +596,9 @@ impl Outgoing<'_> {
     }
 
     fn table<S: Serializer>(&self, table: &Table, sink: S) -> Result<S::Ok, S::Error> {
+        if let Value::Table(viewed) = self.lua(self.run.arrays.raw_get(table))? {
+            return self.table(&viewed, sink);
+        }
         let Some(_level) = Level::enter(&self.run.depth_left) else {
             return Err(self.broken(self.run.too_deep()));
         };
