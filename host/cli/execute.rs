@@ -88,9 +88,8 @@ impl ExecuteArgs {
             Ok(outcome) => &outcome.report,
             Err(error) => error.report(),
         };
-        let all = report.instances.iter().flat_map(|it| &it.nodes);
-        if !self.quiet && all.into_iter().any(|node| node.output_truncated) {
-            stream::note_truncated();
+        if !self.quiet {
+            note_truncated(report);
         }
         let written = self.report.as_ref().map(|path| write(report, path));
         let written = written.unwrap_or(Ok(()));
@@ -255,6 +254,18 @@ fn narrate(event: &Event) {
             error.message
         )),
         _ => {}
+    }
+}
+
+/// Says that output was cut off, on a line of its own.
+fn note_truncated(report: &Report) {
+    let nodes = report.instances.iter().flat_map(|it| &it.nodes);
+    let mut cut = nodes.filter(|node| node.output_truncated).peekable();
+    if cut.peek().is_some() {
+        if cut.any(|node| !node.output.ends_with('\n')) {
+            stream::note(format_args!(""));
+        }
+        stream::note_truncated();
     }
 }
 
