@@ -56,8 +56,8 @@ pub(super) struct ExecuteArgs {
     pub(super) quiet: bool,
 
     /// Say on standard error what happens.
-    #[arg(short, long)]
-    verbose: bool,
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
 }
 
 /// Where a run begins: gets the workflow, the pool and the options, and runs it.
@@ -118,7 +118,7 @@ impl ExecuteArgs {
             // A run that stops has to be kept somewhere, or nobody could resume it.
             options.checkpoint_dir = Some(private_folder()?);
         }
-        let (is_streamed, is_verbose) = (self.stream, self.verbose);
+        let (is_streamed, is_verbose) = (self.stream, self.verbose > 0);
         let quiet = self.quiet;
         Ok(options.on_event(move |event| {
             if is_streamed {
