@@ -63,6 +63,15 @@ impl Folder {
         self.access
     }
 
+    /// The same folder, with no more access than `access`.
+    #[must_use]
+    pub fn narrowed(&self, access: Access) -> Folder {
+        Folder {
+            dir: Arc::clone(&self.dir),
+            access: self.access.min(access),
+        }
+    }
+
     /// Does what a script asked for at `path`, inside the folder. `max` is what may be read
     /// in one piece.
     pub(crate) fn serve(

@@ -12,6 +12,7 @@ mod grants;
 mod input;
 mod inspect;
 mod limits;
+mod plugin;
 mod repl;
 mod resume;
 mod run;
@@ -22,6 +23,7 @@ mod workflow;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use moonfork::plugin::{self as plugin_host, CallError};
 use moonfork::workflow::{LoadError, RunError};
 
 /// Runs Lua in WebAssembly sandboxes, and workflows whose branches run in parallel, each in a
@@ -52,6 +54,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Shows the nodes of a workflow and the ways between them.
     Inspect(inspect::InspectArgs),
+    /// Lists, checks and calls plugins.
+    Plugin(plugin::PluginArgs),
 }
 
 /// Does what the arguments say. The exit code is that of the process.
@@ -64,6 +68,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Repl(args) => repl::repl(args),
         Command::Validate(args) => validate::validate(args),
         Command::Inspect(args) => inspect::inspect(args),
+        Command::Plugin(args) => plugin::plugin(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,13 +92,20 @@ fn complain(error: &anyhow::Error) {
         stream::note(format_args!("{problems}"));
         return;
     }
+    if let Some(problems) = error.downcast_ref::<plugin_host::LoadError>() {
+        stream::note(format_args!("{problems}"));
+        return;
+    }
     if let Some(interrupted) = error.downcast_ref::<end::Interrupted>() {
         stream::note(format_args!("{interrupted}"));
         return;
     }
     stream::note(format_args!("error: {error:#}"));
     let of_run = error.downcast_ref::<RunError>();
-    let of_eval = error.downcast_ref::<moonfork::Error>();
+    let of_plugin = error.downcast_ref::<CallError>();
+    let of_eval = error
+        .downcast_ref::<moonfork::Error>()
+        .or(of_plugin.and_then(CallError::run_error));
     let traceback = of_run
         .and_then(|error| error.failure().traceback.as_deref())
         .or(of_eval.and_then(moonfork::Error::traceback));
