@@ -56,8 +56,8 @@ pub(super) struct ExecuteArgs {
     pub(super) quiet: bool,
 
     /// Say on standard error what happens.
-    #[arg(short, long)]
-    verbose: bool,
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
 }
 
 /// Where a run begins: gets the workflow, the pool and the options, and runs it.
@@ -88,9 +88,8 @@ impl ExecuteArgs {
             Ok(outcome) => &outcome.report,
             Err(error) => error.report(),
         };
-        let all = report.instances.iter().flat_map(|it| &it.nodes);
-        if !self.quiet && all.into_iter().any(|node| node.output_truncated) {
-            stream::note_truncated();
+        if !self.quiet {
+            note_truncated(report);
         }
         let written = self.report.as_ref().map(|path| write(report, path));
         let written = written.unwrap_or(Ok(()));
@@ -119,7 +118,7 @@ impl ExecuteArgs {
             // A run that stops has to be kept somewhere, or nobody could resume it.
             options.checkpoint_dir = Some(private_folder()?);
         }
-        let (is_streamed, is_verbose) = (self.stream, self.verbose);
+        let (is_streamed, is_verbose) = (self.stream, self.verbose > 0);
         let quiet = self.quiet;
         Ok(options.on_event(move |event| {
             if is_streamed {
@@ -255,6 +254,18 @@ fn narrate(event: &Event) {
             error.message
         )),
         _ => {}
+    }
+}
+
+/// Says that output was cut off, on a line of its own.
+fn note_truncated(report: &Report) {
+    let nodes = report.instances.iter().flat_map(|it| &it.nodes);
+    let mut cut = nodes.filter(|node| node.output_truncated).peekable();
+    if cut.peek().is_some() {
+        if cut.any(|node| !node.output.ends_with('\n')) {
+            stream::note(format_args!(""));
+        }
+        stream::note_truncated();
     }
 }
 

@@ -214,7 +214,7 @@ impl Saver {
             .as_deref()
             .unwrap_or("run")
             .chars()
-            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
             .take(64)
             .collect();
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -357,11 +357,20 @@ fn write(file: &Path, value: &impl Serialize) -> io::Result<()> {
     let unfinished = PathBuf::from(unfinished);
     let mut text = serde_json::to_vec(value)?;
     text.push(b'\n');
-    let mut out = File::create(&unfinished)?;
+    let mut out = private(&unfinished)?;
     out.write_all(&text)?;
     out.sync_all()?;
     fs::rename(&unfinished, file)?;
     sync_folder(folder)
+}
+
+/// A new, empty file that nobody else can read: states hold whatever a run works on.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Makes sure that a new name in the folder is there after a power cut, too.

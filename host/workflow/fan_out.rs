@@ -154,8 +154,12 @@ impl Path<'_> {
 
 /// Fails with the first branch that failed.
 fn raise(entries: &[Value]) -> Result<(), Trouble> {
-    let failed = entries.iter().find(|entry| entry["success"] == false);
-    let Some(failed) = failed else { return Ok(()) };
+    let failed = || entries.iter().filter(|entry| entry["success"] == false);
+    // One that was stopped because of another says nothing of the reason.
+    let own = failed().find(|entry| entry["error_type"] != "CancelledError");
+    let Some(failed) = own.or_else(|| failed().next()) else {
+        return Ok(());
+    };
     let text = |key: &str| failed[key].as_str().unwrap_or_default().to_owned();
     let message = format!("branch '{}': {}", text("branch"), text("error"));
     Err(Failure::own("ExecutionError", message).into())

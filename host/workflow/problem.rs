@@ -1,10 +1,11 @@
 //! What can be wrong with a workflow file, and where.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 /// A position in one of a workflow's files. Lines and columns count from one, columns in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Which of the files that were read, by the order they were read in.
     pub(super) source: u16,
@@ -328,7 +329,9 @@ impl Problems {
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), LoadError> {
         self.found.sort_by_key(|problem| problem.place);
         // Two branches may come upon the same mistake.
-        self.found.dedup();
+        let mut said = HashSet::new();
+        self.found
+            .retain(|it| said.insert((it.place, it.code, it.message.clone())));
         match value {
             Some(value) if self.errors() == 0 => Ok((value, self.found)),
             _ => Err(LoadError {

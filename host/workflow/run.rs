@@ -117,6 +117,7 @@ impl<'r> Run<'r> {
     /// Finds out what is needed before anything runs.
     fn prepare(&mut self, from: From) -> Result<Begin, Trouble> {
         self.stops = self.find_stops()?;
+        self.check_variables()?;
         let plan = &self.workflow.plan;
         let depth = plan.depth();
         if depth > self.pool.branches() {
@@ -133,6 +134,21 @@ impl<'r> Run<'r> {
             .check(&begin.state)
             .map_err(|why| Failure::own("SchemaError", why))?;
         Ok(begin)
+    }
+
+    /// Refuses to grant variables and something else besides where it isn't known what there is
+    /// to grant: what an instance is granted takes the place of what the pool grants.
+    fn check_variables(&self) -> Result<(), Trouble> {
+        let named = self.workflow.model.settings.capabilities.as_ref();
+        let mut names = named.into_iter().flat_map(|named| &named.names);
+        let (variables, others): (Vec<_>, Vec<_>) =
+            names.by_ref().partition(|name| name.value == VARIABLES);
+        if self.options.grants.is_some() || variables.is_empty() || others.is_empty() {
+            return Ok(());
+        }
+        let message = "the workflow asks for `variables` and for other capabilities: say what it \
+                       is granted with `RunOptions::grants`";
+        Err(Failure::own("OptionError", message).into())
     }
 
     fn begin(&self, from: From) -> Result<Begin, Trouble> {

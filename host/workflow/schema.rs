@@ -48,11 +48,23 @@ const WORDS: [(&str, Type); 20] = [
 
 impl Type {
     /// The type that a word stands for. `list[str]` is a list: what is in it is not looked at.
+    /// `optional[str]` is a string, since null fits everything, and one of several types is
+    /// anything.
     pub(super) fn from_word(word: &str) -> Option<Type> {
-        let word = word.split('[').next().unwrap_or(word).trim();
-        let lower = word.to_lowercase();
-        let found = WORDS.iter().find(|(known, _)| *known == lower);
-        found.map(|(_, kind)| *kind)
+        let lower = word.trim().to_lowercase();
+        let (outer, inner) = match lower.split_once('[') {
+            Some((outer, inner)) => (outer.trim(), inner.strip_suffix(']')),
+            None => (lower.as_str(), None),
+        };
+        match (outer, inner) {
+            ("optional", Some(inner)) => Type::from_word(inner),
+            ("union", Some(_)) => Some(Type::Any),
+            _ if lower.contains('|') => Some(Type::Any),
+            _ => {
+                let found = WORDS.iter().find(|(known, _)| *known == outer);
+                found.map(|(_, kind)| *kind)
+            }
+        }
     }
 
     /// All words there are.
@@ -126,5 +138,23 @@ impl Schema {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("string", Some(Type::Text))]
+    #[case("Str", Some(Type::Text))]
+    #[case("list[str]", Some(Type::List))]
+    #[case("Optional[List[int]]", Some(Type::List))]
+    #[case("int | None", Some(Type::Any))]
+    #[case("union[int, str]", Some(Type::Any))]
+    #[case("datetime", None)]
+    fn words(#[case] word: &str, #[case] expected: Option<Type>) {
+        assert_eq!(Type::from_word(word), expected);
     }
 }

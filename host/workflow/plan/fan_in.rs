@@ -79,47 +79,40 @@ fn derive(
         .chain(written_after)
         .filter(is_marked)
         .find(|node| is_possible(&graph, draft, *node));
-    let first = |is_it: &dyn Fn(NodeId) -> bool| {
-        let mut nodes = on_the_way.iter().copied();
-        nodes.find(|node| is_it(*node))
-    };
     let shared = || {
-        // What all say comes first: a branch that leads to the fan-in, whichever it is, doesn't
-        // say where the others meet.
-        first(&|node| is_passed(&graph, draft, node, By::All))
-            .or_else(|| first(&|node| is_passed(&graph, draft, node, By::Some)))
-            .or_else(|| first(&|node| is_possible(&graph, draft, node)))
+        let reached: Vec<_> = draft
+            .branches
+            .iter()
+            .map(|first| graph.reach(&[*first], None).seen)
+            .collect();
+        let by_all = |node: &NodeId| reached.iter().all(|seen| seen.contains(node));
+        let candidates = on_the_way.iter().copied().filter(by_all);
+        let candidates: Vec<_> = candidates
+            .filter(|node| !draft.branches.contains(node))
+            .collect();
+        // A way that ends at a node without any other leads to the fan-in, whichever it is: it
+        // is asked last, since it fits anything.
+        [Open::No, Open::Yes].into_iter().find_map(|open| {
+            let mut candidates = candidates.iter().copied();
+            candidates.find(|node| is_passed(&graph, draft, *node, open))
+        })
     };
     marked.or_else(shared)
 }
 
-/// Which branches pass a node by their own ways.
+/// Whether ways may end at a node without any other.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
-    /// All of them.
-    All,
-    /// At least one; from the others no way leads elsewhere.
-    Some,
+enum Open {
+    No,
+    Yes,
 }
 
-/// Whether every way out of every branch passes `node`. A branch without any way of its own
-/// leads to the fan-in, whichever it is: at least one has to say.
-fn is_passed(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId, by: By) -> bool {
-    if draft.branches.contains(&node) {
-        return false;
-    }
-    let mut is_said = false;
-    for first in &draft.branches {
+/// Whether every way out of every branch passes `node`.
+fn is_passed(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId, open: Open) -> bool {
+    draft.branches.iter().all(|first| {
         let around = graph.reach(&[*first], Some(node));
-        let passes = !around.ends && !around.open;
-        let is_free =
-            by == By::Some && !around.ends && !graph.reach(&[*first], None).seen.contains(&node);
-        if !passes && !is_free {
-            return false;
-        }
-        is_said |= passes;
-    }
-    is_said
+        !around.ends && (open == Open::Yes || !around.open)
+    })
 }
 
 /// Whether `node` can be the fan-in: no way around it ends elsewhere.

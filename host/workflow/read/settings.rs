@@ -111,14 +111,24 @@ fn kind(yaml: &Yaml, problems: &mut Problems) -> Option<Type> {
     };
     let word = string(word, "a type", Code::InvalidValue, problems)?;
     let kind = Type::from_word(&word.value);
-    if kind.is_none() {
-        let message = format!("there is no type `{}`", word.value);
-        let problem = problems.error(Code::InvalidValue, word.place, message);
-        match keys::nearest(&word.value, Type::words()) {
-            Some(nearest) => problem.with_hint(format!("did you mean `{nearest}`?")),
-            None => problem
-                .with_hint("types are string, integer, number, boolean, list, mapping and any"),
+    if kind.is_some() {
+        return kind;
+    }
+    match keys::nearest(&word.value, Type::words()) {
+        Some(nearest) => {
+            let message = format!("there is no type `{}`", word.value);
+            problems
+                .error(Code::InvalidValue, word.place, message)
+                .with_hint(format!("did you mean `{nearest}`?"));
+        }
+        // The Edge Agent takes any word for a type, and looks at none.
+        None => {
+            let message = format!(
+                "the type `{}` means nothing here: anything fits",
+                word.value
+            );
+            problems.warning(Code::IgnoredKey, word.place, message);
         }
     }
-    kind
+    Some(Type::Any)
 }
