@@ -13,6 +13,7 @@ mod archiver;
 mod check;
 mod compile;
 mod guest;
+mod perf;
 #[path = "../../host/build/provenance.rs"]
 mod provenance;
 mod recipe;
@@ -54,6 +55,21 @@ enum Chore {
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<String>,
     },
+
+    /// Time moonfork and native Lua states side by side, and print a table of ratios.
+    Perf {
+        /// Fewer and shorter rounds, for a look.
+        #[arg(long)]
+        quick: bool,
+
+        /// Only the rows whose names contain this.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+
+        /// Write the rows to this file too, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -80,6 +96,9 @@ fn run(cli: Cli) -> Result<()> {
             route,
         } => guest::run(&workspace, &Toolchain::find(route)?),
         Chore::Stress { runs, args } => stress::run(&workspace, runs, &args),
+        Chore::Perf { quick, only, json } => {
+            perf::run(&workspace, quick, only.as_deref(), json.as_deref())
+        }
     }
 }
 
