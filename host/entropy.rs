@@ -14,6 +14,7 @@ pub(crate) struct Entropy {
 }
 
 impl Entropy {
+    /// The numbers of instance `id`, of a pool with this key.
     pub(crate) fn new(key: &RandomState, id: StoreId) -> Entropy {
         Entropy {
             key: key.clone(),

@@ -14,8 +14,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// One pointer in size, so that results stay small. The predicates tell whose fault it is:
 /// a script's own ([`is_script`](Self::is_script)), a limit that stopped it
-/// ([`is_timeout`](Self::is_timeout), [`is_out_of_memory`](Self::is_out_of_memory)), the
-/// caller's, or the sandbox's ([`is_internal`](Self::is_internal)).
+/// ([`is_limit`](Self::is_limit)), something it was not granted
+/// ([`is_denied`](Self::is_denied)), the caller's, or the sandbox's
+/// ([`is_internal`](Self::is_internal)).
 ///
 /// ```
 /// # use moonfork::{Handle, Pool};
@@ -46,6 +47,18 @@ pub enum ErrorKind {
         message: String,
         /// Lua's traceback, one frame a line, innermost first.
         traceback: Option<String>,
+        /// What the error was raised with, where that wasn't text, as far as it can pass.
+        value: Option<serde_json::Value>,
+    },
+    /// The script was refused something that it was not granted, and didn't catch that.
+    #[error("{message}")]
+    Denied {
+        /// What it would need.
+        capability: String,
+        /// What it asked for, as a rule with chunk name and line.
+        message: String,
+        /// Lua's traceback, one frame a line, innermost first.
+        traceback: Option<String>,
     },
     /// A value can't pass between Lua and Rust. The message names its path.
     #[error("{message}")]
@@ -59,20 +72,52 @@ pub enum ErrorKind {
         /// The name and what is there instead.
         message: String,
     },
-    /// The wall-clock limit passed; the instance is gone.
-    #[error("stopped: the script ran longer than {limit:?}")]
+    /// The wall-clock limit or the deadline passed; the instance is gone.
+    #[error("stopped: the script ran longer than {limit:?}{}", shown(at))]
     Timeout {
-        /// The limit that was in force.
+        /// The time that the call had.
         limit: Duration,
+        /// Where the script was.
+        at: Option<Site>,
+    },
+    /// The run was cancelled; if it was under way, the instance is gone.
+    #[error("stopped: the run was cancelled{}", shown(at))]
+    Cancelled {
+        /// Where the script was.
+        at: Option<Site>,
+        /// Whether the script had begun.
+        begun: bool,
+    },
+    /// The limit of fuel was reached; the instance is gone.
+    #[error(
+        "stopped: the script burnt more than {limit} units of fuel{}",
+        shown(at)
+    )]
+    OutOfFuel {
+        /// The limit that was in force.
+        limit: u64,
+        /// Where the script was, or what was called last: the interpreter notes its place at
+        /// calls, not at every jump.
+        at: Option<Site>,
+    },
+    /// The limit of host calls was reached; the instance is gone.
+    #[error("stopped: the script made more than {limit} host calls{}", shown(at))]
+    TooManyHostCalls {
+        /// The limit that was in force.
+        limit: u64,
+        /// Where the script was.
+        at: Option<Site>,
     },
     /// The memory limit was reached.
-    #[error("not enough memory: the limit is {limit} bytes")]
+    #[error("not enough memory: the limit is {limit} bytes{}", shown(at))]
     OutOfMemory {
         /// The limit in bytes, of the instance as a whole.
         limit: usize,
         /// Whether the instance is gone. It survives when Lua itself ran into its limit,
         /// which is the normal case, and not when the sandbox had to stop it.
         fatal: bool,
+        /// Where the script was, if it was stopped.
+        at: Option<Site>,
     },
     /// All instances the pool may have were in use for as long as the caller would wait.
     #[error(
@@ -116,6 +161,21 @@ pub enum ErrorKind {
         /// What is wrong and what to change.
         message: String,
     },
+    /// A run can't be done as asked for: a limit is wider than the pool's, something is granted
+    /// that isn't there. Nothing ran.
+    #[error("the run can't be done as asked for: {message}")]
+    Options {
+        /// What is wrong and what to change.
+        message: String,
+    },
+    /// A host function panicked; the instance is gone.
+    #[error("host function '{function}' panicked: {message}")]
+    HostPanic {
+        /// The function.
+        function: String,
+        /// The panic's message.
+        message: String,
+    },
     /// The sandbox itself failed; the instance is gone. A script can't cause this on purpose
     /// without having found a bug in this library.
     #[error("the sandbox failed: {message}")]
@@ -123,6 +183,21 @@ pub enum ErrorKind {
         /// What happened.
         message: String,
     },
+}
+
+/// Where a script was when it was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The chunk's name and the line: `node 'fetch':7`.
+    pub position: String,
+    /// Lua's traceback from there, one frame a line, innermost first.
+    pub traceback: String,
+}
+
+/// How a site is shown behind a message.
+fn shown(at: &Option<Site>) -> String {
+    at.as_ref()
+        .map_or_else(String::new, |site| format!(" (at {})", site.position))
 }
 
 impl Error {
@@ -138,6 +213,71 @@ impl Error {
             *self.0,
             ErrorKind::Syntax { .. } | ErrorKind::Script { .. } | ErrorKind::Value { .. }
         )
+    }
+
+    /// The kind as a word, for machines: `syntax`, `script`, `denied`, `value`,
+    /// `not_callable`, `timeout`, `cancelled`, `out_of_fuel`, `too_many_host_calls`,
+    /// `out_of_memory`, `busy`, `wrong_thread`, `reentrant`, `poisoned`, `setup`, `options`,
+    /// `host_panic`, `internal`.
+    pub fn code(&self) -> &'static str {
+        match *self.0 {
+            ErrorKind::Syntax { .. } => "syntax",
+            ErrorKind::Script { .. } => "script",
+            ErrorKind::Denied { .. } => "denied",
+            ErrorKind::Value { .. } => "value",
+            ErrorKind::NotCallable { .. } => "not_callable",
+            ErrorKind::Timeout { .. } => "timeout",
+            ErrorKind::Cancelled { .. } => "cancelled",
+            ErrorKind::OutOfFuel { .. } => "out_of_fuel",
+            ErrorKind::TooManyHostCalls { .. } => "too_many_host_calls",
+            ErrorKind::OutOfMemory { .. } => "out_of_memory",
+            ErrorKind::Busy { .. } => "busy",
+            ErrorKind::WrongThread { .. } => "wrong_thread",
+            ErrorKind::Reentrant => "reentrant",
+            ErrorKind::Poisoned { .. } => "poisoned",
+            ErrorKind::Setup { .. } => "setup",
+            ErrorKind::Options { .. } => "options",
+            ErrorKind::HostPanic { .. } => "host_panic",
+            ErrorKind::Internal { .. } => "internal",
+        }
+    }
+
+    /// Whether a limit stopped the script: time, fuel, memory or host calls.
+    pub fn is_limit(&self) -> bool {
+        self.is_timeout()
+            || self.is_out_of_fuel()
+            || self.is_out_of_memory()
+            || self.is_too_many_host_calls()
+    }
+
+    /// Whether the script was refused something that it was not granted.
+    pub fn is_denied(&self) -> bool {
+        matches!(*self.0, ErrorKind::Denied { .. })
+    }
+
+    /// Whether the run was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(*self.0, ErrorKind::Cancelled { .. })
+    }
+
+    /// Whether the limit of fuel stopped the script.
+    pub fn is_out_of_fuel(&self) -> bool {
+        matches!(*self.0, ErrorKind::OutOfFuel { .. })
+    }
+
+    /// Whether the limit of host calls stopped the script.
+    pub fn is_too_many_host_calls(&self) -> bool {
+        matches!(*self.0, ErrorKind::TooManyHostCalls { .. })
+    }
+
+    /// Whether the run was asked for with options that it can't have.
+    pub fn is_options(&self) -> bool {
+        matches!(*self.0, ErrorKind::Options { .. })
+    }
+
+    /// Whether a host function panicked.
+    pub fn is_host_panic(&self) -> bool {
+        matches!(*self.0, ErrorKind::HostPanic { .. })
     }
 
     /// Whether the script doesn't parse.
@@ -193,16 +333,44 @@ impl Error {
     /// Whether the call that gave this error ended its instance.
     pub fn ends_instance(&self) -> bool {
         match *self.0 {
-            ErrorKind::Timeout { .. } | ErrorKind::Internal { .. } => true,
+            ErrorKind::Timeout { .. }
+            | ErrorKind::OutOfFuel { .. }
+            | ErrorKind::TooManyHostCalls { .. }
+            | ErrorKind::HostPanic { .. }
+            | ErrorKind::Internal { .. } => true,
+            ErrorKind::Cancelled { begun, .. } => begun,
             ErrorKind::OutOfMemory { fatal, .. } => fatal,
             _ => false,
         }
     }
 
-    /// Lua's traceback, if the script raised an error: one frame a line, innermost first.
+    /// Lua's traceback, if the script raised an error or was stopped: one frame a line,
+    /// innermost first.
     pub fn traceback(&self) -> Option<&str> {
         match &*self.0 {
-            ErrorKind::Script { traceback, .. } => traceback.as_deref(),
+            ErrorKind::Script { traceback, .. } | ErrorKind::Denied { traceback, .. } => {
+                traceback.as_deref()
+            }
+            _ => self.site().map(|site| site.traceback.as_str()),
+        }
+    }
+
+    /// Where the script was when it was stopped, if it was and that is known.
+    pub fn site(&self) -> Option<&Site> {
+        match &*self.0 {
+            ErrorKind::Timeout { at, .. }
+            | ErrorKind::Cancelled { at, .. }
+            | ErrorKind::OutOfFuel { at, .. }
+            | ErrorKind::TooManyHostCalls { at, .. }
+            | ErrorKind::OutOfMemory { at, .. } => at.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What the script raised its error with, where that wasn't text.
+    pub fn value(&self) -> Option<&serde_json::Value> {
+        match &*self.0 {
+            ErrorKind::Script { value, .. } => value.as_ref(),
             _ => None,
         }
     }
@@ -219,8 +387,18 @@ impl Error {
         ErrorKind::Setup { message }.into()
     }
 
+    /// An error in what is asked of a run.
+    pub(crate) fn options(message: impl fmt::Display) -> Error {
+        let message = message.to_string();
+        ErrorKind::Options { message }.into()
+    }
+
     /// What the guest reported. `memory` is the limit that a lack of memory is about.
-    pub(crate) fn from_guest(failure: Failure, memory: usize) -> Error {
+    pub(crate) fn from_guest(
+        failure: Failure,
+        value: Option<serde_json::Value>,
+        memory: usize,
+    ) -> Error {
         let Failure {
             kind,
             message,
@@ -228,17 +406,31 @@ impl Error {
         } = failure;
         match kind {
             FailureKind::Syntax => ErrorKind::Syntax { message },
-            FailureKind::Runtime => ErrorKind::Script { message, traceback },
+            FailureKind::Runtime => ErrorKind::Script {
+                message,
+                traceback,
+                value,
+            },
             FailureKind::Value => ErrorKind::Value { message },
             FailureKind::NotCallable => ErrorKind::NotCallable { message },
             FailureKind::Memory => ErrorKind::OutOfMemory {
                 limit: memory,
                 fatal: false,
+                at: None,
             },
             FailureKind::Request => ErrorKind::Internal { message },
         }
         .into()
     }
+}
+
+/// The message that a panic was raised with.
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 impl From<ErrorKind> for Error {

@@ -13,7 +13,7 @@ use crate::calls;
 use crate::error::ErrorKind;
 use crate::instance::{Instance, View};
 use crate::output::Output;
-use crate::{Chunk, Result, StoreId};
+use crate::{Chunk, Report, Result, RunOptions, StoreId};
 
 use sealed::Sealed;
 
@@ -30,8 +30,8 @@ pub enum Role {
 /// Owns or borrows exactly one instance, from when it is made until it is dropped: no handle
 /// ever changes over to another instance.
 ///
-/// Every call is subject to the pool's [`Limits`](crate::Limits). One that runs into the
-/// wall-clock limit ends its instance; calls after that give
+/// Every call is subject to the pool's [`Limits`](crate::Limits), or narrower ones. One that is
+/// stopped in the middle ends its instance; calls after that give
 /// [`Poisoned`](crate::ErrorKind::Poisoned).
 ///
 /// ```
@@ -80,8 +80,9 @@ pub trait Handle: Sealed {
     ///
     /// # Errors
     ///
-    /// `Syntax` or `Script` as the script has it; `Value` when its result has no JSON
-    /// counterpart or isn't an `R`; `Timeout`, `OutOfMemory`, `Poisoned`, `Reentrant`,
+    /// `Syntax`, `Script` or `Denied` as the script has it; `Value` when its result has no JSON
+    /// counterpart or isn't an `R`; `Timeout`, `Cancelled`, `OutOfFuel`, `TooManyHostCalls`,
+    /// `OutOfMemory` when it was stopped; `HostPanic`, `Poisoned`, `Reentrant`, `Options`,
     /// `Internal`.
     fn eval<'c, R: DeserializeOwned>(&mut self, chunk: impl Into<Chunk<'c>>) -> Result<R>
     where
@@ -143,6 +144,29 @@ pub trait Handle: Sealed {
         Self: Sized,
     {
         self.with_mut(|instance| instance.set(name, value))
+    }
+
+    /// The same instance on narrower terms, for the calls made through the result: limits, a
+    /// deadline, a way to stop them, a part of its grants.
+    ///
+    /// Calls fail with `Options` when the terms aren't narrower.
+    fn with<'h>(&'h mut self, options: &'h RunOptions) -> With<'h, Self>
+    where
+        Self: Sized,
+    {
+        With {
+            handle: self,
+            options,
+        }
+    }
+
+    /// What the calls since the last report cost; what they printed is taken with it.
+    ///
+    /// In a host function that the instance itself is calling there is nothing to be had yet.
+    fn take_report(&mut self) -> Report {
+        let role = self.role();
+        let taken = self.with_mut(|instance| Ok(instance.take_report(role)));
+        taken.unwrap_or_else(|_| Report::empty(self.store_id(), role))
     }
 
     /// What was printed since the last time this was called.
@@ -372,6 +396,30 @@ impl Sealed for Runtime {
 
 impl Handle for Runtime {}
 
+/// A handle on narrower terms: see [`Handle::with`].
+pub struct With<'h, H> {
+    handle: &'h mut H,
+    options: &'h RunOptions,
+}
+
+impl<H: Handle> Sealed for With<'_, H> {
+    fn view(&self) -> View {
+        self.handle.view()
+    }
+
+    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
+        let options = self.options;
+        self.handle
+            .with_mut(|instance| instance.on_terms(options, f))
+    }
+
+    fn plays(&self) -> Role {
+        self.handle.plays()
+    }
+}
+
+impl<H: Handle> Handle for With<'_, H> {}
+
 fn debug(handle: &impl Handle, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.debug_struct(name)
         .field("store_id", &handle.store_id().get())
@@ -382,6 +430,12 @@ fn debug(handle: &impl Handle, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::R
 impl fmt::Debug for Main {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug(self, "Main", f)
+    }
+}
+
+impl<H: Handle> fmt::Debug for With<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug(self, "With", f)
     }
 }
 

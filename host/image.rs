@@ -8,7 +8,7 @@ use wasmtime::{
     InstancePre, Linker, Module, ModuleExport, OptLevel, PoolingAllocationConfig, Store,
 };
 
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::imports;
 use crate::limits::{EXCEPTION_HEAP, Limits};
 use crate::stack::WASM_STACK;
@@ -24,6 +24,7 @@ pub(crate) struct Image {
     exports: Exports,
     ticker: Arc<Ticker>,
     fixed_memory: usize,
+    metered: bool,
 }
 
 /// Places of the module's exports: looking them up by name costs as much as a small call.
@@ -31,6 +32,15 @@ pub(crate) struct Exports {
     pub(crate) memory: ModuleExport,
     pub(crate) alloc: ModuleExport,
     pub(crate) call: ModuleExport,
+    /// Where a script is: a guest that can't tell is none the worse for it.
+    pub(crate) interrupter: Option<Arc<InterrupterExports>>,
+}
+
+/// What [`Interrupter`](crate::context::Interrupter) is made from.
+pub(crate) struct InterrupterExports {
+    pub(crate) interrupt: ModuleExport,
+    pub(crate) site: ModuleExport,
+    pub(crate) stack_pointer: ModuleExport,
 }
 
 impl Image {
@@ -43,12 +53,14 @@ impl Image {
         guest: &[u8],
         slots: u32,
         limits: &Limits,
+        metered: bool,
         cache: Option<&Path>,
     ) -> Result<Image> {
         let cache = cache.map(open_cache).transpose()?;
         let plan = |reservation, reset| Plan {
             slots,
             memory: limits.memory,
+            metered,
             reservation,
             reset,
         };
@@ -70,10 +82,11 @@ impl Image {
                 limits.memory
             ))
         })?;
-        Image::link(&engine, guest).map_err(|error| Error::setup(format_args!("{error:#}")))
+        Image::link(&engine, guest, metered)
+            .map_err(|error| Error::setup(format_args!("{error:#}")))
     }
 
-    fn link(engine: &Engine, guest: &[u8]) -> wasmtime::Result<Image> {
+    fn link(engine: &Engine, guest: &[u8], metered: bool) -> wasmtime::Result<Image> {
         let module = Module::new(engine, guest)?;
         let mut linker = Linker::new(engine);
         imports::define(&mut linker, &module)?;
@@ -99,10 +112,12 @@ impl Image {
                 memory: export("memory")?,
                 alloc: export("moonfork_alloc")?,
                 call: export("moonfork_call")?,
+                interrupter: interrupter(&module).map(Arc::new),
             },
             pre: linker.instantiate_pre(&module)?,
             ticker: Arc::new(Ticker::start(engine).map_err(wasmtime::Error::new)?),
             fixed_memory,
+            metered,
         })
     }
 
@@ -113,7 +128,11 @@ impl Image {
     ) -> wasmtime::Result<(Store<Context>, wasmtime::Instance)> {
         let mut store = Store::new(self.pre.module().engine(), context);
         store.limiter(|context| &mut context.accountant);
-        store.epoch_deadline_callback(|store| store.data().at_tick());
+        store.epoch_deadline_callback(context::at_tick);
+        if self.metered {
+            // A module may have a start function, which burns fuel too.
+            store.set_fuel(u64::MAX)?;
+        }
         let instance = self.pre.instantiate(&mut store)?;
         Ok((store, instance))
     }
@@ -128,10 +147,23 @@ impl Image {
         &self.ticker
     }
 
+    /// Whether it counts fuel.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.metered
+    }
+
     /// Bytes of linear memory that an instance has before anything ran in it.
     pub(crate) fn fixed_memory(&self) -> usize {
         self.fixed_memory
     }
+}
+
+fn interrupter(module: &Module) -> Option<InterrupterExports> {
+    Some(InterrupterExports {
+        interrupt: module.get_export_index("moonfork_interrupt")?,
+        site: module.get_export_index("moonfork_site")?,
+        stack_pointer: module.get_export_index("__stack_pointer")?,
+    })
 }
 
 /// How an engine is to lay out its instances.
@@ -139,6 +171,8 @@ struct Plan {
     slots: u32,
     /// The memory limit of an instance in bytes.
     memory: usize,
+    /// Whether compiled code counts fuel.
+    metered: bool,
     reservation: Reservation,
     reset: Reset,
 }
@@ -192,6 +226,7 @@ impl Plan {
         config
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
             .epoch_interruption(true)
+            .consume_fuel(self.metered)
             .max_wasm_stack(WASM_STACK)
             .cranelift_opt_level(OptLevel::Speed)
             // Lua errors are wasm exceptions. The collector is named since the guest's caught

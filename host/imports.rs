@@ -3,12 +3,20 @@
 //! Each of them reads and writes the guest's memory where the guest says, after checking that
 //! it lies inside.
 
+use std::io::ErrorKind;
 use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::{Caller, Extern, ExternType, FuncType, Linker, Module, Val};
 
 use crate::context::{Context, Stop};
+use crate::error::{Site, panic_message};
+use crate::files::Refusal;
 use crate::function::Failed;
+use crate::grants::{Denial, Lookup, split_path};
+use crate::wire::{self, Service};
 
 /// Where the guest's imports come from.
 const HOST_MODULE: &str = "moonfork";
@@ -23,6 +31,17 @@ pub(crate) fn define(linker: &mut Linker<Context>, module: &Module) -> wasmtime:
     linker.func_wrap(HOST_MODULE, "print", print)?;
     linker.func_wrap(HOST_MODULE, "host_call", host_call)?;
     linker.func_wrap(HOST_MODULE, "host_take", host_take)?;
+    linker.func_wrap(
+        HOST_MODULE,
+        "host_ask",
+        |caller: Caller<'_, Context>,
+         service: u32,
+         one: u32,
+         one_len: u32,
+         two: u32,
+         two_len: u32| { host_ask(caller, service, (one, one_len), (two, two_len)) },
+    )?;
+    linker.func_wrap(HOST_MODULE, "stopped", stopped)?;
     linker.func_wrap(HOST_MODULE, "panicked", panicked)?;
     deny_wasi(linker, module)
 }
@@ -31,7 +50,12 @@ pub(crate) fn define(linker: &mut Linker<Context>, module: &Module) -> wasmtime:
 fn print(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<()> {
     let (memory, context) = guest_memory(&mut caller)?;
     let text = slice(memory, ptr, len)?;
-    context.output.push(text, context.limits.output);
+    let kept = context.output.push(text, context.call.limits.output);
+    if let Some(sink) = context.granted.output()
+        && !kept.is_empty()
+    {
+        guarded("output", || sink.push(kept))?;
+    }
     Ok(())
 }
 
@@ -44,25 +68,137 @@ fn host_call(
 ) -> wasmtime::Result<u64> {
     let (memory, context) = guest_memory(&mut caller)?;
     let args = slice(memory, ptr, len)?;
-    let (failed, result) = match context.functions.call(function, args, context.limits.value) {
-        Ok(result) if result.len() <= context.limits.value => (false, result),
+    let granted = Arc::clone(context.call.narrowed.as_ref().unwrap_or(&context.granted));
+    let functions = granted.registry();
+    let Some(name) = functions.name(function) else {
+        return Err(Stop::Guest(format!("it called host function {function}")).into());
+    };
+    context.count_host_call(function as usize)?;
+    if !granted.has_function(name) {
+        let message = format!("the host function '{name}' is not granted to this run");
+        return context.deny(format!("function {name}"), message);
+    }
+    let max = context.call.limits.value;
+    let (status, result) = match functions.call(function, &context.host_call(), args, max) {
+        Ok(result) if result.len() <= max => (wire::DONE, result),
         Ok(result) => {
             let message = format!(
-                "the result has {} bytes, more than the {} that may pass in one piece",
-                result.len(),
-                context.limits.value
+                "the result has {} bytes, more than the {max} that may pass in one piece",
+                result.len()
             );
-            (true, message.into_bytes())
+            (wire::RAISED, message.into_bytes())
         }
         Err(Failed::Raised(mut message)) => {
-            message.truncate(message.floor_char_boundary(context.limits.value));
-            (true, message.into_bytes())
+            message.truncate(message.floor_char_boundary(max));
+            (wire::RAISED, message.into_bytes())
         }
-        Err(Failed::Panicked(message)) => return Err(Stop::Host(message).into()),
+        // Its own idea of the time may be a moment ahead of ours.
+        Err(Failed::Stopped) => return Err(context.call.due().unwrap_or(Stop::Deadline).into()),
+        Err(Failed::Panicked { function, message }) => {
+            return Err(Stop::HostPanic { function, message }.into());
+        }
     };
-    let len = u32::try_from(result.len())?;
-    context.result = result;
-    Ok(u64::from(failed) << 32 | u64::from(len))
+    context.keep(status, result)
+}
+
+/// Import `host_ask`: what the guest's own libraries ask for, with two byte strings.
+fn host_ask(
+    mut caller: Caller<'_, Context>,
+    service: u32,
+    (one, one_len): (u32, u32),
+    (two, two_len): (u32, u32),
+) -> wasmtime::Result<u64> {
+    let (memory, context) = guest_memory(&mut caller)?;
+    let subject = slice(memory, one, one_len)?;
+    let content = slice(memory, two, two_len)?;
+    let Some(service) = Service::ALL.get(service as usize) else {
+        return Err(Stop::Guest(format!("it asked for service {service}")).into());
+    };
+    let granted = Arc::clone(context.call.narrowed.as_ref().unwrap_or(&context.granted));
+    context.count_host_call(granted.registry().names().count() + *service as usize)?;
+    let Ok(subject) = std::str::from_utf8(subject) else {
+        return context.keep(wire::RAISED, b"the name is not UTF-8".to_vec());
+    };
+    if let Service::Module = service {
+        return match granted.module(subject) {
+            Lookup::Granted(source) => context.keep(wire::DONE, source.as_bytes().to_vec()),
+            Lookup::Absent => context.keep(wire::NOTHING, Vec::new()),
+            Lookup::Denied => {
+                let message = format!("module '{subject}' is not granted to this run");
+                context.deny(format!("module {subject}"), message)
+            }
+        };
+    }
+    let (name, path) = split_path(subject);
+    let Some(folder) = granted.folder(name) else {
+        let message = format!("{subject}: no folder '{name}' is granted to this run");
+        return context.deny(format!("folder {name}"), message);
+    };
+    match folder.serve(*service, path, content, context.call.limits.value) {
+        Ok(Some(content)) => context.keep(wire::DONE, content),
+        Ok(None) => context.keep(wire::NOTHING, Vec::new()),
+        Err(Refusal::ReadOnly) => {
+            let message = format!("{subject}: the folder '{name}' is granted for reading only");
+            context.deny(format!("folder {name} read-write"), message)
+        }
+        Err(Refusal::System(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            context.deny(format!("folder {name}"), format!("{subject}: {error}"))
+        }
+        Err(Refusal::System(error)) => {
+            context.keep(wire::RAISED, format!("{subject}: {error}").into_bytes())
+        }
+        Err(Refusal::TooLarge(max)) => {
+            let message = format!("{subject}: it is larger than the {max} bytes that may pass");
+            context.keep(wire::RAISED, message.into_bytes())
+        }
+    }
+}
+
+impl Context {
+    /// Keeps a result for `host_take`, and says so.
+    fn keep(&mut self, status: u32, result: Vec<u8>) -> wasmtime::Result<u64> {
+        let len = u32::try_from(result.len())?;
+        self.result = result;
+        Ok(u64::from(status) << 32 | u64::from(len))
+    }
+
+    /// Refuses what was not granted, with an error that the script can catch.
+    fn deny(&mut self, capability: String, message: String) -> wasmtime::Result<u64> {
+        self.call.denial = Some(Denial::new(capability, &message));
+        self.keep(wire::RAISED, message.into_bytes())
+    }
+}
+
+/// Import `stopped`: where the script was that `moonfork_interrupt` asked to stop.
+fn stopped(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    let (memory, context) = guest_memory(&mut caller)?;
+    let site = read_site(slice(memory, ptr, len)?);
+    let Some(stop) = context.call.stopping.take() else {
+        return Err(Stop::Guest("it stopped without being asked to".into()).into());
+    };
+    context.call.site = site;
+    Err(stop.into())
+}
+
+/// Reads a site as the guest writes it: the position on the first line, then the traceback.
+pub(crate) fn read_site(text: &[u8]) -> Option<Site> {
+    /// Bytes that are read: more than the guest we built ever writes.
+    const MAX: usize = 16 << 10;
+
+    let text = String::from_utf8_lossy(&text[..text.len().min(MAX)]);
+    let (position, traceback) = text.split_once('\n')?;
+    Some(Site {
+        position: position.to_owned(),
+        traceback: traceback.trim_end().to_owned(),
+    })
+}
+
+/// Runs code of the embedder's; its panic stops the guest, and doesn't unwind through it.
+fn guarded<T>(name: &str, f: impl FnOnce() -> T) -> Result<T, Stop> {
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Stop::HostPanic {
+        function: name.to_owned(),
+        message: panic_message(&*payload),
+    })
 }
 
 /// Import `host_take`: copies the kept result to the guest.
@@ -119,8 +255,8 @@ fn outside() -> Stop {
 /// `ENOSYS`: the function is not supported.
 const ENOSYS: i32 = 52;
 
-/// Answers what is left of WASI in the guest with "not supported", but for a clock that stands
-/// and random numbers of the instance's own.
+/// Answers what is left of WASI in the guest with "not supported", but for a clock, which
+/// stands unless one was granted, and random numbers of the instance's own.
 ///
 /// No WASI context exists, so there is nothing that could be granted by mistake, and none of
 /// the async runtime that wasmtime's own implementation blocks on.
@@ -134,7 +270,7 @@ fn deny_wasi(linker: &mut Linker<Context>, module: &Module) -> wasmtime::Result<
         };
         match (import.module(), import.name()) {
             (WASI_MODULE, "clock_time_get") => {
-                linker.func_wrap(WASI_MODULE, "clock_time_get", stopped_clock)?;
+                linker.func_wrap(WASI_MODULE, "clock_time_get", clock)?;
             }
             (WASI_MODULE, "random_get") => {
                 linker.func_wrap(WASI_MODULE, "random_get", own_random)?;
@@ -163,20 +299,33 @@ fn deny(linker: &mut Linker<Context>, name: &str, ty: FuncType) -> wasmtime::Res
     Ok(())
 }
 
-/// WASI's `clock_time_get`: time zero, always. Nothing of the host's, but no failure either,
-/// which libc takes for a reason to abort.
-fn stopped_clock(
+/// WASI's `clock_time_get`: the time of the clock that was granted, else always zero. Nothing of
+/// the host's, but no failure either, which libc takes for a reason to abort.
+fn clock(
     mut caller: Caller<'_, Context>,
-    _clock: i32,
+    id: i32,
     _precision: i64,
     time: u32,
 ) -> wasmtime::Result<i32> {
-    let (memory, _) = guest_memory(&mut caller)?;
-    slice_mut(memory, time, 8)?.fill(0);
+    /// The clock that counts from 1970; others count from when the instance was made.
+    const REALTIME: i32 = 0;
+
+    let (memory, context) = guest_memory(&mut caller)?;
+    let now = match context.granted().clock() {
+        Some(clock) => guarded("clock", || clock.now())?,
+        None => Duration::ZERO,
+    };
+    let time_told = if id == REALTIME {
+        now
+    } else {
+        now.saturating_sub(context.born)
+    };
+    let nanoseconds = u64::try_from(time_told.as_nanos()).unwrap_or(u64::MAX);
+    slice_mut(memory, time, 8)?.copy_from_slice(&nanoseconds.to_le_bytes());
     Ok(0)
 }
 
-/// WASI's `random_get`: likewise. `table.sort` chooses its pivots in long tables by it.
+/// WASI's `random_get`: the instance's own numbers. `table.sort` chooses its pivots in long tables by it.
 fn own_random(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<i32> {
     let (memory, context) = guest_memory(&mut caller)?;
     context.entropy.fill(slice_mut(memory, ptr, len)?);

@@ -1,25 +1,29 @@
 //! One wasmtime store with one instance in it, which is one Lua virtual machine.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wasmtime::{Memory, Store, TypedFunc};
+use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use crate::calls;
 use crate::codec::{self, Unreadable};
-use crate::context::{Context, Stop};
-use crate::error::ErrorKind;
-use crate::imports::slice;
+use crate::context::{self, Context, Interrupter, Stop};
+use crate::error::{ErrorKind, Site};
+use crate::grants::Granted;
+use crate::imports::{read_site, slice};
+use crate::limits::Limits;
+use crate::options::RunOptions;
 use crate::output::Output;
+use crate::report::{Outcome, Report, Tally};
 use crate::shared::Shared;
 use crate::slots::Slot;
 use crate::stack;
 use crate::store_id::StoreId;
 use crate::ticker::Ticker;
-use crate::wire::{self, Name, Op, Setup};
-use crate::{Chunk, Error, Result};
+use crate::wire::{self, Allowance, Failure, FailureKind, Name, Op, Setup};
+use crate::{Cancel, Chunk, Error, Result, Role};
 
 /// An instance, or what is left of it.
 ///
@@ -49,6 +53,19 @@ struct Epitaph {
     id: StoreId,
     reason: String,
     output: Output,
+    tally: Tally,
+    peak_memory: usize,
+    shared: Arc<Shared>,
+}
+
+/// What an instance may do, or some of its calls: options that were checked.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(crate) limits: Limits,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) cancel: Option<Cancel>,
+    /// Of some calls: `None` where they may do all that the instance may.
+    pub(crate) granted: Option<Arc<Granted>>,
 }
 
 /// Fields are dropped in this order: the store gives its memory back before its slot is free.
@@ -56,23 +73,31 @@ struct Live {
     store: Store<Context>,
     memory: Memory,
     alloc: TypedFunc<u32, u32>,
-    call: TypedFunc<(u32, u32), u64>,
+    call: TypedFunc<(u32, u32, u32, u32, u32), u64>,
     /// Whether the guest has been told its [`Setup`], which waits for the first call: an
     /// instance that is never used never runs.
     ready: bool,
+    /// Narrower terms of the calls that come next.
+    terms: Option<Terms>,
     request: Vec<u8>,
     shared: Arc<Shared>,
     _slot: Slot,
 }
 
 impl Instance {
-    /// A fresh instance in `slot`.
+    /// A fresh instance in `slot`, for calls on these terms.
     ///
     /// # Errors
     ///
     /// `Internal` when wasmtime can't make one though there is a slot for it.
-    pub(crate) fn new(shared: &Arc<Shared>, slot: Slot) -> Result<Instance> {
-        let context = Context::new(shared.limits, Arc::clone(&shared.functions), &shared.random);
+    pub(crate) fn new(shared: &Arc<Shared>, slot: Slot, terms: Terms) -> Result<Instance> {
+        let context = Context::new(
+            terms.limits,
+            terms.deadline,
+            terms.cancel,
+            terms.granted.unwrap_or_else(|| Arc::clone(&shared.granted)),
+            &shared.random,
+        );
         let live = Live::new(shared, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
         })?;
@@ -103,6 +128,50 @@ impl Instance {
             State::Live(live) => std::mem::take(&mut live.store.data_mut().output),
             State::Gone(epitaph) => std::mem::take(&mut epitaph.output),
         }
+    }
+
+    /// What the calls since the last report cost.
+    pub(crate) fn take_report(&mut self, role: Role) -> Report {
+        let output = self.take_output();
+        let (id, tally, peak_memory, shared) = match &mut self.state {
+            State::Live(live) => {
+                let context = live.store.data_mut();
+                let tally = std::mem::take(&mut context.tally);
+                (context.id, tally, context.accountant.used(), &live.shared)
+            }
+            State::Gone(epitaph) => {
+                let tally = std::mem::take(&mut epitaph.tally);
+                (epitaph.id, tally, epitaph.peak_memory, &epitaph.shared)
+            }
+        };
+        let host_calls = tally.by_name(shared.host_call_names());
+        let metered = shared.image.is_metered();
+        tally.report((id, role), metered, peak_memory, &output, host_calls)
+    }
+
+    /// Uses the instance on narrower terms.
+    ///
+    /// # Errors
+    ///
+    /// `Options` when they aren't narrower.
+    pub(crate) fn on_terms<T>(
+        &mut self,
+        options: &RunOptions,
+        f: impl FnOnce(&mut Instance) -> Result<T>,
+    ) -> Result<T> {
+        let State::Live(live) = &mut self.state else {
+            return f(self);
+        };
+        let outer = live.terms.take();
+        let terms = live.narrower(options, outer.as_ref());
+        if let (Ok(terms), State::Live(live)) = (&terms, &mut self.state) {
+            live.terms = Some(terms.clone());
+        }
+        let result = terms.and_then(|_| f(self));
+        if let State::Live(live) = &mut self.state {
+            live.terms = outer;
+        }
+        result
     }
 
     /// Runs `chunk` with `state`, if any.
@@ -155,6 +224,7 @@ impl Instance {
             }
         };
         let result = stack::with_room(|| live.request(op, header, value));
+        live.store.data_mut().tally.outcome = Outcome::of(&result);
         if let Err(error) = &result
             && error.ends_instance()
         {
@@ -165,10 +235,17 @@ impl Instance {
 
     /// Drops the store, and its slot with it.
     fn bury(&mut self, reason: String) {
+        let State::Live(live) = &mut self.state else {
+            return;
+        };
+        let context = live.store.data_mut();
         let epitaph = Epitaph {
-            id: self.view().id,
+            id: context.id,
             reason,
-            output: self.take_output(),
+            output: std::mem::take(&mut context.output),
+            tally: std::mem::take(&mut context.tally),
+            peak_memory: context.accountant.used(),
+            shared: Arc::clone(&live.shared),
         };
         self.state = State::Gone(epitaph);
     }
@@ -190,15 +267,47 @@ impl Live {
                 .ok_or_else(missing)
         };
         let (alloc, call) = (function(&exports.alloc)?, function(&exports.call)?);
+        store.data_mut().interrupter = exports.interrupter.as_ref().map(|exports| Interrupter {
+            instance,
+            exports: Arc::clone(exports),
+        });
         Ok(Live {
             alloc: alloc.typed(&store)?,
             call: call.typed(&store)?,
             memory,
             store,
             ready: false,
+            terms: None,
             request: Vec::new(),
             shared: Arc::clone(shared),
             _slot: slot,
+        })
+    }
+
+    /// The terms that `options` ask for, within those of the instance and within `outer`.
+    fn narrower(&self, options: &RunOptions, outer: Option<&Terms>) -> Result<Terms> {
+        let context = self.store.data();
+        let limits = outer.map_or(&context.limits, |outer| &outer.limits);
+        let granted = match options.get_grants() {
+            None => outer.and_then(|outer| outer.granted.clone()),
+            Some(grants) => {
+                let wider = outer.and_then(|outer| outer.granted.as_ref());
+                grants.check_narrower(wider.unwrap_or(&context.granted).grants())?;
+                Some(Arc::new(self.shared.grant(grants.clone())?))
+            }
+        };
+        let outer_cancel = outer.and_then(|outer| outer.cancel.as_ref());
+        Ok(Terms {
+            limits: options.narrow(limits, self.shared.image.is_metered())?,
+            deadline: earlier(
+                options.get_deadline(),
+                outer.and_then(|outer| outer.deadline),
+            ),
+            cancel: match (options.get_cancel(), outer_cancel) {
+                (Some(own), Some(outer)) => Some(Cancel::any([own, outer])),
+                (own, outer) => own.or(outer).cloned(),
+            },
+            granted,
         })
     }
 
@@ -209,7 +318,7 @@ impl Live {
         header: &impl Serialize,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
-        let limits = self.store.data().limits;
+        let limits = self.begin();
         // Before the clock starts: a value that can't be encoded is the caller's mistake.
         frame(&mut self.request, header, value)?;
         if self.request.len() > limits.value.saturating_add(HEADROOM) {
@@ -223,10 +332,81 @@ impl Live {
         }
         let _call = calls::enter();
         let _running = Ticker::run(self.shared.image.ticker());
+        let fuel = self.start_clocks(&limits)?;
+        let result = self.set_up_and_exchange(op);
+        self.settle(fuel);
+        result
+    }
+
+    /// Takes over the terms of the call that begins.
+    fn begin(&mut self) -> Limits {
         let context = self.store.data_mut();
-        context.deadline = Instant::now().checked_add(limits.wall);
-        context.accountant.refused = false;
+        let call = &mut context.call;
+        call.limits = context.limits;
+        call.cancels = [context.cancel.clone(), None];
+        call.narrowed = None;
+        call.deadline = context.deadline;
+        if let Some(terms) = &self.terms {
+            call.limits = terms.limits;
+            call.cancels[1].clone_from(&terms.cancel);
+            call.narrowed.clone_from(&terms.granted);
+            call.deadline = earlier(context.deadline, terms.deadline);
+        }
+        call.host_calls_left = call.limits.host_calls;
+        call.denial = None;
+        call.stopping = None;
+        call.site = None;
+        call.post_mortem = false;
+        call.limits
+    }
+
+    /// Starts what the call is measured by; returns the fuel it has, where that is metered.
+    ///
+    /// # Errors
+    ///
+    /// `Cancelled` or `Timeout` when the call must not even begin.
+    fn start_clocks(&mut self, limits: &Limits) -> Result<Option<u64>> {
+        let context = self.store.data_mut();
+        context.tally.calls += 1;
+        let call = &mut context.call;
+        call.start = Instant::now();
+        call.deadline = earlier(call.deadline, call.start.checked_add(limits.wall));
+        match call.due() {
+            None => {}
+            Some(Stop::Cancelled) => {
+                return Err(Error::from(ErrorKind::Cancelled {
+                    at: None,
+                    begun: false,
+                }));
+            }
+            Some(_) => {
+                return Err(Error::from(ErrorKind::Timeout {
+                    limit: Duration::ZERO,
+                    at: None,
+                }));
+            }
+        }
+        context.accountant.begin(limits.memory);
         self.store.set_epoch_deadline(1);
+        if !self.shared.image.is_metered() {
+            return Ok(None);
+        }
+        let fuel = limits.fuel.unwrap_or(u64::MAX);
+        self.store.set_fuel(fuel).map_err(Error::internal)?;
+        Ok(Some(fuel))
+    }
+
+    /// Books what the call cost.
+    fn settle(&mut self, fuel: Option<u64>) {
+        if let Some(fuel) = fuel {
+            let left = self.store.get_fuel().unwrap_or(0);
+            self.store.data_mut().tally.fuel += fuel.saturating_sub(left);
+        }
+        let context = self.store.data_mut();
+        context.tally.wall += context.call.start.elapsed();
+    }
+
+    fn set_up_and_exchange<R: DeserializeOwned>(&mut self, op: Op) -> Result<R> {
         if !self.ready {
             let request = std::mem::take(&mut self.request);
             self.set_up()?;
@@ -238,15 +418,29 @@ impl Live {
 
     fn set_up(&mut self) -> Result<()> {
         let context = self.store.data_mut();
+        let granted = Arc::clone(&context.granted);
         let setup = Setup {
-            seed: context.entropy.seed(),
-            lua_memory: context.limits.lua_memory(self.shared.image.fixed_memory()),
-            max_value: context.limits.value as u64,
-            functions: context.functions.names().map(Into::into).collect(),
+            seed: match granted.seed() {
+                Some(seed) => (seed.cast_signed(), 0),
+                None => context.entropy.seed(),
+            },
+            functions: granted
+                .functions()
+                .filter(|(.., granted)| *granted)
+                .map(|(number, name, _)| (number, name.into()))
+                .collect(),
+            clock: granted.clock().is_some(),
+            modules: granted.has_modules(),
+            files: granted.has_folders(),
         };
-        frame(&mut self.request, &setup, |_| Ok(()))?;
+        frame(&mut self.request, &setup, |request| {
+            match granted.variables() {
+                Some(variables) => encode("variables", &variables, request),
+                None => Ok(()),
+            }
+        })?;
         self.exchange::<()>(Op::Setup).map_err(|error| {
-            if error.ends_instance() {
+            if error.ends_instance() || error.is_out_of_memory() || error.is_value() {
                 error
             } else {
                 Error::internal(format_args!("the guest refused its setup: {error}"))
@@ -256,13 +450,14 @@ impl Live {
 
     /// Sends the request buffer and reads the answer.
     fn exchange<R: DeserializeOwned>(&mut self, op: Op) -> Result<R> {
-        let limits = self.store.data().limits;
-        let (ptr, len) = match self.transfer(op) {
+        let limits = self.store.data().call.limits;
+        let (ptr, len) = match self.transfer(op, &limits) {
             Ok(Some(answer)) => answer,
             Ok(None) => {
                 return Err(Error::from(ErrorKind::OutOfMemory {
                     limit: limits.memory,
                     fatal: false,
+                    at: None,
                 }));
             }
             Err(error) => return Err(self.stopped(&error)),
@@ -279,17 +474,44 @@ impl Live {
                 })
             }
             Some((&wire::FAILED, failure)) => {
-                let failure = codec::decode("the guest's error", failure, HEADROOM)
-                    .map_err(Error::internal)?;
-                Err(Error::from_guest(failure, limits.memory))
+                let (failure, value) = read_failure(failure, &limits).map_err(Error::internal)?;
+                Err(self.failed(failure, value, &limits))
             }
             _ => Err(Error::internal("the guest's answer has no status")),
         }
     }
 
+    /// What it means that the script failed: it may lack a capability.
+    fn failed(&self, failure: Failure, value: Option<serde_json::Value>, limits: &Limits) -> Error {
+        let context = self.store.data();
+        if failure.kind == FailureKind::Runtime {
+            if let Some(denial) = &context.call.denial
+                && failure.message.ends_with(&denial.message)
+            {
+                let denial = denial.clone();
+                return denial.into_error(failure.message, failure.traceback);
+            }
+            let missing = nil_global(&failure.message)
+                .and_then(|name| Some((name, context.granted().missing_global(name)?)));
+            if let Some((name, capability)) = missing {
+                let message = format!(
+                    "{}; '{name}' needs the capability '{capability}', which was not granted",
+                    failure.message
+                );
+                return ErrorKind::Denied {
+                    capability,
+                    message,
+                    traceback: failure.traceback,
+                }
+                .into();
+            }
+        }
+        Error::from_guest(failure, value, limits.memory)
+    }
+
     /// Copies the request in and lets the guest answer it: pointer and length of the answer,
     /// or nothing if the guest has no room for the request.
-    fn transfer(&mut self, op: Op) -> wasmtime::Result<Option<(u32, u32)>> {
+    fn transfer(&mut self, op: Op, limits: &Limits) -> wasmtime::Result<Option<(u32, u32)>> {
         let len = u32::try_from(self.request.len())?;
         let ptr = self.alloc.call(&mut self.store, len)?;
         if ptr == 0 {
@@ -298,26 +520,110 @@ impl Live {
         self.memory
             .write(&mut self.store, usize::try_from(ptr)?, &self.request)
             .map_err(|_| Stop::Guest("its buffer lies outside of the memory".into()))?;
-        let answer = self.call.call(&mut self.store, (op as u32, len))?;
+        let Allowance {
+            lua_memory,
+            max_value,
+            max_depth,
+        } = limits.allowance(self.shared.image.fixed_memory());
+        let answer = self.call.call(
+            &mut self.store,
+            (op as u32, len, lua_memory, max_value, max_depth),
+        )?;
         #[expect(clippy::cast_possible_truncation, reason = "two halves")]
         Ok(Some((answer as u32, (answer >> 32) as u32)))
     }
 
     /// What it means that a call into the guest ended in `error`.
-    fn stopped(&self, error: &wasmtime::Error) -> Error {
+    fn stopped(&mut self, error: &wasmtime::Error) -> Error {
+        let site = self.store.data_mut().call.site.take();
+        let at = site.or_else(|| self.ask_site());
         let context = self.store.data();
+        let limits = &context.call.limits;
+        let timeout = |at| ErrorKind::Timeout {
+            limit: (context.call.deadline).map_or(limits.wall, |deadline| {
+                deadline.duration_since(context.call.start)
+            }),
+            at,
+        };
         match error.downcast_ref() {
-            Some(Stop::Deadline(limit)) => ErrorKind::Timeout { limit: *limit }.into(),
-            Some(Stop::Host(message)) => Error::internal(message),
+            Some(Stop::Deadline) => timeout(at),
+            Some(Stop::Cancelled) => ErrorKind::Cancelled { at, begun: true },
+            Some(Stop::HostCalls) => ErrorKind::TooManyHostCalls {
+                limit: limits.host_calls,
+                at,
+            },
+            Some(Stop::HostPanic { function, message }) => ErrorKind::HostPanic {
+                function: function.clone(),
+                message: message.clone(),
+            },
+            _ if matches!(error.downcast_ref(), Some(Trap::OutOfFuel)) => ErrorKind::OutOfFuel {
+                limit: limits.fuel.unwrap_or(u64::MAX),
+                at,
+            },
             // The guest aborts when an allocation fails that can't be reported to Lua.
             _ if context.accountant.refused => ErrorKind::OutOfMemory {
-                limit: context.limits.memory,
+                limit: limits.memory,
                 fatal: true,
-            }
-            .into(),
-            _ => Error::internal(format_args!("{error:#}")),
+                at,
+            },
+            _ => return Error::internal(format_args!("{error:#}")),
         }
+        .into()
     }
+
+    /// Asks the guest where the script was that was stopped. Its frames are gone; what Lua
+    /// knows of them lies in its memory still.
+    fn ask_site(&mut self) -> Option<Site> {
+        /// Fuel enough to walk the frames that are shown.
+        const FUEL: u64 = 10_000_000;
+
+        let interrupter = self.store.data().interrupter.clone()?;
+        self.store.data_mut().call.post_mortem = true;
+        self.store.set_epoch_deadline(context::POST_MORTEM);
+        let fuel = self.store.get_fuel();
+        if fuel.is_ok() {
+            self.store.set_fuel(FUEL).ok()?;
+        }
+        let packed = interrupter.site(&mut self.store);
+        if let Ok(fuel) = fuel {
+            self.store.set_fuel(fuel).ok()?;
+        }
+        let packed = packed.ok()?;
+        #[expect(clippy::cast_possible_truncation, reason = "two halves")]
+        let (ptr, len) = (packed as u32, (packed >> 32) as u32);
+        read_site(slice(self.memory.data(&self.store), ptr, len).ok()?)
+    }
+}
+
+/// The earlier of two moments, if there are any.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The global that a script used though it is nil, by Lua's own words.
+fn nil_global(message: &str) -> Option<&str> {
+    let (_, used) = message.rsplit_once(" a nil value (global '")?;
+    used.strip_suffix("')")
+}
+
+/// Reads a failure, and the value behind it that the script raised, if there is one.
+fn read_failure(
+    answer: &[u8],
+    limits: &Limits,
+) -> Result<(Failure, Option<serde_json::Value>), Unreadable> {
+    let framed = answer.split_first_chunk::<4>().and_then(|(len, rest)| {
+        rest.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)
+    });
+    let (failure, value) =
+        framed.ok_or_else(|| Unreadable::Malformed("the guest's error is cut off".into()))?;
+    let failure = codec::decode("the guest's error", failure, HEADROOM)?;
+    let value = (!value.is_empty())
+        .then(|| codec::decode("the error's value", value, limits.value))
+        .transpose()?;
+    Ok((failure, value))
 }
 
 /// What a request or an answer may have beyond the value in it: names, code, a traceback.

@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
     bytes: Vec<u8>,
-    truncated: bool,
+    total: u64,
 }
 
 impl Output {
@@ -20,7 +20,12 @@ impl Output {
 
     /// Whether more was printed than the limit lets through.
     pub fn is_truncated(&self) -> bool {
-        self.truncated
+        self.total > self.bytes.len() as u64
+    }
+
+    /// Bytes that were printed, kept or not.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     /// Whether nothing was printed.
@@ -28,12 +33,18 @@ impl Output {
         self.bytes.is_empty()
     }
 
-    /// Adds `bytes` as far as `limit` allows.
-    pub(crate) fn push(&mut self, bytes: &[u8], limit: usize) {
-        let room = limit.saturating_sub(self.bytes.len());
-        self.truncated |= bytes.len() > room;
-        self.bytes
-            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+    /// Adds `bytes` as far as `limit` allows, and returns what was added. Once something was
+    /// cut off, nothing more is added: what comes after a gap would be misread.
+    pub(crate) fn push<'b>(&mut self, bytes: &'b [u8], limit: usize) -> &'b [u8] {
+        let room = if self.is_truncated() {
+            0
+        } else {
+            limit.saturating_sub(self.bytes.len())
+        };
+        let kept = &bytes[..bytes.len().min(room)];
+        self.total += bytes.len() as u64;
+        self.bytes.extend_from_slice(kept);
+        kept
     }
 }
 

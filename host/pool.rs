@@ -12,14 +12,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::calls;
+use crate::direct;
 use crate::error::ErrorKind;
 use crate::function::Functions;
+use crate::grants::{Granted, Grants};
 use crate::handle::{Held, enter};
 use crate::image::{GUEST, Image};
 use crate::instance::Instance;
+use crate::module::Modules;
 use crate::shared::Shared;
 use crate::slots::Slots;
-use crate::{Branch, Error, Limits, Main, Result, RunMain, Runtime};
+use crate::{Branch, Error, HostCall, Limits, Main, Result, RunMain, RunOptions, Runtime};
 
 /// Makes Lua instances, each in a WebAssembly sandbox of its own.
 ///
@@ -113,7 +116,7 @@ impl Pool {
             replaces = Some(view.id);
         }
         // The slot is free: there is one for main alone, and what ended gave it back.
-        let instance = self.fresh(&self.inner.main_slot)?;
+        let instance = self.fresh(&self.inner.main_slot, &RunOptions::new())?;
         Main::new(main.insert(Arc::new(Mutex::new(instance))), replaces)
     }
 
@@ -127,7 +130,24 @@ impl Pool {
         if let Some(saboteur) = &self.inner.sabotage {
             return saboteur.branch(self).map(Branch);
         }
-        Ok(Branch(Held::Own(self.fresh(&self.inner.branch_slots)?)))
+        self.branch_with(&RunOptions::new())
+    }
+
+    /// A fresh instance for one parallel branch, for any thread, all of whose calls are held to
+    /// `options`.
+    ///
+    /// # Errors
+    ///
+    /// `Options` when they are wider than what the pool has; `Busy` when all branches the pool
+    /// may have are alive and none ends in time; `Timeout` or `Cancelled` when the run's time is
+    /// over, or it is cancelled, while it waits for that.
+    pub fn branch_with(&self, options: &RunOptions) -> Result<Branch> {
+        #[cfg(feature = "testing")]
+        if let Some(saboteur) = &self.inner.sabotage {
+            return saboteur.branch(self).map(Branch);
+        }
+        let instance = self.fresh(&self.inner.branch_slots, options)?;
+        Ok(Branch(Held::Own(instance)))
     }
 
     /// A fresh instance to be the main one of a workflow run, for any thread.
@@ -136,7 +156,34 @@ impl Pool {
     ///
     /// `Busy` when as many runs are under way as the pool may have and none ends in time.
     pub fn run_main(&self) -> Result<RunMain> {
-        Ok(RunMain(Held::Own(self.fresh(&self.inner.run_slots)?)))
+        self.run_main_with(&RunOptions::new())
+    }
+
+    /// A fresh instance to be the main one of a workflow run, for any thread, all of whose
+    /// calls are held to `options`.
+    ///
+    /// # Errors
+    ///
+    /// As [`branch_with`](Self::branch_with).
+    pub fn run_main_with(&self, options: &RunOptions) -> Result<RunMain> {
+        let instance = self.fresh(&self.inner.run_slots, options)?;
+        Ok(RunMain(Held::Own(instance)))
+    }
+
+    /// Calls a host function as a script would, from Rust: within the same limits, and only if
+    /// it is granted.
+    ///
+    /// # Errors
+    ///
+    /// `NotCallable` when the pool has no such function, `Denied` when it isn't granted,
+    /// `Script` with the function's own error, `HostPanic`, `Timeout` or `Cancelled` when an
+    /// async function was stopped, `Value` when something can't pass, `Options`.
+    pub fn call_function<A, R>(&self, name: &str, args: &A, options: &RunOptions) -> Result<R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        direct::call(&self.inner.shared, name, args, options)
     }
 
     /// What the calling thread should use: main on the thread that owns the pool, always the
@@ -169,16 +216,22 @@ impl Pool {
         &self.inner.shared.limits
     }
 
-    fn fresh(&self, slots: &Arc<Slots>) -> Result<Instance> {
-        let slot = slots.take(self.inner.patience)?;
-        Instance::new(&self.inner.shared, slot)
+    /// Whether the pool counts fuel.
+    pub fn is_metered(&self) -> bool {
+        self.inner.shared.image.is_metered()
+    }
+
+    fn fresh(&self, slots: &Arc<Slots>, options: &RunOptions) -> Result<Instance> {
+        let terms = self.inner.shared.terms(options)?;
+        let slot = slots.take(self.inner.patience, &terms)?;
+        Instance::new(&self.inner.shared, slot, terms)
     }
 }
 
 #[cfg(feature = "testing")]
 impl Pool {
     pub(crate) fn branch_instance(&self) -> Result<Instance> {
-        self.fresh(&self.inner.branch_slots)
+        self.fresh(&self.inner.branch_slots, &RunOptions::new())
     }
 
     pub(crate) fn main_cell(&self) -> Result<Arc<Mutex<Instance>>> {
@@ -188,7 +241,8 @@ impl Pool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if main.is_none() {
-            *main = Some(Arc::new(Mutex::new(self.fresh(&self.inner.main_slot)?)));
+            let instance = self.fresh(&self.inner.main_slot, &RunOptions::new())?;
+            *main = Some(Arc::new(Mutex::new(instance)));
         }
         Ok(Arc::clone(main.as_ref().expect("just made")))
     }
@@ -210,7 +264,10 @@ pub struct PoolBuilder {
     runs: u32,
     patience: Duration,
     limits: Limits,
+    metered: bool,
     functions: Functions,
+    modules: Modules,
+    grants: Grants,
     cache: Option<PathBuf>,
     guest: Cow<'static, [u8]>,
     #[cfg(feature = "testing")]
@@ -224,7 +281,10 @@ impl fmt::Debug for PoolBuilder {
             .field("runs", &self.runs)
             .field("slot_timeout", &self.patience)
             .field("limits", &self.limits)
+            .field("metered", &self.metered)
             .field("functions", &self.functions)
+            .field("modules", &self.modules)
+            .field("grants", &self.grants)
             .field("cache_dir", &self.cache)
             .finish_non_exhaustive()
     }
@@ -237,7 +297,10 @@ impl Default for PoolBuilder {
             runs: 16,
             patience: Duration::from_secs(30),
             limits: Limits::default(),
+            metered: false,
             functions: Functions::default(),
+            modules: Modules::default(),
+            grants: Grants::none(),
             cache: None,
             guest: Cow::Borrowed(GUEST),
             #[cfg(feature = "testing")]
@@ -283,26 +346,35 @@ impl PoolBuilder {
         self
     }
 
-    /// Adds a function that every script of the pool may call as a global of this name. It
-    /// takes the place of a global that Lua has under that name.
+    /// Counts fuel, which [`Limits::fuel`] needs. Costs time in everything that runs.
+    pub fn metered(mut self) -> Self {
+        self.metered = true;
+        self
+    }
+
+    /// Adds a function that scripts may call as a global of this name, if they are granted it
+    /// ([`Grants::function`]). It takes the place of a global that Lua has under that name.
     ///
     /// Its arguments are one tuple; its result, any serde type. An `Err` is a Lua error that
-    /// the script can catch; a panic ends the instance and is an `Internal` error. It is
+    /// the script can catch; a panic ends the instance and is a `HostPanic` error. It is
     /// called on the thread that called the instance, possibly on several at once. A function
-    /// that blocks can't be stopped by the wall-clock limit before it returns.
+    /// that blocks can't be stopped by the wall-clock limit before it returns: where it may
+    /// take long, use [`function_with`](Self::function_with) or
+    /// [`async_function`](Self::async_function).
     ///
     /// ```
-    /// use moonfork::{Handle, Pool};
+    /// use moonfork::{Grants, Handle, Pool};
     /// # fn main() -> moonfork::Result<()> {
     /// let pool = Pool::builder()
     ///     .function("add", |(a, b): (i64, i64)| Ok(a + b))
+    ///     .grants(Grants::none().function("add"))
     ///     .build()?;
     /// assert_eq!(pool.branch()?.eval::<i64>("add(2, 3)")?, 5);
     /// # Ok(())
     /// # }
     /// ```
     pub fn function<A, R>(
-        mut self,
+        self,
         name: impl Into<String>,
         function: impl Fn(A) -> Result<R, String> + Send + Sync + 'static,
     ) -> Self
@@ -310,7 +382,74 @@ impl PoolBuilder {
         A: DeserializeOwned,
         R: Serialize,
     {
+        self.function_with(name, move |_, args| function(args))
+    }
+
+    /// As [`function`](Self::function), with what there is to know of the run that calls it:
+    /// its deadline, and whether it was cancelled.
+    pub fn function_with<A, R>(
+        mut self,
+        name: impl Into<String>,
+        function: impl Fn(&HostCall, A) -> Result<R, String> + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+    {
         self.functions.add(name.into(), function);
+        self
+    }
+
+    /// As [`function_with`](Self::function_with), async. The script waits for it; when the
+    /// run's time is over, or it is cancelled, the future is dropped and the run ends.
+    ///
+    /// It runs on the tokio runtime given by [`tokio`](Self::tokio), else on one with a single
+    /// thread that the pool starts when it is first needed.
+    pub fn async_function<A, R, F>(
+        mut self,
+        name: impl Into<String>,
+        function: impl Fn(HostCall, A) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize + Send + 'static,
+        F: Future<Output = Result<R, String>> + Send + 'static,
+    {
+        self.functions.add_async(name.into(), function);
+        self
+    }
+
+    /// The tokio runtime that async functions run on. It must have another thread than those
+    /// that scripts run on, or their futures are never polled: with a current-thread runtime,
+    /// call scripts through [`Pool::run_async`].
+    pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Self {
+        self.functions.drive_on(handle);
+        self
+    }
+
+    /// Adds a module that scripts may `require` by this name, if they are granted it
+    /// ([`Grants::module`]): Lua source, which runs once in each instance that asks for it.
+    ///
+    /// ```
+    /// use moonfork::{Grants, Handle, Pool};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder()
+    ///     .module("tax", "return {rate = 0.19}")
+    ///     .grants(Grants::none().all_modules())
+    ///     .build()?;
+    /// assert_eq!(pool.branch()?.eval::<f64>("require('tax').rate")?, 0.19);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn module(mut self, name: impl Into<String>, source: impl Into<String>) -> Self {
+        self.modules.add(name.into(), source.into());
+        self
+    }
+
+    /// What instances may do besides computing, unless they are made with grants of their own:
+    /// nothing, if this isn't called.
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
         self
     }
 
@@ -343,19 +482,31 @@ impl PoolBuilder {
     ///
     /// `Setup`, with what to change.
     pub fn build(self) -> Result<Pool> {
-        self.limits.check()?;
+        self.limits.check(self.metered).map_err(Error::setup)?;
         self.functions.check()?;
+        self.modules.check()?;
+        let functions = Arc::new(self.functions);
+        let modules = Arc::new(self.modules);
+        let granted = Granted::new(self.grants, &functions, &modules)?;
         let slots = 1_u32
             .checked_add(self.branches)
             .and_then(|slots| slots.checked_add(self.runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
-        let image = Image::new(&self.guest, slots, &self.limits, self.cache.as_deref())?;
+        let image = Image::new(
+            &self.guest,
+            slots,
+            &self.limits,
+            self.metered,
+            self.cache.as_deref(),
+        )?;
         Ok(Pool {
             inner: Arc::new(Inner {
                 shared: Arc::new(Shared {
                     image,
                     limits: self.limits,
-                    functions: Arc::new(self.functions),
+                    functions,
+                    modules,
+                    granted: Arc::new(granted),
                     random: RandomState::new(),
                 }),
                 owner: thread::current().id(),

@@ -4,7 +4,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::ErrorKind;
-use crate::{Error, Result};
+use crate::instance::Terms;
+use crate::{Cancel, Error, Result};
 
 /// A counting semaphore whose permits are given back when they are dropped.
 #[derive(Debug)]
@@ -27,36 +28,69 @@ impl Slots {
         })
     }
 
-    /// Takes a slot, waiting up to `patience` for one to be given back.
+    /// Takes a slot, waiting up to `patience` for one to be given back, no longer than the terms
+    /// of who waits allow.
     ///
     /// # Errors
     ///
-    /// `Busy` when none was.
-    pub(crate) fn take(self: &Arc<Self>, patience: Duration) -> Result<Slot> {
+    /// `Busy` when none was; `Timeout` or `Cancelled` when that came first.
+    pub(crate) fn take(self: &Arc<Self>, patience: Duration, terms: &Terms) -> Result<Slot> {
         let mut free = self.lock();
         if *free == 0 {
-            let start = Instant::now();
-            // Where there are none at all, nothing is worth waiting for.
-            let patience = if self.total == 0 {
-                Duration::ZERO
-            } else {
-                patience
-            };
-            // A wait may end early for no reason, hence the loop inside `wait_timeout_while`.
-            free = self
-                .freed
-                .wait_timeout_while(free, patience, |free| *free == 0)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-            if *free == 0 {
-                return Err(Error::from(ErrorKind::Busy {
-                    slots: self.total,
-                    waited: start.elapsed(),
-                }));
-            }
+            drop(free);
+            free = self.wait(patience, terms)?;
         }
         *free -= 1;
         Ok(Slot(Arc::clone(self)))
+    }
+
+    /// Waits until there is a free slot.
+    fn wait(self: &Arc<Self>, patience: Duration, terms: &Terms) -> Result<MutexGuard<'_, usize>> {
+        let start = Instant::now();
+        let is_cancelled = || terms.cancel.as_ref().is_some_and(Cancel::is_cancelled);
+        let left = terms
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(start));
+        let wait = match left {
+            // Where there are none at all, nothing is worth waiting for.
+            _ if self.total == 0 => Duration::ZERO,
+            Some(left) => left.min(patience),
+            None => patience,
+        };
+        let slots = Arc::clone(self);
+        let _watch = terms.cancel.as_ref().map(|cancel| {
+            cancel.on_cancel(move || {
+                // Under the lock: between a waiter's look at the handle and its sleep, it
+                // would miss this.
+                let _free = slots.lock();
+                slots.freed.notify_all();
+            })
+        });
+        // A wait may end early for no reason, hence the loop inside `wait_timeout_while`.
+        let free = self
+            .freed
+            .wait_timeout_while(self.lock(), wait, |free| *free == 0 && !is_cancelled())
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        if *free > 0 {
+            return Ok(free);
+        }
+        Err(Error::from(if is_cancelled() {
+            ErrorKind::Cancelled {
+                at: None,
+                begun: false,
+            }
+        } else if left.is_some_and(|left| left <= patience) && self.total > 0 {
+            ErrorKind::Timeout {
+                limit: start.elapsed(),
+                at: None,
+            }
+        } else {
+            ErrorKind::Busy {
+                slots: self.total,
+                waited: start.elapsed(),
+            }
+        }))
     }
 
     /// How many are taken.

@@ -1,8 +1,10 @@
 //! What passes between the host and the guest: one byte buffer each way.
 //!
-//! A request is a header and, for some operations, one value behind it; an answer is a status
-//! byte and a value or a [`Failure`]. All of it is MessagePack, with maps for objects. The
-//! host and the guest compile this same file, so that the two can't drift apart.
+//! A request is the length of a header, the header and, for some operations, one value behind
+//! it; an answer is a status byte, and then a value, or a [`Failure`] in the same frame as a
+//! header, with the value that was raised behind it if that wasn't text. All of it is
+//! MessagePack, with maps for objects. The host and the guest compile this same file, so that
+//! the two can't drift apart.
 
 use std::borrow::Cow;
 
@@ -40,19 +42,76 @@ pub const VALUE_COST: usize = 32;
 /// What an object costs beside its keys and values.
 pub const OBJECT_COST: usize = 128;
 
-/// What a fresh instance must be told.
+/// What a call may use as far as the guest sees to it: passed with every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Bytes that Lua may allocate before scripts see "not enough memory".
+    pub lua_memory: u32,
+    /// What a value may cost on its way out: see [`VALUE_COST`].
+    pub max_value: u32,
+    /// How deeply values may be nested, at most [`MAX_DEPTH`].
+    pub max_depth: u32,
+}
+
+/// What a fresh instance must be told. Behind it comes the value of the global `variables`, if
+/// there is one.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Setup<'a> {
     /// Seeds `math.random`: the snapshot every instance starts from has one fixed state.
     pub seed: (i64, i64),
-    /// Bytes that Lua may allocate before scripts see "not enough memory".
-    pub lua_memory: u64,
-    /// What a value may cost on its way out: see [`VALUE_COST`].
-    pub max_value: u64,
-    /// Host functions by number, each to be a global of this name.
+    /// The host functions it may call: number and name, each to be a global.
     #[serde(borrow)]
-    pub functions: Vec<Cow<'a, str>>,
+    pub functions: Vec<(u32, Cow<'a, str>)>,
+    /// Whether it may tell the time: `os`.
+    pub clock: bool,
+    /// Whether it may load modules: `require`.
+    pub modules: bool,
+    /// Whether it may use files: `fs`.
+    pub files: bool,
 }
+
+/// What the guest's own libraries ask of the host, each with up to two byte strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Service {
+    /// The source of the module with this name; nothing if there is none.
+    Module = 0,
+    /// The content of a file.
+    Read = 1,
+    /// Makes a file with this content, in place of one that is there.
+    Write = 2,
+    /// Adds this content to the end of a file, which is made if need be.
+    Append = 3,
+    /// The names in a folder, as a JSON array.
+    List = 4,
+    /// What a path leads to, as a JSON object; nothing if it leads nowhere.
+    Stat = 5,
+    /// Removes a file or an empty folder.
+    Remove = 6,
+    /// Makes a folder, in a folder that is there.
+    MakeFolder = 7,
+}
+
+impl Service {
+    /// All of them, each at the place of its number.
+    pub const ALL: [Service; 8] = [
+        Service::Module,
+        Service::Read,
+        Service::Write,
+        Service::Append,
+        Service::List,
+        Service::Stat,
+        Service::Remove,
+        Service::MakeFolder,
+    ];
+}
+
+/// High half of what an import gives: how it went. The low half is a length.
+pub const DONE: u32 = 0;
+/// There is an error message to take, which the script may catch.
+pub const RAISED: u32 = 1;
+/// There is nothing, which is no error.
+pub const NOTHING: u32 = 2;
 
 /// Source text to run.
 #[derive(Debug, Serialize, Deserialize)]

@@ -77,6 +77,7 @@ fn a_value_that_does_not_fit_is_an_error_and_the_instance_goes_on() {
 fn what_unfolds_beyond_all_measure_is_an_error_for_every_kind_of_caller() {
     let pool = common::builder()
         .branches(1)
+        .grants(moonfork::Grants::none().all_functions())
         .function("takes", |(n,): (i64,)| Ok(n))
         .build()
         .unwrap();

@@ -10,6 +10,7 @@ fn pool() -> Pool {
     common::builder()
         .wall(Duration::from_millis(700))
         .branches(2)
+        .grants(moonfork::Grants::none().all_functions())
         .function("panics", |()| -> Result<(), String> {
             panic!("of the host")
         })
@@ -61,7 +62,7 @@ fn a_panic_of_a_host_function_ends_the_instance_and_reaches_the_caller() {
     let pool = pool();
     let mut branch = pool.branch().unwrap();
     let error = branch.eval::<()>("pcall(panics)").unwrap_err();
-    assert!(error.is_internal() && error.ends_instance(), "{error}");
+    assert!(error.is_host_panic() && error.ends_instance(), "{error}");
     assert!(
         error.to_string().contains("'panics' panicked: of the host"),
         "{error}"

@@ -15,6 +15,7 @@ fn pool(f: impl Fn(&Pool) -> Result<i64, moonfork::Error> + Send + Sync + 'stati
     let pool = common::builder()
         .branches(1)
         .slot_timeout(Duration::ZERO)
+        .grants(moonfork::Grants::none().all_functions())
         .function("ask", move |()| {
             f(known.get().unwrap()).map_err(|error| error.to_string())
         })

@@ -77,6 +77,7 @@ fn two_branches_overlap_in_time() {
     let meeting: &'static Barrier = Box::leak(Box::new(meeting));
     let pool = common::builder()
         .branches(2)
+        .grants(moonfork::Grants::none().all_functions())
         .function("meet", move |()| {
             meeting.wait();
             Ok(())

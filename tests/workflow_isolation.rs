@@ -248,6 +248,7 @@ fn host_functions_that_a_branch_calls_are_refused_the_main_instance() {
         Ok(pool.main().is_err_and(|error| error.is_wrong_thread()))
     };
     let pool = common::builder()
+        .grants(moonfork::Grants::none().all_functions())
         .function("is_refused_main", is_refused)
         .build()
         .expect("a pool");

@@ -77,7 +77,9 @@ fn as_many_branches_as_workers_overlap_in_time() {
     for workers in [2, 8] {
         let meeting = Meeting::default();
         let meet = move |(): ()| meeting.in_groups_of(workers);
-        let pool = common::builder().function("meet", meet);
+        let pool = common::builder()
+            .grants(moonfork::Grants::none().all_functions())
+            .function("meet", meet);
         let workflow = fan_out(&vec!["meet()"; workers], max_workers(workers));
         let results = results(&workflow, pool, &RunOptions::default());
         assert_eq!(results.len(), workers);
@@ -108,7 +110,10 @@ fn most_at_once(expected: usize, settings: Value, options: &RunOptions) -> usize
         left.lock().unwrap().inside -= 1;
         Ok(())
     };
-    let pool = common::builder().function("come", come).function("go", go);
+    let pool = common::builder()
+        .grants(moonfork::Grants::none().all_functions())
+        .function("come", come)
+        .function("go", go);
     results(&fan_out(&["come() go()"; 6], settings), pool, options);
     room.lock().unwrap().most
 }
@@ -144,6 +149,7 @@ fn results_keep_the_written_order_though_a_later_branch_ends_first() {
     };
     let signal = move |(): ()| third.send(()).map_err(|error| error.to_string());
     let pool = common::builder()
+        .grants(moonfork::Grants::none().all_functions())
         .function("wait", wait)
         .function("signal", signal);
     let workflow = fan_out(&["wait()", "return 1", "signal()"], max_workers(2));

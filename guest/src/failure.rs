@@ -41,6 +41,15 @@ impl Failure {
             ),
         }
     }
+
+    /// What the script raised the error with, if that wasn't text.
+    pub(crate) fn raised(described: &Value) -> Option<Value> {
+        let Value::Table(traced) = described else {
+            return None;
+        };
+        let raised = traced.raw_get::<Value>(3).ok()?;
+        (!raised.is_nil()).then_some(raised)
+    }
 }
 
 fn parts(traced: &Table) -> mlua::Result<(String, String)> {

@@ -8,8 +8,8 @@ local native = ...
 
 local error, select, tostring, type = error, select, tostring, type
 local concat, pack = table.concat, table.pack
-local find, sub = string.find, string.sub
-local getmetatable, xpcall = getmetatable, xpcall
+local find, format, sub = string.find, string.format, string.sub
+local getmetatable, next, setmetatable, xpcall = getmetatable, next, setmetatable, xpcall
 
 local function raising(raw)
   return function(...)
@@ -31,7 +31,7 @@ local function bounded(raw)
 end
 
 -- Turns what an error was raised with into text, short enough to be passed on whole, and adds
--- where it came from. Running out of memory doesn't come this way.
+-- where it came from, and itself if it wasn't text. Running out of memory doesn't come this way.
 local function describe(value)
   local message
   if type(value) == "string" then
@@ -44,10 +44,13 @@ local function describe(value)
   if #message > native.max_message then
     message = sub(message, 1, native.max_message) .. "... (" .. #message .. " bytes in all)"
   end
-  return native.trace(message)
+  if type(value) == "string" then value = nil end
+  return native.trace(message, value)
 end
 
--- Files, modules and bytecode: none of them is a script's to have.
+-- Files, modules, time and bytecode: none of them is a script's to have, unless `grant` below
+-- gives some of it back.
+local clock, date, difftime, time = os.clock, os.date, os.difftime, os.time
 dofile, loadfile, require, package, io, os, debug = nil
 string.dump = nil
 
@@ -104,7 +107,98 @@ json = {
   end,
 }
 
+local ask, services = raising(native.ask), native.services
+
+local function text_argument(value, position, name)
+  if type(value) ~= "string" then
+    local given = value == nil and "no value" or type(value)
+    local message = "bad argument #%d to '%s' (string expected, got %s)"
+    error(format(message, position, name, given), 3)
+  end
+end
+
+-- `require` of what the host has registered. Each module runs once.
+local loaded, loading = {}, {}
+local function require(name)
+  text_argument(name, 1, "require")
+  if loaded[name] ~= nil then return loaded[name] end
+  if loading[name] then error("module '" .. name .. "' requires itself while it is loaded", 2) end
+  local source = ask(services.Module, name, "")
+  if source == nil then error("there is no module '" .. name .. "'", 2) end
+  local chunk, message = load(source, "=module '" .. name .. "'", "t")
+  if not chunk then error(message, 0) end
+  loading[name] = true
+  local _ <close> = setmetatable({}, { __close = function() loading[name] = nil end })
+  local module = chunk(name)
+  if module == nil then module = true end
+  loaded[name] = module
+  return module
+end
+
+-- Files beneath the folders that were granted, by name.
+local fs = {
+  read = function(path)
+    text_argument(path, 1, "read")
+    return (ask(services.Read, path, ""))
+  end,
+  write = function(path, content)
+    text_argument(path, 1, "write")
+    text_argument(content, 2, "write")
+    ask(services.Write, path, content)
+  end,
+  append = function(path, content)
+    text_argument(path, 1, "append")
+    text_argument(content, 2, "append")
+    ask(services.Append, path, content)
+  end,
+  list = function(path)
+    text_argument(path, 1, "list")
+    return (decode(ask(services.List, path, "")))
+  end,
+  stat = function(path)
+    text_argument(path, 1, "stat")
+    local stat = ask(services.Stat, path, "")
+    return stat and (decode(stat))
+  end,
+  remove = function(path)
+    text_argument(path, 1, "remove")
+    ask(services.Remove, path, "")
+  end,
+  mkdir = function(path)
+    text_argument(path, 1, "mkdir")
+    ask(services.MakeFolder, path, "")
+  end,
+}
+
+local function grant(with_clock, with_modules, with_files)
+  if with_clock then os = { clock = clock, date = date, difftime = difftime, time = time } end
+  if with_modules then _G.require = require end
+  if with_files then _G.fs = fs end
+end
+
+-- A view of a table that can be read and not written, and so for the tables in it.
+local function frozen(value)
+  if type(value) ~= "table" then return value end
+  local inner = {}
+  for k, v in next, value do inner[k] = frozen(v) end
+  return setmetatable({}, {
+    __index = inner,
+    __newindex = function() error("variables are read-only", 2) end,
+    __len = function() return #inner end,
+    __pairs = function(view)
+      local key, item
+      return function()
+        key, item = next(inner, key)
+        return key, item
+      end, view, nil
+    end,
+    __metatable = false,
+  })
+end
+
 return {
+  grant = grant,
+  freeze = function(table) variables = frozen(table) end,
   seed = function(low, high) randomseed(low, high) end,
   bounded = bounded,
   run = function(f, ...) return xpcall(f, describe, ...) end,

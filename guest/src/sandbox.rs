@@ -5,26 +5,48 @@ use std::rc::Rc;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
 use crate::Host;
-use crate::json::Json;
+use crate::failure::{Failure, FailureKind};
+use crate::json::{Json, outcome};
 use crate::raw::memory::Account;
 use crate::value::{MAX_ARGUMENTS, Values};
+use crate::wire::Service;
 
 /// The libraries that are opened at all; `prelude.lua` takes away what is left to take away.
 fn libraries() -> StdLib {
-    StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::COROUTINE
+    StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::COROUTINE | StdLib::OS
 }
 
 /// Bytes of an error's message that are passed on; the rest is cut off, and said so.
 const MAX_MESSAGE: usize = 64 << 10;
 
-/// Adds the traceback to an error's message: a table of the two.
-fn trace(lua: &Lua, message: mlua::LuaString) -> mlua::Result<Table> {
+/// Adds the traceback to an error's message, and what it was raised with if that wasn't text: a
+/// table of the three.
+fn trace(lua: &Lua, (message, raised): (mlua::LuaString, Value)) -> mlua::Result<Table> {
     // Above this function there are the handler that calls it and what raised the error.
     let traceback = lua.traceback(None, 2)?;
-    let traced = lua.create_table_with_capacity(2, 0)?;
+    let traced = lua.create_table_with_capacity(3, 0)?;
     traced.raw_set(1, message)?;
     traced.raw_set(2, traceback)?;
+    traced.raw_set(3, raised)?;
     Ok(traced)
+}
+
+/// `(service, subject, content) -> outcome`: asks the host; nil where it has nothing to give.
+fn ask(lua: &Lua, host: &Rc<dyn Host>) -> mlua::Result<Function> {
+    let host = Rc::clone(host);
+    lua.create_function(
+        move |lua, (service, subject, content): (u32, mlua::LuaString, mlua::LuaString)| {
+            let service = Service::ALL[service as usize];
+            let answer = host.ask(service, &subject.as_bytes(), &content.as_bytes());
+            let answer = answer
+                .map_err(|message| Failure::new(FailureKind::Runtime, message))
+                .and_then(|answer| match answer {
+                    Some(bytes) => Ok(Value::String(lua.create_string(bytes)?)),
+                    None => Ok(Value::Nil),
+                });
+            outcome(lua, answer)
+        },
+    )
 }
 
 /// A Lua state in which no script has run, and the handles that only the virtual machine has.
@@ -37,6 +59,10 @@ pub(crate) struct Sandbox {
     pub(crate) memory: &'static Account,
     /// `(low, high) -> nothing`: seeds `math.random`.
     pub(crate) seed: Function,
+    /// `(clock, modules, files) -> nothing`: adds the libraries that are granted.
+    pub(crate) grant: Function,
+    /// `table -> nothing`: makes it the read-only global `variables`.
+    pub(crate) freeze: Function,
     /// `raw -> function`: turns an outcome's message into a Lua error.
     pub(crate) bounded: Function,
     /// `(function, ...) -> true, results`, or `false` and what [`trace`] made of the error, or
@@ -63,6 +89,12 @@ impl Sandbox {
         native.set("max_arguments", MAX_ARGUMENTS)?;
         native.set("max_message", MAX_MESSAGE)?;
         native.set("trace", lua.create_function(trace)?)?;
+        native.set("ask", ask(&lua, host)?)?;
+        let services = lua.create_table()?;
+        for service in Service::ALL {
+            services.set(format!("{service:?}"), service as u32)?;
+        }
+        native.set("services", services)?;
         let output = Rc::clone(host);
         native.set(
             "print",
@@ -78,6 +110,8 @@ impl Sandbox {
             .call::<Table>(native)?;
         Ok(Sandbox {
             seed: prelude.get("seed")?,
+            grant: prelude.get("grant")?,
+            freeze: prelude.get("freeze")?,
             bounded: prelude.get("bounded")?,
             run: prelude.get("run")?,
             memory: Account::open(&lua)?,

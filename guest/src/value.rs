@@ -38,6 +38,8 @@ pub struct Values {
     lua: Lua,
     /// Weak keys: tables that came from an array; values: [`Shape`]s as integers.
     arrays: Table,
+    /// How deeply values may be nested.
+    max_depth: Cell<usize>,
 }
 
 /// One conversion under way. Each has its own: making Lua values may collect garbage, and a
@@ -48,7 +50,9 @@ struct Run<'a> {
     fault: RefCell<Option<Fault>>,
     /// Tables being written at the moment, outermost first, to notice cycles.
     open: RefCell<Vec<*const c_void>>,
-    depth: Cell<usize>,
+    /// How many levels there may be inside of where the conversion is.
+    depth_left: Cell<usize>,
+    max_depth: usize,
     /// What may still be written, by [`VALUE_COST`] and [`OBJECT_COST`].
     budget: Cell<usize>,
 }
@@ -116,7 +120,13 @@ impl Values {
         Ok(Values {
             lua: lua.clone(),
             arrays,
+            max_depth: Cell::new(MAX_DEPTH),
         })
+    }
+
+    /// Sets how deeply values may be nested from now on: [`MAX_DEPTH`] at the most.
+    pub fn set_max_depth(&self, depth: usize) {
+        self.max_depth.set(depth.min(MAX_DEPTH));
     }
 
     /// Marks `table` as an array, so that it stays one when it is empty.
@@ -224,7 +234,8 @@ impl Values {
             arrays: &self.arrays,
             fault: RefCell::default(),
             open: RefCell::default(),
-            depth: Cell::new(0),
+            depth_left: Cell::new(self.max_depth.get()),
+            max_depth: self.max_depth.get(),
             budget: Cell::new(budget),
         }
     }
@@ -247,6 +258,13 @@ impl Run<'_> {
             },
             None => Failure::new(FailureKind::Value, format!("{root}: {error}")),
         }
+    }
+
+    fn too_deep(&self) -> String {
+        format!(
+            "the value is nested too deeply ({} levels are allowed)",
+            self.max_depth
+        )
     }
 
     fn broken<E: de::Error>(&self, rule: impl Into<String>) -> E {
@@ -336,27 +354,23 @@ impl<'a> Incoming<'a> {
     }
 
     fn enter<E: de::Error>(&self) -> Result<Level<'a>, E> {
-        Level::enter(&self.run.depth).ok_or_else(|| self.run.broken(TOO_DEEP))
+        Level::enter(&self.run.depth_left).ok_or_else(|| self.run.broken(self.run.too_deep()))
     }
 }
-
-const TOO_DEEP: &str = "the value is nested too deeply (100 levels are allowed)";
 
 /// One level of nesting, left when dropped.
 struct Level<'a>(&'a Cell<usize>);
 
 impl<'a> Level<'a> {
-    fn enter(depth: &'a Cell<usize>) -> Option<Self> {
-        (depth.get() < MAX_DEPTH).then(|| {
-            depth.set(depth.get() + 1);
-            Level(depth)
-        })
+    fn enter(left: &'a Cell<usize>) -> Option<Self> {
+        left.set(left.get().checked_sub(1)?);
+        Some(Level(left))
     }
 }
 
 impl Drop for Level<'_> {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.set(self.0.get() + 1);
     }
 }
 
@@ -572,8 +586,8 @@ impl Outgoing<'_> {
     }
 
     fn table<S: Serializer>(&self, table: &Table, sink: S) -> Result<S::Ok, S::Error> {
-        let Some(_level) = Level::enter(&self.run.depth) else {
-            return Err(self.broken(TOO_DEEP));
+        let Some(_level) = Level::enter(&self.run.depth_left) else {
+            return Err(self.broken(self.run.too_deep()));
         };
         let address = table.to_pointer();
         if self.run.open.borrow().contains(&address) {

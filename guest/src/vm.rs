@@ -1,5 +1,6 @@
 //! The virtual machine: one sandboxed Lua state that answers requests.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
@@ -11,16 +12,16 @@ use crate::failure::{Failure, FailureKind};
 use crate::json::outcome;
 use crate::raw::reserve;
 use crate::sandbox::Sandbox;
-use crate::wire::{self, Chunk, Name, Op, Setup};
-
-/// Before [`Op::Setup`] says otherwise: what a value may cost on its way out.
-const DEFAULT_MAX_VALUE: usize = 64 << 20;
+use crate::wire::{self, Allowance, Chunk, Name, Op, Setup};
 
 /// One sandboxed Lua state.
 pub struct Vm {
     sandbox: Sandbox,
     host: Rc<dyn Host>,
-    max_value: usize,
+    /// What a value may cost on its way out, in the request at hand.
+    max_value: Rc<Cell<usize>>,
+    /// What the script raised its error with, in the request at hand, if that wasn't text.
+    raised: Cell<Option<Value>>,
 }
 
 impl Vm {
@@ -39,7 +40,8 @@ impl Vm {
         Vm {
             sandbox,
             host,
-            max_value: DEFAULT_MAX_VALUE,
+            max_value: Rc::default(),
+            raised: Cell::default(),
         }
     }
 
@@ -47,30 +49,54 @@ impl Vm {
     ///
     /// A request is the length of its header (4 bytes, little-endian), the header, and the
     /// value of the operations that have one. Whatever it holds, this doesn't panic.
-    pub fn handle(&mut self, op: u32, request: &[u8], answer: &mut Vec<u8>) {
+    pub fn handle(&mut self, op: u32, request: &[u8], allowance: &Allowance, answer: &mut Vec<u8>) {
         if !reserve::fill() {
             // An earlier request ended for want of memory; what it held is garbage by now.
             // A finalizer that fails is of no interest here.
             let _ = self.sandbox.lua.gc_collect();
             reserve::fill();
         }
+        self.raised.set(None);
+        self.max_value.set(allowance.max_value as usize);
+        self.sandbox
+            .values
+            .set_max_depth(allowance.max_depth as usize);
+        if op != Op::Setup as u32 {
+            self.sandbox.memory.set_limit(allowance.lua_memory as usize);
+        }
         answer.clear();
         answer.push(wire::OK);
         let written = self.dispatch(op, request).and_then(|value| {
             let values = &self.sandbox.values;
-            values.write_msgpack(&value, "result", answer, self.max_value)
+            values.write_msgpack(&value, "result", answer, self.max_value.get())
         });
         if let Err(failure) = written {
-            answer.clear();
-            answer.push(wire::FAILED);
-            rmp_serde::encode::write(answer, &failure).expect("a vector takes everything");
+            self.write_failure(&failure, answer);
+        }
+    }
+
+    /// Writes a failure in a frame, and the value behind it that was raised, if it can pass.
+    fn write_failure(&self, failure: &Failure, answer: &mut Vec<u8>) {
+        answer.clear();
+        answer.push(wire::FAILED);
+        answer.extend([0; 4]);
+        rmp_serde::encode::write(answer, failure).expect("a vector takes everything");
+        let end = answer.len();
+        let len = u32::try_from(end - 5).expect("messages are cut off long before that");
+        answer[1..5].copy_from_slice(&len.to_le_bytes());
+        if let Some(raised) = self.raised.take() {
+            let values = &self.sandbox.values;
+            let max = self.max_value.get();
+            if values.write_msgpack(&raised, "error", answer, max).is_err() {
+                answer.truncate(end);
+            }
         }
     }
 
     fn dispatch(&mut self, op: u32, request: &[u8]) -> Result<Value, Failure> {
         let (header, value) = split(request).ok_or_else(|| malformed("no header"))?;
         match operation(op).ok_or_else(|| malformed("no such operation"))? {
-            Op::Setup => self.setup(&read_header(header)?),
+            Op::Setup => self.setup(&read_header(header)?, value),
             Op::Eval => self.eval(&read_header(header)?, value),
             Op::Call => self.call(&read_header(header)?, value),
             Op::Get => self.get(&read_header(header)?),
@@ -78,25 +104,28 @@ impl Vm {
         }
     }
 
-    fn setup(&mut self, setup: &Setup<'_>) -> Result<Value, Failure> {
+    fn setup(&mut self, setup: &Setup<'_>, variables: &[u8]) -> Result<Value, Failure> {
         self.sandbox.seed.call::<()>(setup.seed)?;
-        self.max_value = usize::try_from(setup.max_value).unwrap_or(usize::MAX);
-        for (number, name) in (0..).zip(&setup.functions) {
-            let function = self.host_function(number)?;
-            self.sandbox
-                .lua
-                .globals()
-                .raw_set(name.as_ref(), function)?;
+        let globals = self.sandbox.lua.globals();
+        for (number, name) in &setup.functions {
+            let function = self.host_function(*number)?;
+            globals.raw_set(name.as_ref(), function)?;
         }
-        let lua_memory = usize::try_from(setup.lua_memory).unwrap_or(usize::MAX);
-        self.sandbox.memory.set_limit(lua_memory);
+        if setup.clock || setup.modules || setup.files {
+            let granted = (setup.clock, setup.modules, setup.files);
+            self.sandbox.grant.call::<()>(granted)?;
+        }
+        if !variables.is_empty() {
+            let variables = self.read(variables, "variables")?;
+            self.sandbox.freeze.call::<()>(variables)?;
+        }
         Ok(Value::Nil)
     }
 
     fn host_function(&self, number: u32) -> mlua::Result<Function> {
         let host = Rc::clone(&self.host);
         let values = Rc::clone(&self.sandbox.values);
-        let max = self.max_value;
+        let max = Rc::clone(&self.max_value);
         let raw = self
             .sandbox
             .lua
@@ -104,7 +133,7 @@ impl Vm {
                 let call = || {
                     let args = values.array(args)?;
                     let mut request = Vec::new();
-                    values.write_msgpack(&Value::Table(args), "args", &mut request, max)?;
+                    values.write_msgpack(&Value::Table(args), "args", &mut request, max.get())?;
                     let answer = host
                         .call(number, &request)
                         .map_err(|message| Failure::new(FailureKind::Runtime, message))?;
@@ -134,7 +163,11 @@ impl Vm {
         let mut results: MultiValue = self.sandbox.run.call(call)?;
         match results.pop_front() {
             Some(Value::Boolean(true)) => single(results),
-            _ => Err(Failure::of_script(&results.pop_front().unwrap_or_default())),
+            _ => {
+                let described = results.pop_front().unwrap_or_default();
+                self.raised.set(Failure::raised(&described));
+                Err(Failure::of_script(&described))
+            }
         }
     }
 

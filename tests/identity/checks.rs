@@ -271,6 +271,7 @@ pub(crate) fn overlap_within(builder: PoolBuilder, patience: Duration) {
     let met = Arc::new((Mutex::new(0), Condvar::new()));
     let meeting = Arc::clone(&met);
     let pool = builder
+        .grants(moonfork::Grants::none().all_functions())
         .function("meet", move |()| {
             let (count, arrived) = &*meeting;
             let mut count = count.lock().unwrap();

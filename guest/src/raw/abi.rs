@@ -4,13 +4,17 @@
 //! | --- | --- |
 //! | `moonfork_preinit()` | makes the virtual machine; runs once, before the snapshot |
 //! | `moonfork_alloc(len) -> ptr` | room for a request of `len` bytes, or 0 when there is none |
-//! | `moonfork_call(op, len) -> ptr \| len << 32` | answers the request that lies there |
+//! | `moonfork_call(op, len, lua_memory, max_value, max_depth) -> ptr \| len << 32` | answers the request that lies there, within this [`Allowance`] |
+//! | `moonfork_interrupt() -> asked` | makes the running script stop at its next instruction, if it is in Lua |
+//! | `moonfork_site() -> ptr \| len << 32` | where the script was that was stopped: position, then traceback |
 //!
 //! | import from `moonfork` | meaning |
 //! | --- | --- |
 //! | `print(ptr, len)` | takes text that a script printed |
-//! | `host_call(function, ptr, len) -> len \| failed << 32` | calls a host function |
+//! | `host_call(function, ptr, len) -> len \| status << 32` | calls a host function |
+//! | `host_ask(service, ptr, len, ptr, len) -> len \| status << 32` | asks for a service |
 //! | `host_take(ptr)` | copies what that call gave, `len` bytes, to `ptr` |
+//! | `stopped(ptr, len)` | takes the site of a script that was asked to stop; doesn't return |
 //! | `panicked(ptr, len)` | takes the message of a panic; doesn't return |
 //!
 //! An answer stays where it is until the next call of either function.
@@ -19,6 +23,7 @@ use std::cell::RefCell;
 
 use crate::Host;
 use crate::vm::Vm;
+use crate::wire::{self, Allowance, Service};
 
 /// Buffers larger than this are given back after the call that needed them.
 const KEPT: usize = 64 << 10;
@@ -34,6 +39,13 @@ mod import {
     unsafe extern "C" {
         pub(super) safe fn print(ptr: *const u8, len: usize);
         pub(super) safe fn host_call(function: u32, ptr: *const u8, len: usize) -> u64;
+        pub(super) safe fn host_ask(
+            service: u32,
+            subject: *const u8,
+            subject_len: usize,
+            content: *const u8,
+            content_len: usize,
+        ) -> u64;
         pub(super) unsafe fn host_take(ptr: *mut u8);
         pub(super) safe fn panicked(ptr: *const u8, len: usize);
     }
@@ -48,21 +60,41 @@ impl Host for Outside {
     }
 
     fn call(&self, function: u32, args: &[u8]) -> Result<Vec<u8>, String> {
-        let packed = import::host_call(function, args.as_ptr(), args.len());
-        let (len, failed) = (low(packed), packed >> 32 != 0);
-        let mut answer = Vec::new();
-        answer
-            .try_reserve_exact(len)
-            .map_err(|_| "not enough memory for the host function's result".to_owned())?;
-        answer.resize(len, 0);
-        // SAFETY: the host writes `len` bytes, the length of its answer to the call above,
-        // and `answer` has that many.
-        unsafe { import::host_take(answer.as_mut_ptr()) };
-        if failed {
-            Err(String::from_utf8_lossy(&answer).into_owned())
-        } else {
-            Ok(answer)
-        }
+        let taken = take(import::host_call(function, args.as_ptr(), args.len()))?;
+        Ok(taken.unwrap_or_default())
+    }
+
+    fn ask(
+        &self,
+        service: Service,
+        subject: &[u8],
+        content: &[u8],
+    ) -> Result<Option<Vec<u8>>, String> {
+        take(import::host_ask(
+            service as u32,
+            subject.as_ptr(),
+            subject.len(),
+            content.as_ptr(),
+            content.len(),
+        ))
+    }
+}
+
+/// Takes what a call of the host gave.
+fn take(packed: u64) -> Result<Option<Vec<u8>>, String> {
+    let len = low(packed);
+    let mut answer = Vec::new();
+    answer
+        .try_reserve_exact(len)
+        .map_err(|_| "not enough memory for the host's answer".to_owned())?;
+    answer.resize(len, 0);
+    // SAFETY: the host writes `len` bytes, the length of its answer to the call above, and
+    // `answer` has that many.
+    unsafe { import::host_take(answer.as_mut_ptr()) };
+    match (packed >> 32) as u32 {
+        wire::DONE => Ok(Some(answer)),
+        wire::NOTHING => Ok(None),
+        _ => Err(String::from_utf8_lossy(&answer).into_owned()),
     }
 }
 
@@ -95,13 +127,24 @@ extern "C" fn moonfork_alloc(len: usize) -> *mut u8 {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn moonfork_call(op: u32, len: usize) -> u64 {
+extern "C" fn moonfork_call(
+    op: u32,
+    len: usize,
+    lua_memory: u32,
+    max_value: u32,
+    max_depth: u32,
+) -> u64 {
+    let allowance = Allowance {
+        lua_memory,
+        max_value,
+        max_depth,
+    };
     let packed = VM.with_borrow_mut(|vm| {
         REQUEST.with_borrow(|request| {
             ANSWER.with_borrow_mut(|answer| {
                 answer.shrink_to(KEPT);
                 let vm = vm.as_mut().expect("the module was pre-initialised");
-                vm.handle(op, &request[..len.min(request.len())], answer);
+                vm.handle(op, &request[..len.min(request.len())], &allowance, answer);
                 (answer.len() as u64) << 32 | answer.as_ptr() as u64
             })
         })

@@ -7,6 +7,8 @@
 
 #[cfg(target_family = "wasm")]
 mod abi;
+#[cfg(target_family = "wasm")]
+mod interrupt;
 pub(crate) mod memory;
 pub(crate) mod reserve;
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use moonfork_guest::Host;
 use moonfork_guest::vm::Vm;
-use moonfork_guest::wire::{self, Chunk, Failure, Name, Op, Setup};
+use moonfork_guest::wire::{self, Allowance, Chunk, Failure, Name, Op, Service, Setup};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,12 +28,26 @@ impl Host for Recorder {
             other => Err(format!("function {other} always fails")),
         }
     }
+
+    fn ask(&self, service: Service, subject: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let subject = String::from_utf8_lossy(subject).into_owned();
+        match (service, &*subject) {
+            (Service::Module, "answer") => Ok(Some(b"return {value = 42}".to_vec())),
+            (Service::Module, "circle") => Ok(Some(b"return require 'circle'".to_vec())),
+            (Service::Module, "broken") => Ok(Some(b"return +".to_vec())),
+            (Service::Module, _) | (Service::Stat, _) => Ok(None),
+            _ => Err(format!("{subject}: there is no file")),
+        }
+    }
 }
 
 /// A virtual machine under test.
 pub(crate) struct Machine {
     vm: Vm,
     pub(crate) recorder: Recorder,
+    pub(crate) allowance: Allowance,
+    /// What the last error was raised with, if that wasn't text.
+    pub(crate) raised: Option<Value>,
 }
 
 impl Machine {
@@ -41,15 +55,26 @@ impl Machine {
         Machine::with_memory(64 << 20)
     }
 
-    pub(crate) fn with_memory(lua_memory: u64) -> Machine {
+    pub(crate) fn with_memory(lua_memory: u32) -> Machine {
         let recorder = Recorder::default();
         let vm = Vm::new(recorder.clone());
-        let mut machine = Machine { vm, recorder };
-        let setup = Setup {
-            seed: (7, 11),
+        let allowance = Allowance {
             lua_memory,
             max_value: 1 << 20,
-            functions: vec!["echo".into(), "fails".into()],
+            max_depth: 100,
+        };
+        let mut machine = Machine {
+            vm,
+            recorder,
+            allowance,
+            raised: None,
+        };
+        let setup = Setup {
+            seed: (7, 11),
+            functions: vec![(0, "echo".into()), (1, "fails".into())],
+            clock: false,
+            modules: false,
+            files: false,
         };
         machine
             .request::<()>(Op::Setup, &setup, None)
@@ -103,10 +128,16 @@ impl Machine {
     /// Sends bytes as they are.
     pub(crate) fn raw(&mut self, op: u32, request: &[u8]) -> Result<Value, Failure> {
         let mut answer = Vec::new();
-        self.vm.handle(op, request, &mut answer);
+        self.vm.handle(op, request, &self.allowance, &mut answer);
         match answer.split_first().expect("a status byte") {
             (&wire::OK, value) => Ok(rmp_serde::from_slice(value).expect("a value")),
-            (_, failure) => Err(rmp_serde::from_slice(failure).expect("a failure")),
+            (_, framed) => {
+                let (len, rest) = framed.split_first_chunk::<4>().expect("a length");
+                let (failure, raised) = rest.split_at(u32::from_le_bytes(*len) as usize);
+                self.raised = (!raised.is_empty())
+                    .then(|| rmp_serde::from_slice(raised).expect("the raised value"));
+                Err(rmp_serde::from_slice(failure).expect("a failure"))
+            }
         }
     }
 

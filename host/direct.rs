@@ -1,0 +1,73 @@
+//! Host functions called from Rust, as a script would call them.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+use crate::error::ErrorKind;
+use crate::function::Failed;
+use crate::host_call::HostCall;
+use crate::options::RunOptions;
+use crate::shared::Shared;
+use crate::{Error, Result};
+
+/// Calls the host function `name` with the elements of `args`, within `options`.
+///
+/// # Errors
+///
+/// As [`Pool::call_function`](crate::Pool::call_function).
+pub(crate) fn call<A, R>(shared: &Shared, name: &str, args: &A, options: &RunOptions) -> Result<R>
+where
+    A: Serialize + ?Sized,
+    R: DeserializeOwned,
+{
+    let terms = shared.terms(options)?;
+    let granted = terms.granted.as_ref().unwrap_or(&shared.granted);
+    let Some(number) = granted.registry().number(name) else {
+        return Err(Error::from(ErrorKind::NotCallable {
+            message: format!("can't call '{name}': there is no such host function"),
+        }));
+    };
+    if !granted.has_function(name) {
+        return Err(Error::from(ErrorKind::Denied {
+            capability: format!("function {name}"),
+            message: format!("the host function '{name}' is not granted to this run"),
+            traceback: None,
+        }));
+    }
+    let start = Instant::now();
+    let wall = start.checked_add(terms.limits.wall);
+    let call = HostCall {
+        store_id: None,
+        deadline: terms.deadline.into_iter().chain(wall).min(),
+        cancels: [terms.cancel, None],
+    };
+    let mut encoded = Vec::new();
+    let value = |message: String| Error::from(ErrorKind::Value { message });
+    codec::encode(args, &mut encoded).map_err(|error| value(format!("args: {error}")))?;
+    let max = terms.limits.value;
+    let failed = match granted.registry().call(number, &call, &encoded, max) {
+        Ok(result) => {
+            return codec::decode("result", &result, max).map_err(|error| value(error.to_string()));
+        }
+        Err(failed) => failed,
+    };
+    Err(Error::from(match failed {
+        Failed::Raised(message) => ErrorKind::Script {
+            message,
+            traceback: None,
+            value: None,
+        },
+        Failed::Stopped if call.is_cancelled() => ErrorKind::Cancelled {
+            at: None,
+            begun: false,
+        },
+        Failed::Stopped => ErrorKind::Timeout {
+            limit: start.elapsed(),
+            at: None,
+        },
+        Failed::Panicked { function, message } => ErrorKind::HostPanic { function, message },
+    }))
+}
