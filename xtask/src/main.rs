@@ -12,7 +12,9 @@ use clap::{Parser, Subcommand};
 mod archiver;
 mod check;
 mod compile;
+mod compiler;
 mod guest;
+mod patch;
 mod perf;
 #[path = "../../host/build/provenance.rs"]
 mod provenance;
@@ -73,9 +75,11 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
-    let result = match std::env::var_os(archiver::REAL) {
-        Some(real) => archiver::run(&real),
-        None => run(Cli::parse()),
+    let tool = |variable| std::env::var_os(variable);
+    let result = match (tool(compiler::REAL), tool(archiver::REAL)) {
+        (Some(real), _) if compiler::is_called() => compiler::run(&real),
+        (_, Some(real)) => archiver::run(&real),
+        _ => run(Cli::parse()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
