@@ -95,19 +95,18 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Builds the `libsetjmp.a` that lua-src asks for. A WASI SDK has one of its own; with
-    /// ours in both cases, there is one less difference between the routes.
+    /// Builds the `libsetjmp.a` that lua-src asks for. What is in it is what Lua calls instead of
+    /// `setjmp` and `longjmp`.
     fn setjmp_library(&self) -> Result<()> {
         let folder = self.own_libraries();
         fs::create_dir_all(&folder)?;
-        let object = folder.join("setjmp.o");
+        let object = folder.join("protect.o");
         output(
             Command::new(&self.toolchain.clang)
                 .arg(format!("--target={TARGET}"))
-                .args(self.c_flags()?)
-                .args(&self.recipe.c.setjmp_flags)
+                .args(&self.recipe.c.assembler_flags)
                 .arg("-c")
-                .arg(self.workspace.join("guest/wasi/setjmp.c"))
+                .arg(self.workspace.join("guest/wasi/protect.s"))
                 .arg("-o")
                 .arg(&object),
         )?;

@@ -46,6 +46,7 @@ pub(crate) fn run(real: &OsString) -> Result<()> {
                 fs::create_dir_all(&folder)?;
                 let patched = folder.join(&*name);
                 fs::write(&patched, text)?;
+                compiler.args(&patches.flags);
                 // Where the copy's own `#include`s are.
                 compiler.arg("-iquote").arg(parent).arg(patched);
             }

@@ -14,6 +14,10 @@ pub(crate) struct Patches(BTreeMap<String, FilePatches>);
 /// What is to be done to one file, in this order.
 #[derive(Deserialize)]
 pub(crate) struct FilePatches {
+    /// Flags for the compiler besides.
+    #[serde(default)]
+    pub(crate) flags: Vec<String>,
+    #[serde(default)]
     replace: Vec<Replacement>,
 }
 
