@@ -245,6 +245,24 @@ impl Main {
 
     /// The main instance that this one was built to replace, on the first handle after that:
     /// it had been stopped, and all its globals are lost.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use moonfork::{Handle, Pool, RunOptions};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder().build()?;
+    /// let mut main = pool.main()?;
+    /// main.eval::<()>("visits = 1")?;
+    /// let quick = RunOptions::new().wall(Duration::from_millis(100));
+    /// assert!(main.with(&quick).eval::<()>("while true do end").is_err());
+    /// assert!(main.eval::<()>("1").unwrap_err().is_poisoned());
+    ///
+    /// let mut next = pool.main()?;
+    /// assert_eq!(next.replaces(), Some(main.store_id()));
+    /// assert_eq!(next.global::<Option<u32>>("visits")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn replaces(&self) -> Option<StoreId> {
         self.replaces
     }

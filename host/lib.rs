@@ -45,6 +45,7 @@ mod options;
 mod output;
 mod pool;
 mod report;
+mod run_async;
 mod shared;
 mod slots;
 mod stack;

@@ -50,7 +50,7 @@ end
 
 -- Files, modules, time and bytecode: none of them is a script's to have, unless `grant` below
 -- gives some of it back.
-local clock, date, difftime, time = os.clock, os.date, os.difftime, os.time
+local date, difftime, time = os.date, os.difftime, os.time
 dofile, loadfile, require, package, io, os, debug = nil
 string.dump = nil
 
@@ -171,7 +171,9 @@ local fs = {
 }
 
 local function grant(with_clock, with_modules, with_files)
-  if with_clock then os = { clock = clock, date = date, difftime = difftime, time = time } end
+  if with_clock then
+    os = { clock = native.stopwatch(), date = date, difftime = difftime, time = time }
+  end
   if with_modules then _G.require = require end
   if with_files then _G.fs = fs end
 end

@@ -1,6 +1,7 @@
 //! The globals that scripts start with, and nothing else.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
@@ -90,6 +91,13 @@ impl Sandbox {
         native.set("max_message", MAX_MESSAGE)?;
         native.set("trace", lua.create_function(trace)?)?;
         native.set("ask", ask(&lua, host)?)?;
+        native.set(
+            "stopwatch",
+            lua.create_function(|lua, ()| {
+                let start = Instant::now();
+                lua.create_function(move |_, ()| Ok(start.elapsed().as_secs_f64()))
+            })?,
+        )?;
         let services = lua.create_table()?;
         for service in Service::ALL {
             services.set(format!("{service:?}"), service as u32)?;

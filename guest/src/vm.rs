@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::Host;
 use crate::failure::{Failure, FailureKind};
+use crate::header::{self, malformed};
 use crate::json::outcome;
 use crate::raw::reserve;
 use crate::raw::stack::{Item, Stack, protected};
@@ -95,18 +96,18 @@ impl Vm {
         let (header, value) = split(request).ok_or_else(|| malformed("no header"))?;
         match operation(op).ok_or_else(|| malformed("no such operation"))? {
             Op::Setup => self.setup(&read_header(header)?, value, answer),
-            Op::Eval => self.eval(&read_header(header)?, value, answer),
-            Op::Call => self.call(&read_header(header)?, value, answer),
-            Op::Get => self.get(&read_header(header)?, answer),
-            Op::Set => self.set(&read_header(header)?, value, answer),
+            Op::Eval => self.eval(&header::chunk(header)?, value, answer),
+            Op::Call => self.call(header::name(header)?, value, answer),
+            Op::Get => self.get(header::name(header)?, answer),
+            Op::Set => self.set(header::name(header)?, value, answer),
         }
     }
 
-    /// Does `work`, which leaves one value on the stack, and writes that. Below it there are
-    /// the book of arrays and `args`.
+    /// Does `work`, which leaves one value on the stack, and writes that. Below it there is the
+    /// book of arrays, and `function` if it isn't nil.
     fn run(
         &self,
-        args: &[&Value],
+        function: &Value,
         answer: &mut Vec<u8>,
         work: &mut dyn FnMut(Stack) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -118,8 +119,9 @@ impl Vm {
         } = &self.sandbox;
         let max = self.max_value.get();
         let mut result = Ok(());
-        let args = [&[values.arrays()], args].concat();
-        let done = protected(lua, describe, &args, &mut |stack| {
+        let args = [values.arrays(), function];
+        let args = &args[..if function.is_nil() { 1 } else { 2 }];
+        let done = protected(lua, describe, args, &mut |stack| {
             result = work(stack)
                 .and_then(|()| values.write_msgpack_from(stack, ARRAYS, "result", answer, max));
             0
@@ -189,7 +191,7 @@ impl Vm {
             "local state = ...; "
         };
         let function = Value::Function(self.load(chunk, prefix)?);
-        self.run(&[&function], answer, &mut |stack| {
+        self.run(&function, answer, &mut |stack| {
             let mut args = 0;
             if !state.is_empty() {
                 self.read(stack, state, "state")?;
@@ -225,9 +227,9 @@ impl Vm {
         })
     }
 
-    fn call(&self, name: &Name<'_>, args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.run(&[], answer, &mut |stack| {
-            find(stack, &name.name)?;
+    fn call(&self, Name(name): Name<'_>, args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.run(&Value::Nil, answer, &mut |stack| {
+            find(stack, name)?;
             let mut source = rmp_serde::Deserializer::from_read_ref(args);
             let values = &self.sandbox.values;
             let count = values.read_each_onto(stack, ARRAYS, &mut source, "args")?;
@@ -235,22 +237,22 @@ impl Vm {
         })
     }
 
-    fn get(&self, name: &Name<'_>, answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.run(&[], answer, &mut |stack| {
+    fn get(&self, Name(name): Name<'_>, answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.run(&Value::Nil, answer, &mut |stack| {
             stack.push_globals();
             let globals = stack.top();
-            stack.push_text(name.name.as_bytes());
+            stack.push_text(name.as_bytes());
             stack.get(globals);
             Ok(())
         })
     }
 
-    fn set(&self, name: &Name<'_>, value: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.run(&[], answer, &mut |stack| {
+    fn set(&self, Name(name): Name<'_>, value: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.run(&Value::Nil, answer, &mut |stack| {
             stack.push_globals();
             let globals = stack.top();
-            stack.push_text(name.name.as_bytes());
-            self.read(stack, value, &name.name)?;
+            stack.push_text(name.as_bytes());
+            self.read(stack, value, name)?;
             stack.set(globals);
             stack.push_nil();
             Ok(())
@@ -333,10 +335,6 @@ fn split(request: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn read_header<'a, T: Deserialize<'a>>(header: &'a [u8]) -> Result<T, Failure> {
     rmp_serde::from_slice(header).map_err(|error| malformed(error.to_string()))
-}
-
-fn malformed(message: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::Request, message)
 }
 
 /// Whether the first word of `code` rules out that it is an expression.

@@ -28,13 +28,4 @@ extern struct lua_State *moonfork_running;
     }
 #define luai_jmpbuf char
 
-/* `os` is opened for the time; what it has besides is taken away, and not there to begin with. */
-#define l_system(command) ((void)(command), -1)
-#define LUA_TMPNAMBUFSIZE 1
-#define lua_tmpnam(buffer, failed) \
-    {                              \
-        (void)(buffer);            \
-        (failed) = 1;              \
-    }
-
 #endif

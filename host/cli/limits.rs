@@ -15,34 +15,55 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wall: Option<Duration>,
 
+    /// Fuel that one call of Lua may burn, about one unit for each WebAssembly instruction
+    /// [default: no limit, and not counted].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    fuel: Option<u64>,
+
     /// Memory that one instance may take, as in 16MiB [default: 64MiB].
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     memory: Option<usize>,
+
+    /// Printed output that is kept, as in 64KiB; the rest is cut off [default: 1MiB].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    output: Option<usize>,
+
+    /// How often one call of Lua may call the host: host functions, `require`, `fs`
+    /// [default: 100000].
+    #[arg(long, value_name = "N")]
+    host_calls: Option<u64>,
 }
 
 impl LimitArgs {
-    /// A pool that keeps these limits, for one run with at most `branches` branches at once:
-    /// each of them reserves address space.
+    /// Settings for a pool that keeps these limits, for one run with at most `branches`
+    /// branches at once: each of them reserves address space.
+    pub(super) fn builder(&self, branches: usize) -> PoolBuilder {
+        let branches = u32::try_from(branches).unwrap_or(u32::MAX);
+        let default = Limits::default();
+        let pool = Pool::builder().branches(branches).runs(1).limits(Limits {
+            wall: self.wall.unwrap_or(default.wall),
+            fuel: self.fuel,
+            memory: self.memory.unwrap_or(default.memory),
+            output: self.output.unwrap_or(default.output),
+            host_calls: self.host_calls.unwrap_or(default.host_calls),
+            ..default
+        });
+        let pool = match self.fuel {
+            Some(_) => pool.metered(),
+            None => pool,
+        };
+        match cache::folder() {
+            Some(folder) => pool.cache_dir(folder),
+            None => pool,
+        }
+    }
+
+    /// A pool of these settings.
     ///
     /// # Errors
     /// If there can't be one, for want of address space as a rule.
     pub(super) fn pool(&self, branches: usize) -> anyhow::Result<Pool> {
-        let branches = u32::try_from(branches).unwrap_or(u32::MAX);
-        let mut pool = Pool::builder().branches(branches).runs(1);
-        if let Some(wall) = self.wall {
-            pool = pool.wall(wall);
-        }
-        if let Some(memory) = self.memory {
-            pool = pool.memory(memory);
-        }
-        Ok(with_cache(pool).build()?)
-    }
-}
-
-fn with_cache(pool: PoolBuilder) -> PoolBuilder {
-    match cache::folder() {
-        Some(folder) => pool.cache_dir(folder),
-        None => pool,
+        Ok(self.builder(branches).build()?)
     }
 }
 
@@ -58,7 +79,11 @@ fn size(text: &str) -> Result<usize, String> {
     let size: ByteSize = text
         .parse()
         .map_err(|error| format!("{error}; write it as in 16MiB"))?;
-    let bytes = usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    Ok(usize::try_from(size.as_u64()).unwrap_or(usize::MAX))
+}
+
+fn memory(text: &str) -> Result<usize, String> {
+    let bytes = size(text)?;
     if !Limits::MEMORY_RANGE.contains(&bytes) {
         let [least, most] = [Limits::MEMORY_RANGE.start(), Limits::MEMORY_RANGE.end()]
             .map(|bytes| ByteSize(*bytes as u64));

@@ -5,8 +5,10 @@
 
 mod cache;
 mod eval;
+mod grants;
 mod input;
 mod limits;
+mod repl;
 mod run;
 mod stream;
 mod validate;
@@ -36,6 +38,8 @@ enum Command {
     Run(run::RunArgs),
     /// Evaluates Lua and prints the value as JSON.
     Eval(eval::EvalArgs),
+    /// Evaluates Lua line by line on one instance, and prints each value.
+    Repl(repl::ReplArgs),
     /// Looks for mistakes in a workflow, without running any of it.
     Validate(validate::ValidateArgs),
 }
@@ -46,6 +50,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::eval(args),
+        Command::Repl(args) => repl::repl(args),
         Command::Validate(args) => validate::validate(args),
     };
     match result {

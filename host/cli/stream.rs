@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
-use moonfork::Output;
 use serde::Serialize;
 
 /// Prints the result: pretty JSON and a line feed.
@@ -41,11 +40,18 @@ pub(super) fn pass_on(text: &str, truncated: bool) {
         let _ = err.write_all(b"\n");
     }
     if truncated {
-        let _ = err.write_all(b"warning: more was printed than the limit lets through\n");
+        let _ = writeln!(err, "{TRUNCATED}");
     }
 }
 
-/// Passes on what was printed on one instance.
-pub(super) fn pass_on_output(output: &Output) {
-    pass_on(&output.text(), output.is_truncated());
+/// Passes on what a script prints, as it is printed.
+pub(super) fn pass_on_bytes(text: &[u8]) {
+    let _ = io::stderr().lock().write_all(text);
 }
+
+/// Says that output was cut off.
+pub(super) fn note_truncated() {
+    note(format_args!("{TRUNCATED}"));
+}
+
+const TRUNCATED: &str = "warning: more was printed than the limit lets through";
