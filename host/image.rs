@@ -66,14 +66,14 @@ impl Image {
         };
         // What is best first, and then what does without the part that may be missing.
         let engine = [
-            plan(Reservation::Whole, Reset::TouchedPages),
             plan(Reservation::Whole, Reset::Everything),
             plan(Reservation::Limit, Reset::Everything),
         ]
         .iter()
-        .map(|plan| plan.engine(cache.clone()))
-        .reduce(Result::or)
-        .expect("there are plans")
+        .fold(
+            plan(Reservation::Whole, Reset::TouchedPages).engine(cache.clone()),
+            |engine, plan| engine.or_else(|_| plan.engine(cache.clone())),
+        )
         .map_err(|error| {
             Error::setup(format_args!(
                 "{error:#}; {slots} instances of {} bytes each need more address space than there \
@@ -234,6 +234,10 @@ impl Plan {
             .wasm_exceptions(true)
             .collector(Collector::Copying)
             .wasm_backtrace_max_frames(None)
+            // What only backtraces and other languages' unwinders read; a fifth of the code that
+            // is kept between processes.
+            .generate_address_map(false)
+            .native_unwind_info(false)
             .cache(cache);
         if let Reservation::Limit = self.reservation {
             config
