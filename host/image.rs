@@ -27,6 +27,15 @@ pub(crate) struct Image {
     metered: bool,
 }
 
+/// What compiled code looks at while it runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Checks {
+    /// Whether it is to stop.
+    pub(crate) epochs: bool,
+    /// What fuel is left.
+    pub(crate) fuel: bool,
+}
+
 /// Places of the module's exports: looking them up by name costs as much as a small call.
 pub(crate) struct Exports {
     pub(crate) memory: ModuleExport,
@@ -53,14 +62,14 @@ impl Image {
         guest: &[u8],
         slots: u32,
         limits: &Limits,
-        metered: bool,
+        checks: Checks,
         cache: Option<&Path>,
     ) -> Result<Image> {
         let cache = cache.map(open_cache).transpose()?;
         let plan = |reservation, reset| Plan {
             slots,
             memory: limits.memory,
-            metered,
+            checks,
             reservation,
             reset,
         };
@@ -82,7 +91,7 @@ impl Image {
                 limits.memory
             ))
         })?;
-        Image::link(&engine, guest, metered)
+        Image::link(&engine, guest, checks.fuel)
             .map_err(|error| Error::setup(format_args!("{error:#}")))
     }
 
@@ -172,7 +181,7 @@ struct Plan {
     /// The memory limit of an instance in bytes.
     memory: usize,
     /// Whether compiled code counts fuel.
-    metered: bool,
+    checks: Checks,
     reservation: Reservation,
     reset: Reset,
 }
@@ -225,8 +234,8 @@ impl Plan {
         let mut config = Config::new();
         config
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
-            .epoch_interruption(true)
-            .consume_fuel(self.metered)
+            .epoch_interruption(self.checks.epochs)
+            .consume_fuel(self.checks.fuel)
             .max_wasm_stack(WASM_STACK)
             .cranelift_opt_level(OptLevel::Speed)
             // Lua errors are wasm exceptions. The collector is named since the guest's caught

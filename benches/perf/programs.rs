@@ -4,7 +4,7 @@ use mlua::Lua;
 use moonfork::{Branch, Handle, Pool};
 
 use crate::Result;
-use crate::measure::{Effort, Pair, in_turn};
+use crate::measure::{Effort, Pair, in_turn, once};
 use crate::table::{Goal, Table};
 
 macro_rules! scripts {
@@ -23,67 +23,91 @@ const PROGRAMS: [(&str, &str); 15] = scripts!("programs":
 const SWITCHES: [(&str, &str); 3] = scripts!("switches": "pcall" "pcall_error" "coroutine");
 
 pub fn rows(table: &mut Table) -> Result<()> {
-    let pool = Pool::builder().build()?;
-    let mut branch = pool.branch()?;
-    let mean = "Lua-heavy work, geometric mean of 15 programs";
-    let ratios = programs(table, mean, &mut branch)?;
-    if let Some(pair) = geometric_mean(&ratios) {
-        table.add_times(mean, Goal::AtMost(1.5), pair);
+    let shipped = Pool::builder().build()?.branch()?;
+    let free = Pool::builder().unstoppable().build()?.branch()?;
+    let metered = Pool::builder().metered().build()?.branch()?;
+    let mut sandboxes = [
+        Sandbox::new(shipped, MEAN, Goal::AtMost(1.5)),
+        Sandbox::new(free, "  the same without epochs", Goal::None),
+        Sandbox::new(
+            metered,
+            "  the same with epochs and fuel",
+            Goal::AtMost(1.7),
+        ),
+    ];
+    if sandboxes.iter().any(|sandbox| table.wants(sandbox.name)) {
+        for (name, code) in PROGRAMS {
+            program(table, name, code, &mut sandboxes)?;
+        }
+        for sandbox in &sandboxes {
+            table.add_times(sandbox.name, sandbox.goal, geometric_mean(&sandbox.pairs));
+        }
     }
-    switches(table, &mut branch)
+    let [shipped, ..] = &mut sandboxes;
+    switches(table, &mut shipped.branch)
 }
 
-/// One row for each program, without a goal of its own.
-fn programs(table: &mut Table, mean: &str, branch: &mut Branch) -> Result<Vec<Pair>> {
-    let mut pairs = Vec::new();
-    for (name, code) in PROGRAMS {
-        let row = format!("  {name}");
-        if !table.wants(mean) && !table.wants(&row) {
-            continue;
+const MEAN: &str = "Lua-heavy work, geometric mean of 15 programs";
+
+/// A branch that runs all programs.
+struct Sandbox {
+    branch: Branch,
+    name: &'static str,
+    goal: Goal,
+    pairs: Vec<Pair>,
+}
+
+impl Sandbox {
+    fn new(branch: Branch, name: &'static str, goal: Goal) -> Sandbox {
+        Sandbox {
+            branch,
+            name,
+            goal,
+            pairs: Vec::new(),
         }
-        let lua = Lua::new();
-        let (ours, native): (serde_json::Value, mlua::Value) =
-            (branch.eval(code)?, lua.load(code).eval()?);
-        let native = serde_json::to_value(native)?;
+    }
+}
+
+/// Times a program in every sandbox, and adds a row for the first.
+fn program(table: &mut Table, name: &str, code: &str, sandboxes: &mut [Sandbox]) -> Result<()> {
+    let lua = Lua::new();
+    let native: mlua::Value = lua.load(code).eval()?;
+    let native = serde_json::to_value(native)?;
+    let effort = Effort {
+        rounds: table.effort().rounds.min(15),
+        ..table.effort()
+    };
+    for (place, sandbox) in sandboxes.iter_mut().enumerate() {
+        let branch = &mut sandbox.branch;
+        let ours: serde_json::Value = branch.eval(code)?;
         if ours != native {
             return Err(format!("{name}: {ours} in the sandbox, {native} natively").into());
         }
         // Compiled anew on both sides each time, which is little beside the run.
-        let effort = Effort {
-            rounds: table.effort().rounds.min(15),
-            ..table.effort()
-        };
         let pair = in_turn(
             effort,
-            &mut || {
-                branch.eval::<serde_json::Value>(code)?;
-                Ok(1)
-            },
-            &mut || {
-                lua.load(code).eval::<mlua::Value>()?;
-                Ok(1)
-            },
+            &mut once(|| branch.eval::<serde_json::Value>(code)),
+            &mut once(|| lua.load(code).eval::<mlua::Value>()),
         )?;
-        table.add_times(&row, Goal::None, pair);
-        pairs.push(pair);
+        if place == 0 {
+            table.add_times(&format!("  {name}"), Goal::None, pair);
+        }
+        sandbox.pairs.push(pair);
     }
-    Ok(pairs)
+    Ok(())
 }
 
-fn geometric_mean(pairs: &[Pair]) -> Option<Pair> {
-    if pairs.len() < PROGRAMS.len() {
-        return None;
-    }
+fn geometric_mean(pairs: &[Pair]) -> Pair {
     let mean = |value: fn(&Pair) -> f64| {
         let logarithms: f64 = pairs.iter().map(|pair| value(pair).ln()).sum();
         #[expect(clippy::cast_precision_loss, reason = "a handful")]
         (logarithms / pairs.len() as f64).exp()
     };
-    Some(Pair {
+    Pair {
         ours: mean(|pair| pair.ours),
         native: mean(|pair| pair.native),
         ratio: mean(|pair| pair.ratio),
-    })
+    }
 }
 
 fn switches(table: &mut Table, branch: &mut Branch) -> Result<()> {
