@@ -672,6 +672,14 @@ fn encode<T: Serialize + ?Sized>(what: &str, value: &T, request: &mut Vec<u8>) -
 
 #[cfg(feature = "testing")]
 impl Instance {
+    /// All of its linear memory.
+    pub(crate) fn copy_memory(&self) -> Vec<u8> {
+        match &self.state {
+            State::Live(live) => live.memory.data(&live.store).to_vec(),
+            State::Gone(_) => Vec::new(),
+        }
+    }
+
     /// Tries to read this instance's memory through the store of `other`.
     pub(crate) fn read_through(&self, other: &Instance) {
         if let (State::Live(own), State::Live(other)) = (&self.state, &other.state) {

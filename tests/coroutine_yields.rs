@@ -1,8 +1,13 @@
 //! Yields in the guest take shorter ways than in Lua as it comes (guest/wasi/patches.toml).
 //! Every kind of frame that can lie between a yield and its resume gives what native Lua gives.
 
+use std::sync::LazyLock;
+
 use moonfork::{Handle, Pool};
 use rstest::rstest;
+
+/// Every case has a branch of its own.
+static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::builder().build().unwrap());
 
 /// `log` collects what resuming a coroutine gives, and its status after that.
 const PRELUDE: &str = "local log = {} \
@@ -95,8 +100,7 @@ const PRELUDE: &str = "local log = {} \
 fn a_yield_gives_what_it_gives_natively(#[case] script: &str) {
     let code = format!("{PRELUDE} {script} return table.concat(log, '\\n')");
     let native: String = mlua::Lua::new().load(&code).eval().unwrap();
-    let pool = Pool::builder().build().unwrap();
-    let ours: String = pool.branch().unwrap().eval(code.as_str()).unwrap();
+    let ours: String = POOL.branch().unwrap().eval(code.as_str()).unwrap();
     assert_eq!(ours, native);
     assert!(!native.is_empty());
 }
