@@ -213,12 +213,12 @@ impl Context {
 
 impl Call {
     /// Why the call has to stop, if it has to.
-    pub(crate) fn due(&self) -> Option<Stop> {
+    pub(crate) fn due(&self, now: Instant) -> Option<Stop> {
         if self.cancels.iter().flatten().any(Cancel::is_cancelled) {
             return Some(Stop::Cancelled);
         }
         let deadline = self.deadline?;
-        (Instant::now() >= deadline).then_some(Stop::Deadline)
+        (now >= deadline).then_some(Stop::Deadline)
     }
 }
 
@@ -238,7 +238,7 @@ pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Resu
     if let Some(stop) = call.stopping.take() {
         return Err(stop.into());
     }
-    let Some(stop) = call.due() else {
+    let Some(stop) = call.due(Instant::now()) else {
         return Ok(UpdateDeadline::Continue(1));
     };
     // Before it is asked: if even that takes longer than a tick, it isn't asked again.

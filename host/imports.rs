@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Extern, ExternType, FuncType, Linker, Module, Val};
 
@@ -94,7 +94,13 @@ fn host_call(
             (wire::RAISED, message.into_bytes())
         }
         // Its own idea of the time may be a moment ahead of ours.
-        Err(Failed::Stopped) => return Err(context.call.due().unwrap_or(Stop::Deadline).into()),
+        Err(Failed::Stopped) => {
+            return Err(context
+                .call
+                .due(Instant::now())
+                .unwrap_or(Stop::Deadline)
+                .into());
+        }
         Err(Failed::Panicked { function, message }) => {
             return Err(Stop::HostPanic { function, message }.into());
         }

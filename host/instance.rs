@@ -23,7 +23,7 @@ use crate::slots::Slot;
 use crate::stack;
 use crate::store_id::StoreId;
 use crate::ticker::Ticker;
-use crate::wire::{self, Allowance, Failure, FailureKind, Name, Op, Setup};
+use crate::wire::{self, Allowance, Failure, FailureKind, Header, Name, Op, Setup};
 use crate::{Cancel, Chunk, Error, Result, Role};
 
 /// An instance, or what is left of it.
@@ -81,6 +81,8 @@ struct Live {
     /// Narrower terms of the calls that come next.
     terms: Option<Terms>,
     request: Vec<u8>,
+    /// Where the guest has room for small requests, and how much.
+    room: Option<(u32, u32)>,
     shared: Arc<Shared>,
     _slot: Slot,
 }
@@ -203,26 +205,25 @@ impl Instance {
         path: &str,
         args: &A,
     ) -> Result<R> {
-        let name = Name { name: path.into() };
-        self.request(Op::Call, &name, |request| encode("args", args, request))
+        self.request(Op::Call, &Name(path), |request| {
+            encode("args", args, request)
+        })
     }
 
     /// Reads a global.
     pub(crate) fn get<R: DeserializeOwned>(&mut self, name: &str) -> Result<R> {
-        let name = Name { name: name.into() };
-        self.request(Op::Get, &name, |_| Ok(()))
+        self.request(Op::Get, &Name(name), |_| Ok(()))
     }
 
     /// Sets a global.
     pub(crate) fn set<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<()> {
-        let header = Name { name: name.into() };
-        self.request(Op::Set, &header, |request| encode(name, value, request))
+        self.request(Op::Set, &Name(name), |request| encode(name, value, request))
     }
 
     fn request<R: DeserializeOwned>(
         &mut self,
         op: Op,
-        header: &impl Serialize,
+        header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
         let live = match &mut self.state {
@@ -292,6 +293,7 @@ impl Live {
             ready: false,
             terms: None,
             request: Vec::new(),
+            room: None,
             shared: Arc::clone(shared),
             _slot: slot,
         })
@@ -328,7 +330,7 @@ impl Live {
     fn request<R: DeserializeOwned>(
         &mut self,
         op: Op,
-        header: &impl Serialize,
+        header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
         let limits = self.begin();
@@ -384,7 +386,7 @@ impl Live {
         let call = &mut context.call;
         call.start = Instant::now();
         call.deadline = earlier(call.deadline, call.start.checked_add(limits.wall));
-        match call.due() {
+        match call.due(call.start) {
             None => {}
             Some(Stop::Cancelled) => {
                 return Err(Error::from(ErrorKind::Cancelled {
@@ -532,10 +534,9 @@ impl Live {
     /// or nothing if the guest has no room for the request.
     fn transfer(&mut self, op: Op, limits: &Limits) -> wasmtime::Result<Option<(u32, u32)>> {
         let len = u32::try_from(self.request.len())?;
-        let ptr = self.alloc.call(&mut self.store, len)?;
-        if ptr == 0 {
+        let Some(ptr) = self.room_for(len)? else {
             return Ok(None);
-        }
+        };
         self.memory
             .write(&mut self.store, usize::try_from(ptr)?, &self.request)
             .map_err(|_| Stop::Guest("its buffer lies outside of the memory".into()))?;
@@ -550,6 +551,20 @@ impl Live {
         )?;
         #[expect(clippy::cast_possible_truncation, reason = "two halves")]
         Ok(Some((answer as u32, (answer >> 32) as u32)))
+    }
+
+    /// Where the guest has room for a request; nothing if it has none. Whatever it has had room
+    /// for, it has room for again, unless that was large.
+    fn room_for(&mut self, len: u32) -> wasmtime::Result<Option<u32>> {
+        if let Some((ptr, room)) = self.room
+            && len <= room
+        {
+            return Ok(Some(ptr));
+        }
+        let wanted = len.max(wire::ROOM);
+        let ptr = self.alloc.call(&mut self.store, wanted)?;
+        self.room = (ptr != 0 && wanted == wire::ROOM).then_some((ptr, wanted));
+        Ok((ptr != 0).then_some(ptr))
     }
 
     /// What it means that a call into the guest ended in `error`.
@@ -644,7 +659,7 @@ const HEADROOM: usize = 1 << 20;
 /// Fills `request` with the length of the header, the header, and the value.
 fn frame(
     request: &mut Vec<u8>,
-    header: &impl Serialize,
+    header: &impl Header,
     value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
 ) -> Result<()> {
     /// Bytes of capacity that are kept from one request to the next.
@@ -653,7 +668,7 @@ fn frame(
     request.clear();
     request.shrink_to(KEPT);
     request.extend([0; 4]);
-    codec::encode(header, request).map_err(Error::internal)?;
+    header.write(request);
     let len = u32::try_from(request.len() - 4).map_err(Error::internal)?;
     request[..4].copy_from_slice(&len.to_le_bytes());
     value(request)
@@ -669,6 +684,14 @@ fn encode<T: Serialize + ?Sized>(what: &str, value: &T, request: &mut Vec<u8>) -
 
 #[cfg(feature = "testing")]
 impl Instance {
+    /// All of its linear memory.
+    pub(crate) fn copy_memory(&self) -> Vec<u8> {
+        match &self.state {
+            State::Live(live) => live.memory.data(&live.store).to_vec(),
+            State::Gone(_) => Vec::new(),
+        }
+    }
+
     /// Tries to read this instance's memory through the store of `other`.
     pub(crate) fn read_through(&self, other: &Instance) {
         if let (State::Live(own), State::Live(other)) = (&self.state, &other.state) {

@@ -9,7 +9,7 @@ local native = ...
 local error, select, tostring, type = error, select, tostring, type
 local concat, pack = table.concat, table.pack
 local find, format, sub = string.find, string.format, string.sub
-local getmetatable, next, setmetatable, xpcall = getmetatable, next, setmetatable, xpcall
+local getmetatable, next, setmetatable = getmetatable, next, setmetatable
 
 local function raising(raw)
   return function(...)
@@ -206,5 +206,5 @@ return {
   freeze = function(table) variables = frozen(table) end,
   seed = function(low, high) randomseed(low, high) end,
   bounded = bounded,
-  run = function(f, ...) return xpcall(f, describe, ...) end,
+  describe = describe,
 }
