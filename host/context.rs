@@ -1,5 +1,6 @@
 //! What a store carries: everything that host code may know while its instance runs.
 
+use std::collections::VecDeque;
 use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,8 +64,8 @@ pub(crate) struct Call {
     pub(crate) narrowed: Option<Arc<Granted>>,
     /// How many host calls it has left.
     pub(crate) host_calls_left: u64,
-    /// What it was refused last.
-    pub(crate) denial: Option<Denial>,
+    /// What it was refused lately, the last first.
+    pub(crate) denials: VecDeque<Denial>,
     /// Why the script was asked to stop itself at the line it is at, once it was.
     pub(crate) stopping: Option<Stop>,
     /// Where it stopped.
@@ -172,7 +173,7 @@ impl Context {
                 cancels: [None, None],
                 narrowed: None,
                 host_calls_left: 0,
-                denial: None,
+                denials: VecDeque::new(),
                 stopping: None,
                 site: None,
                 post_mortem: false,

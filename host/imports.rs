@@ -173,7 +173,12 @@ impl Context {
 
     /// Refuses what was not granted, with an error that the script can catch.
     fn deny(&mut self, capability: String, message: String) -> wasmtime::Result<u64> {
-        self.call.denial = Some(Denial::new(capability, &message));
+        /// Denials that are remembered: a script may raise an earlier one again.
+        const KEPT: usize = 16;
+
+        self.call.denials.truncate(KEPT - 1);
+        let denial = Denial::new(capability, &message);
+        self.call.denials.push_front(denial);
         self.keep(wire::RAISED, message.into_bytes())
     }
 }

@@ -368,7 +368,7 @@ impl Live {
             call.deadline = earlier(context.deadline, terms.deadline);
         }
         call.host_calls_left = call.limits.host_calls;
-        call.denial = None;
+        call.denials.clear();
         call.stopping = None;
         call.site = None;
         call.post_mortem = false;
@@ -506,8 +506,8 @@ impl Live {
     fn failed(&self, failure: Failure, value: Option<serde_json::Value>, limits: &Limits) -> Error {
         let context = self.store.data();
         if failure.kind == FailureKind::Runtime {
-            if let Some(denial) = &context.call.denial
-                && failure.message.ends_with(&denial.message)
+            let mut denials = context.call.denials.iter();
+            if let Some(denial) = denials.find(|denial| failure.message.ends_with(&denial.message))
             {
                 let denial = denial.clone();
                 return denial.into_error(failure.message, failure.traceback);

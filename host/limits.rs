@@ -26,8 +26,8 @@ pub struct Limits {
     /// Defends the host's memory. Lua may have all but its fixed part and a small reserve,
     /// so that a script sees an error that it can catch before the sandbox has to stop it.
     pub memory: usize,
-    /// Bytes of printed output that are kept; the rest is cut off, and said so. Defends the
-    /// host's memory against `print` in a loop.
+    /// Bytes of printed output that are kept until they are taken; the rest is cut off, and said
+    /// so. Defends the host's memory against `print` in a loop, in one call or in many.
     pub output: usize,
     /// How many times a call may call host functions, `require` and `fs`. Defends what is
     /// behind them: a loop around a cheap question is a dear one for who answers it.

@@ -101,6 +101,19 @@ mod functions {
     }
 
     #[test]
+    fn a_denial_raised_again_after_another_is_still_one() {
+        let pool = pool();
+        let options = RunOptions::new().grants(Grants::none().all_functions());
+        let mut branch = pool.branch_with(&options).unwrap();
+        let nothing = RunOptions::new().grants(Grants::none());
+        let error = branch
+            .with(&nothing)
+            .eval::<()>("local _, first = pcall(add, 1, 2) pcall(sub, 1, 2) error(first, 0)")
+            .unwrap_err();
+        assert!(error.is_denied(), "{error}");
+    }
+
+    #[test]
     fn a_call_may_not_have_more_than_its_instance() {
         let pool = pool();
         let mut branch = pool.branch().unwrap();
