@@ -39,6 +39,8 @@ use crate::{Error, Result};
 pub struct Grants {
     functions: Names,
     modules: Names,
+    /// Modules of the instance's own, which its pool doesn't have.
+    own_modules: BTreeMap<String, Arc<str>>,
     clock: Option<Clock>,
     seed: Option<u64>,
     variables: BTreeMap<String, Value>,
@@ -117,6 +119,25 @@ impl Grants {
         self
     }
 
+    /// `require` of a module of the instance's own, by this name: Lua source that no other
+    /// instance of the pool has. It comes before a module that the pool has under that name.
+    ///
+    /// ```
+    /// use moonfork::{Grants, Handle, Pool, RunOptions};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder().build()?;
+    /// let grants = Grants::none().own_module("tax", "return {rate = 0.19}");
+    /// let mut branch = pool.branch_with(&RunOptions::new().grants(grants))?;
+    /// assert_eq!(branch.eval::<f64>("require('tax').rate")?, 0.19);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn own_module(mut self, name: impl Into<String>, source: impl Into<Arc<str>>) -> Self {
+        self.own_modules.insert(name.into(), source.into());
+        self
+    }
+
     /// `os.time`, `os.date`, `os.clock` and `os.difftime`, by this clock, in UTC. `os.clock`
     /// counts from when the instance was made.
     #[must_use]
@@ -157,6 +178,43 @@ impl Grants {
         self
     }
 
+    /// What is printed goes to where `other` sends it as well, if anywhere.
+    #[must_use]
+    pub fn output_of(mut self, other: &Grants) -> Self {
+        self.output.clone_from(&other.output);
+        self
+    }
+
+    /// Whether the host function of this name is granted, if the pool has one.
+    pub fn grants_function(&self, name: &str) -> bool {
+        self.functions.has(name)
+    }
+
+    /// Whether the pool's module of this name is granted, if it has one.
+    pub fn grants_module(&self, name: &str) -> bool {
+        self.modules.has(name)
+    }
+
+    /// The clock that is granted.
+    pub fn granted_clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
+    }
+
+    /// The seed that random numbers come from, where it is given.
+    pub fn granted_seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    /// The variables that are granted, by name.
+    pub fn granted_variables(&self) -> &BTreeMap<String, Value> {
+        &self.variables
+    }
+
+    /// The folders that are granted, by name.
+    pub fn granted_folders(&self) -> &BTreeMap<String, Folder> {
+        &self.folders
+    }
+
     /// Refuses more than `granted`, which an instance has since it was made.
     pub(crate) fn check_narrower(&self, granted: &Grants) -> Result<()> {
         let refuse = |what: String| {
@@ -180,6 +238,7 @@ impl Grants {
             }
         }
         let fixed = [
+            ("an own module", !self.own_modules.is_empty()),
             ("the random seed", self.seed.is_some()),
             ("a variable", !self.variables.is_empty()),
             ("an output", self.output.is_some()),
@@ -289,11 +348,14 @@ impl Granted {
     }
 
     pub(crate) fn has_modules(&self) -> bool {
-        self.grants.modules != Names::default()
+        self.grants.modules != Names::default() || !self.grants.own_modules.is_empty()
     }
 
     /// The source of a module, if there is one that is granted.
     pub(crate) fn module(&self, name: &str) -> Lookup<'_> {
+        if let Some(source) = self.grants.own_modules.get(name) {
+            return Lookup::Granted(source);
+        }
         match self.modules.get(name) {
             Some(source) if self.grants.modules.has(name) => Lookup::Granted(source),
             Some(_) => Lookup::Denied,

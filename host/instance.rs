@@ -1,5 +1,6 @@
 //! One wasmtime store with one instance in it, which is one Lua virtual machine.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use crate::calls;
 use crate::codec::{self, Unreadable};
-use crate::context::{self, Context, Interrupter, Stop};
+use crate::context::{self, Context, Interrupter, Stop, earlier};
 use crate::error::{ErrorKind, Site};
 use crate::grants::Granted;
 use crate::imports::{read_site, slice};
@@ -91,8 +92,11 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// `Internal` when wasmtime can't make one though there is a slot for it.
+    /// `Internal` when wasmtime can't make one though there is a slot for it; `HostPanic` when
+    /// the clock that it is granted panics.
     pub(crate) fn new(shared: &Arc<Shared>, slot: Slot, terms: Terms) -> Result<Instance> {
+        // The clock is the embedder's code, called on behalf of what is to be an instance.
+        let _call = calls::enter();
         let context = Context::new(
             terms.limits,
             terms.deadline,
@@ -100,6 +104,12 @@ impl Instance {
             terms.granted.unwrap_or_else(|| Arc::clone(&shared.granted)),
             &shared.random,
         );
+        let context = context.map_err(|stop| match stop {
+            Stop::HostPanic { function, message } => {
+                Error::from(ErrorKind::HostPanic { function, message })
+            }
+            other => Error::internal(other),
+        })?;
         let live = Live::new(shared, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
         })?;
@@ -169,11 +179,12 @@ impl Instance {
         if let (Ok(terms), State::Live(live)) = (&terms, &mut self.state) {
             live.terms = Some(terms.clone());
         }
-        let result = terms.and_then(|_| f(self));
+        // What is being passed in or out may panic as it is converted.
+        let result = panic::catch_unwind(AssertUnwindSafe(|| terms.and_then(|_| f(self))));
         if let State::Live(live) = &mut self.state {
             live.terms = outer;
         }
-        result
+        result.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
 
     /// Runs `chunk` with `state`, if any.
@@ -254,7 +265,9 @@ impl Instance {
 
 impl Live {
     fn new(shared: &Arc<Shared>, context: Context, slot: Slot) -> wasmtime::Result<Live> {
+        let running = Ticker::run(shared.image.ticker());
         let (mut store, instance) = shared.image.instantiate(context)?;
+        drop(running);
         let exports = shared.image.exports();
         let missing = || wasmtime::format_err!("an export is missing");
         let memory = instance
@@ -385,6 +398,7 @@ impl Live {
                 return Err(Error::from(ErrorKind::Timeout {
                     limit: Duration::ZERO,
                     at: None,
+                    begun: false,
                 }));
             }
         }
@@ -452,7 +466,12 @@ impl Live {
 
     /// Sends the request buffer and reads the answer.
     fn exchange<R: DeserializeOwned>(&mut self, op: Op) -> Result<R> {
-        let limits = self.store.data().call.limits;
+        let context = self.store.data();
+        let limits = match op {
+            // What an instance is told of its grants is not part of the call that comes first.
+            Op::Setup => context.limits,
+            _ => context.call.limits,
+        };
         let (ptr, len) = match self.transfer(op, &limits) {
             Ok(Some(answer)) => answer,
             Ok(None) => {
@@ -559,6 +578,7 @@ impl Live {
                 deadline.duration_since(context.call.start)
             }),
             at,
+            begun: true,
         };
         match error.downcast_ref() {
             Some(Stop::Deadline) => timeout(at),
@@ -607,14 +627,6 @@ impl Live {
         #[expect(clippy::cast_possible_truncation, reason = "two halves")]
         let (ptr, len) = (packed as u32, (packed >> 32) as u32);
         read_site(slice(self.memory.data(&self.store), ptr, len).ok()?)
-    }
-}
-
-/// The earlier of two moments, if there are any.
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }
 

@@ -43,6 +43,7 @@ mod limits;
 mod module;
 mod options;
 mod output;
+pub mod plugin;
 mod pool;
 mod report;
 mod run_async;

@@ -150,6 +150,25 @@ impl Pool {
         Ok(Branch(Held::Own(instance)))
     }
 
+    /// As [`branch_with`](Self::branch_with), for an instance that is to outlive the run it is
+    /// made for: waiting for it ends with the deadline of `run`, or when that is cancelled, and
+    /// the instance has neither.
+    ///
+    /// # Errors
+    ///
+    /// As [`branch_with`](Self::branch_with).
+    pub fn branch_for(&self, run: &RunOptions, options: &RunOptions) -> Result<Branch> {
+        #[cfg(feature = "testing")]
+        if let Some(saboteur) = &self.inner.sabotage {
+            return saboteur.branch(self).map(Branch);
+        }
+        let terms = self.inner.shared.terms(options)?;
+        let wait = self.inner.shared.terms(run)?;
+        let slot = self.inner.branch_slots.take(self.inner.patience, &wait)?;
+        let instance = Instance::new(&self.inner.shared, slot, terms)?;
+        Ok(Branch(Held::Own(instance)))
+    }
+
     /// A fresh instance to be the main one of a workflow run, for any thread.
     ///
     /// # Errors
@@ -211,9 +230,24 @@ impl Pool {
         main_slot.taken() + run_slots.taken() + branch_slots.taken()
     }
 
+    /// How many branches may be alive at once.
+    pub fn branches(&self) -> usize {
+        self.inner.branch_slots.total()
+    }
+
     /// The limits of every call.
     pub fn limits(&self) -> &Limits {
         &self.inner.shared.limits
+    }
+
+    /// The names of the host functions that the pool has.
+    pub fn function_names(&self) -> impl Iterator<Item = &str> {
+        self.inner.shared.functions.names()
+    }
+
+    /// The names of the modules that the pool has, in order.
+    pub fn module_names(&self) -> impl Iterator<Item = &str> {
+        self.inner.shared.modules.names()
     }
 
     /// Whether the pool counts fuel.

@@ -28,6 +28,11 @@ impl Slots {
         })
     }
 
+    /// How many there are, taken or not.
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
     /// Takes a slot, waiting up to `patience` for one to be given back, no longer than the terms
     /// of who waits allow.
     ///
@@ -84,6 +89,7 @@ impl Slots {
             ErrorKind::Timeout {
                 limit: start.elapsed(),
                 at: None,
+                begun: false,
             }
         } else {
             ErrorKind::Busy {

@@ -37,9 +37,13 @@ fn a_missing_file() {
     "nodes: [{name: a}]\nedges:\n  - from: a\n    to: missing\n",
     &["w.yaml:4:9: error [EDGE_TO_UNDEFINED]: an edge to `missing`"]
 )]
-#[case::not_supported_yet(
+#[case::a_way_to_nowhere(
+    "nodes:\n  - name: a\n    goto: b\n",
+    &["w.yaml:3:11: error [GOTO_UNDEFINED]: `goto` leads to `b`"]
+)]
+#[case::a_loop_without_end(
     "nodes:\n  - name: a\n    goto: a\n",
-    &["w.yaml:3:5: error [NOT_SUPPORTED]: `goto` of a node"]
+    &["w.yaml:2:11: node 'a': max iterations (1000) exceeded"]
 )]
 #[case::lua_that_does_not_parse(
     "nodes:\n  - name: a\n    run: |\n      local x = 1\n      retrun x\n",

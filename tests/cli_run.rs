@@ -33,11 +33,11 @@ fn quiet_leaves_out_what_scripts_print_and_warnings_but_no_error() {
     let folder = Folder::new();
     let file = folder.file(
         "w.yaml",
-        "nodes: [{name: a, uses: x, run: print('text')}]\n",
+        "nodes: [{name: a, streams: x, run: print('text')}]\n",
     );
     let loud = run(moonfork().arg("run").arg(&file));
     let expected = format!(
-        "{}:1:19: warning [IGNORED_KEY]: `uses` of a node has no effect here\ntext\n",
+        "{}:1:19: warning [IGNORED_KEY]: `streams` of a node has no effect here\ntext\n",
         file.display()
     );
     assert_eq!(loud.stderr, expected);

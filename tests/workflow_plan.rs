@@ -97,6 +97,77 @@ edges:
 }
 
 #[test]
+fn a_node_that_only_one_branch_passes_is_none() {
+    let text = "
+nodes: [{name: split}, {name: a1}, {name: a2}, {name: b}, {name: join}]
+edges:
+  - {from: split, parallel: [a1, b]}
+  - {from: a1, to: a2}
+  - {from: a2, to: join}
+  - {from: b, to: join}
+";
+    assert_snapshot!(plan(text), @"
+    __start__ -> split
+    split -> [a1, b] -> join
+        a1 -> a2 -> join
+        b -> join
+    join -> __end__
+    ");
+}
+
+#[test]
+fn a_way_that_may_be_closed_leads_to_where_the_open_ones_meet() {
+    let text = "
+nodes: [{name: a, goto: [{if: state.x, to: join}]}, {name: b}, {name: join}]
+edges:
+  - {from: __start__, parallel: [a, b]}
+  - {from: b, to: join}
+";
+    assert_snapshot!(plan(text), @"
+    __start__ -> [a, b] -> join
+        a -> join if state.x
+        a -> join otherwise
+        b -> join
+    join -> __end__
+    ");
+}
+
+#[test]
+fn a_branch_that_leads_nowhere_does_not_say_where_the_others_meet() {
+    let text = "
+nodes: [{name: a1}, {name: a2}, {name: b}, {name: join}]
+edges:
+  - {from: __start__, parallel: [a1, b]}
+  - {from: a1, to: a2}
+  - {from: a2, to: join}
+";
+    let error = Workflow::parse(text, "w.yaml").expect_err("`b` could meet `a1` anywhere");
+    assert_eq!(
+        error.problems()[0].code().as_str(),
+        "PARALLEL_FAN_IN_MISSING"
+    );
+}
+
+#[test]
+fn long_branches_are_planned_in_no_time() {
+    let (mut nodes, mut edges) = (String::new(), String::new());
+    for branch in ["a", "b"] {
+        for node in 0..3000 {
+            nodes.push_str(&format!("  - {{name: {branch}{node}}}\n"));
+            let next = match node {
+                2999 => "join".to_owned(),
+                _ => format!("{branch}{}", node + 1),
+            };
+            edges.push_str(&format!("  - {{from: {branch}{node}, to: {next}}}\n"));
+        }
+    }
+    let text = format!(
+        "nodes:\n{nodes}  - {{name: join}}\nedges:\n  - {{from: __start__, parallel: [a0, b0]}}\n{edges}"
+    );
+    assert!(plan(&text).contains("__start__ -> [a0, b0] -> join"));
+}
+
+#[test]
 fn a_node_marked_as_fan_in_collects_before_any_other() {
     let text = "
 nodes: [{name: a}, {name: b}, {name: tail}, {name: join, fan_in: true}]

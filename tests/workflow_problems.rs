@@ -181,11 +181,11 @@ fn nodes_and_settings_of_the_wrong_shape(#[case] text: &str, #[case] expected: &
 )]
 #[case::to_start(
     "edges: [{from: a, to: __start__}]",
-    "w.yaml:2:23: error [EDGE_TO_UNDEFINED]: no edge can lead to `__start__` here"
+    "w.yaml:2:23: error [EDGE_TO_UNDEFINED]: an edge to `__start__`, which is no node"
 )]
 #[case::branch_to_end(
     "edges: [{from: a, parallel: [b, __end__], fan_in: c}]",
-    "w.yaml:2:33: error [EDGE_TO_UNDEFINED]: no edge can lead to `__end__` here"
+    "w.yaml:2:33: error [EDGE_TO_UNDEFINED]: an edge to `__end__`, which is no node"
 )]
 #[case::fan_in_nothing(
     "edges: [{from: a, parallel: [b], fan_in: q}]",
@@ -239,21 +239,33 @@ fn nodes_and_settings_of_the_wrong_shape(#[case] text: &str, #[case] expected: &
     "edges: [{from: a, parallel: [b, c]}, {from: b, to: d}, {from: c, to: __end__}]",
     "w.yaml:2:9: error [PARALLEL_FAN_IN_MISSING]: the branches of this fan-out don't meet in any node"
 )]
-#[case::branch_without_end(
-    "edges: [{from: a, parallel: [b], fan_in: d}, {from: b, to: c}, {from: c, to: b}]",
-    "w.yaml:2:64: error [UNCONDITIONAL_CYCLE]: a branch that comes by here would never end"
+#[case::parallel_to_the_end(
+    "edges: [{from: a, to: b}, {from: a, to: __end__}]",
+    "w.yaml:2:27: error [INVALID_EDGE]: several edges from `a` without conditions are branches, and none can start at `__end__`"
 )]
-#[case::cycle(
-    "edges: [{from: c, to: b}]",
-    "w.yaml:2:9: error [UNCONDITIONAL_CYCLE]: a run would never end: b -> c -> b"
+#[case::condition_twice(
+    "edges: [{from: a, to: b, when: x, condition: y}]",
+    "w.yaml:2:26: error [INVALID_EDGE]: `condition` is another word for `when`: an edge has one of them"
 )]
-#[case::cycle_of_one(
-    "edges: [{from: a, to: a}]",
-    "w.yaml:2:9: error [UNCONDITIONAL_CYCLE]: a run would never end: a -> a"
+#[case::condition_does_not_parse(
+    "edges: [{from: a, to: b, when: 'state.x ~= 3'}]",
+    "w.yaml:2:32: error [INVALID_CONDITION]: `when` doesn't parse: unexpected `=`"
 )]
-#[case::cycle_through_a_fan_out(
-    "edges: [{from: a, parallel: [b], fan_in: c}, {from: c, to: a}]",
-    "w.yaml:2:46: error [UNCONDITIONAL_CYCLE]: a run would never end: a -> c -> a"
+#[case::condition_a_number(
+    "edges: [{from: a, to: b, when: 3}]",
+    "w.yaml:2:32: error [INVALID_CONDITION]: `when` must be an expression, not a number"
+)]
+#[case::target_to_nothing(
+    "edges: [{from: a, when: x, targets: {yes: b, no: q}}]",
+    "w.yaml:2:50: error [EDGE_TO_UNDEFINED]: a target `q`, but there is no such node"
+)]
+#[case::targets_and_to(
+    "edges: [{from: a, to: b, targets: {yes: b}}]",
+    "w.yaml:2:19: error [INVALID_EDGE]: an edge with `targets` has no `to`"
+)]
+#[case::targets_a_list(
+    "edges: [{from: a, targets: [b]}]",
+    "w.yaml:2:28: error [INVALID_EDGE]: `targets` must be a mapping of results to nodes, not a list"
 )]
 fn edges_that_lead_nowhere_good(#[case] edges: &str, #[case] expected: &str) {
     let nodes = "nodes: [{name: a}, {name: b}, {name: c}, {name: d}]\n";
@@ -261,74 +273,189 @@ fn edges_that_lead_nowhere_good(#[case] edges: &str, #[case] expected: &str) {
 }
 
 #[rstest]
-#[case::goto(
-    "{name: a, goto: a}",
-    "w.yaml:1:19: error [NOT_SUPPORTED]: `goto` of a node is not supported yet"
+#[case::goto_nowhere(
+    "{name: a, goto: q}",
+    "w.yaml:1:25: error [GOTO_UNDEFINED]: `goto` leads to `q`, but there is no such node"
 )]
-#[case::retry(
-    "{name: a, retry: {max_retries: 1}}",
-    "w.yaml:1:19: error [NOT_SUPPORTED]: `retry` of a node is not supported yet"
+#[case::goto_a_number(
+    "{name: a, goto: 5}",
+    "w.yaml:1:25: error [INVALID_NODE]: `goto` must be the name of a node or a list of rules, not a number"
 )]
-#[case::while_loop(
-    "{name: a, type: while_loop, condition: x, max_iterations: 3, body: []}",
-    "w.yaml:1:19: error [NOT_SUPPORTED]: a node of type `while_loop` is not supported yet"
+#[case::rule_without_to(
+    "{name: a, goto: [{if: x}]}",
+    "w.yaml:1:26: error [MISSING_FIELD]: a rule of `goto` needs `to`"
 )]
-#[case::dynamic_parallel(
-    "{name: a, type: dynamic_parallel, items: x, fan_in: b}",
-    "w.yaml:1:19: error [NOT_SUPPORTED]: a node of type `dynamic_parallel` is not supported yet"
+#[case::rule_never_reached(
+    "{name: a, goto: [{to: a}, {if: x, to: a}]}",
+    "w.yaml:1:35: error [INVALID_NODE]: no run comes to this rule: the one before it has no `if`"
 )]
-fn nodes_of_the_full_contract_are_refused(#[case] node: &str, #[case] expected: &str) {
+#[case::rule_with_when(
+    "{name: a, goto: [{when: x, to: a}]}",
+    "w.yaml:1:27: error [UNKNOWN_KEY]: `when` means nothing on a rule of `goto`: write `if`"
+)]
+#[case::fallback_nowhere(
+    "{name: a, fallback: q}",
+    "w.yaml:1:29: error [GOTO_UNDEFINED]: `fallback` leads to `q`, but there is no such node"
+)]
+#[case::retry_negative(
+    "{name: a, retry: {max_retries: -1}}",
+    "w.yaml:1:40: error [INVALID_VALUE]: `max_retries` must be a whole number between 0 and 1000000"
+)]
+#[case::on_error_mode(
+    "{name: a, on_error: {mode: ignore}}",
+    "w.yaml:1:36: error [INVALID_VALUE]: `mode` is `raise`, `graceful` or `retry`, not `ignore`"
+)]
+#[case::retried_twice(
+    "{name: a, retry: {}, on_error: {mode: retry}}",
+    "w.yaml:1:40: error [INVALID_NODE]: `retry` and `on_error: {mode: retry}` both say how often to try again"
+)]
+#[case::timeout_a_word(
+    "{name: a, timeout: soon}",
+    "w.yaml:1:28: error [INVALID_VALUE]: `timeout` must be a duration: a number of seconds, or text such as `300ms`"
+)]
+#[case::timeout_of_nothing(
+    "{name: a, timeout: 0}",
+    "w.yaml:1:28: error [INVALID_VALUE]: `timeout` must be a duration: a number of seconds, or text such as `300ms`"
+)]
+#[case::memory_a_word(
+    "{name: a, limits: {memory: much}}",
+    "w.yaml:1:36: error [INVALID_VALUE]: `memory` must be a size: a number of bytes, or text such as `64MiB`"
+)]
+#[case::interrupt_during(
+    "{name: a, interrupt: during}",
+    "w.yaml:1:30: error [INVALID_NODE]: `interrupt` of a node is `before` or `after`"
+)]
+#[case::unknown_type(
+    "{name: a, type: loop}",
+    "w.yaml:1:25: error [INVALID_NODE]: there is no type of node `loop`; there are `while_loop` and `dynamic_parallel`"
+)]
+#[case::loop_without_condition(
+    "{name: a, type: while_loop, max_iterations: 3, body: [{run: x}]}",
+    "w.yaml:1:9: error [INVALID_LOOP]: a while_loop needs `condition`"
+)]
+#[case::loop_too_long(
+    "{name: a, type: while_loop, condition: x, max_iterations: 1001, body: [{run: x}]}",
+    "w.yaml:1:67: error [INVALID_VALUE]: `max_iterations` must be a whole number between 1 and 1000"
+)]
+#[case::loop_in_a_loop(
+    "{name: a, type: while_loop, condition: x, max_iterations: 3, body: [{type: while_loop}]}",
+    "w.yaml:1:78: error [INVALID_NODE]: a while_loop can't be inside of another node"
+)]
+#[case::loop_with_code(
+    "{name: a, type: while_loop, run: x, condition: x, max_iterations: 3, body: [{run: x}]}",
+    "w.yaml:1:37: error [UNKNOWN_KEY]: `run` means nothing on a while_loop: what it repeats are the nodes of `body`"
+)]
+#[case::body_of_a_plain_node(
+    "{name: a, body: []}",
+    "w.yaml:1:19: error [UNKNOWN_KEY]: `body` means nothing on a node: it belongs to a node of `type: while_loop`"
+)]
+#[case::goto_in_a_body(
+    "{name: a, type: while_loop, condition: x, max_iterations: 3, body: [{goto: a}]}",
+    "w.yaml:1:78: error [UNKNOWN_KEY]: `goto` means nothing on a step: nodes in here follow each other as they are written"
+)]
+#[case::dynamic_without_items(
+    "{name: a, type: dynamic_parallel, run: x}",
+    "w.yaml:1:9: error [DYN_PARALLEL_MISSING_ITEMS]: a dynamic_parallel needs `items`, a list or a template that gives one"
+)]
+#[case::dynamic_without_work(
+    "{name: a, type: dynamic_parallel, items: []}",
+    "w.yaml:1:9: error [DYN_PARALLEL_MODE]: there is nothing to run: say it with one of `run`, `steps`, `action` or `subgraph`"
+)]
+#[case::dynamic_with_too_much_work(
+    "{name: a, type: dynamic_parallel, items: [], run: x, steps: [{run: x}]}",
+    "w.yaml:1:62: error [INVALID_NODE]: a node has `run` or `steps`, not both"
+)]
+#[case::dynamic_fan_in_nowhere(
+    "{name: a, type: dynamic_parallel, items: [], run: x, fan_in: q}",
+    "w.yaml:1:70: error [DYN_PARALLEL_FAN_IN_UNDEFINED]: the fan-in is `q`, but there is no such node"
+)]
+#[case::items_without_braces(
+    "{name: a, type: dynamic_parallel, items: state.list, run: x}",
+    "w.yaml:1:50: error [INVALID_TEMPLATE]: `state.list` is no list; a template is written with `{{ }}`"
+)]
+#[case::items_that_do_not_parse(
+    "{name: a, type: dynamic_parallel, items: '{{ state. }}', run: x}",
+    "w.yaml:1:50: error [INVALID_TEMPLATE]: the template doesn't parse: unexpected end of input, expected identifier or integer"
+)]
+#[case::matrix_a_list(
+    "{name: a, strategy: {matrix: [1]}, run: x}",
+    "w.yaml:1:38: error [INVALID_NODE]: `matrix` must be a mapping with a list of values under each key"
+)]
+#[case::with_of_nothing(
+    "{name: a, run: x, with: {y: 1}}",
+    "w.yaml:1:27: error [INVALID_NODE]: `with` is what a host function is given: it needs `uses`"
+)]
+#[case::subgraph_missing(
+    "{name: a, type: dynamic_parallel, items: [], subgraph: no/such/file.yaml}",
+    "w.yaml:1:64: error [INVALID_SUBGRAPH]: the subgraph no/such/file.yaml can't be read: No such file or directory (os error 2)"
+)]
+fn nodes_that_contradict_themselves(#[case] node: &str, #[case] expected: &str) {
     assert_eq!(problems(&format!("nodes: [{node}]\n")), [expected]);
 }
 
 #[rstest]
-#[case::when(
-    "edges: [{from: a, to: b, when: x}]",
-    "w.yaml:2:26: error [NOT_SUPPORTED]: `when` of an edge is not supported yet"
+#[case::schema_type(
+    "state_schema: {x: strin}",
+    "w.yaml:2:19: error [INVALID_VALUE]: there is no type `strin`"
 )]
-#[case::condition(
-    "edges: [{from: a, to: b, condition: x}]",
-    "w.yaml:2:26: error [NOT_SUPPORTED]: `condition` of an edge is not supported yet"
+#[case::interrupt_nowhere(
+    "config: {interrupt_before: [q]}",
+    "w.yaml:2:29: error [INTERRUPT_UNDEFINED]: an interrupt at `q`, but there is no such node"
 )]
-#[case::targets(
-    "edges: [{from: a, targets: {x: b}}]",
-    "w.yaml:2:19: error [NOT_SUPPORTED]: `targets` of an edge is not supported yet"
+#[case::interrupt_in_a_branch(
+    "edges: [{from: a, parallel: [b], fan_in: c}]\nconfig: {interrupt_after: [b]}",
+    "w.yaml:1:27: error [INTERRUPT_IN_BRANCH]: `b` runs in a branch, where a run can't be interrupted"
 )]
-#[case::to_a_list(
-    "edges: [{from: a, to: [b, c]}]",
-    "w.yaml:2:23: error [NOT_SUPPORTED]: a list in `to` is not supported yet"
-)]
-#[case::parallel_true(
-    "edges: [{from: a, to: b, parallel: true, fan_in: c}]",
-    "w.yaml:2:26: error [NOT_SUPPORTED]: `parallel: true` is not supported yet"
-)]
-#[case::several_edges(
-    "edges: [{from: a, to: b}, {from: a, to: c}]",
-    "w.yaml:2:27: error [NOT_SUPPORTED]: a second edge from `a` is not supported yet"
-)]
-#[case::nested_fan_out(
-    "edges: [{from: __start__, parallel: [a], fan_in: c}, {from: a, parallel: [b], fan_in: c}]",
-    "w.yaml:2:54: error [NOT_SUPPORTED]: a fan-out inside of a branch is not supported yet"
-)]
-#[case::state_schema(
-    "state_schema: {x: string}",
-    "w.yaml:2:1: error [NOT_SUPPORTED]: `state_schema` of a workflow is not supported yet"
-)]
-#[case::config(
-    "config: {raise_exceptions: true}",
-    "w.yaml:2:1: error [NOT_SUPPORTED]: `config` of a workflow is not supported yet"
-)]
-#[case::max_iterations(
-    "settings: {max_iterations: 5}",
-    "w.yaml:2:12: error [NOT_SUPPORTED]: `max_iterations` of `settings` is not supported yet"
+#[case::no_iterations(
+    "settings: {max_iterations: 0}",
+    "w.yaml:2:28: error [INVALID_VALUE]: `max_iterations` must be a whole number between 1 and 4294967295"
 )]
 #[case::merge_strategy(
-    "settings: {parallel: {merge_strategy: isolated}}",
-    "w.yaml:2:23: error [NOT_SUPPORTED]: `merge_strategy` of `settings.parallel` is not supported yet"
+    "settings: {parallel: {merge_strategy: any}}",
+    "w.yaml:2:39: error [INVALID_VALUE]: there is no merge strategy `any`; there are `isolated`, `last_write_wins`, `merge_deep` and `fail_on_conflict`"
 )]
-fn the_rest_of_the_full_contract_is_refused(#[case] text: &str, #[case] expected: &str) {
+#[case::cycle_where_none_is_allowed(
+    "settings: {allow_cycles: false}\nedges: [{from: b, to: a, when: x}]",
+    "w.yaml:3:9: error [CYCLE_NOT_ALLOWED]: `allow_cycles` is false, but here is one: a -> b -> a"
+)]
+fn the_rest_of_a_file(#[case] text: &str, #[case] expected: &str) {
     let nodes = "nodes: [{name: a}, {name: b}, {name: c}]\n";
     assert_eq!(problems(&format!("{nodes}{text}\n")), [expected]);
+}
+
+#[rstest]
+#[case::by_goto("nodes: [{name: a, goto: a}]", "1:25", "a -> a")]
+#[case::by_an_edge(
+    "nodes: [{name: a}, {name: b}, {name: c}]\nedges: [{from: c, to: b}]",
+    "2:9",
+    "b -> c -> b"
+)]
+#[case::in_a_branch(
+    "nodes: [{name: a}, {name: b}, {name: c}]\nedges: [{from: __start__, parallel: [a], fan_in: c}, {from: a, to: b}, {from: b, to: a}]",
+    "2:72",
+    "a -> b -> a"
+)]
+#[case::through_a_fan_out(
+    "nodes: [{name: a}, {name: b}, {name: c}]\nedges: [{from: a, parallel: [b], fan_in: c}, {from: c, to: a}]",
+    "2:46",
+    "a -> c -> a"
+)]
+fn loops_without_end_are_warned_about(
+    #[case] text: &str,
+    #[case] place: &str,
+    #[case] names: &str,
+) {
+    let workflow = Workflow::parse(text, "w.yaml").expect("warnings don't refuse a file");
+    let warnings: Vec<_> = workflow
+        .warnings()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let expected = format!(
+        "w.yaml:{place}: warning [UNCONDITIONAL_CYCLE]: nothing but an error ends this loop: \
+         {names}\n  hint: the run fails after 1000 nodes"
+    );
+    assert_eq!(warnings, [expected]);
 }
 
 #[test]
@@ -351,7 +478,7 @@ setings: {}
             "w.yaml:2:1: error [UNKNOWN_KEY]: a workflow has no key `nam`",
             "w.yaml:5:5: error [UNKNOWN_KEY]: a node has no key `rnu`",
             "w.yaml:6:11: error [DUPLICATE_NODE]: there is a node `a` already, at 4:11",
-            "w.yaml:7:5: error [NOT_SUPPORTED]: `goto` of a node is not supported yet",
+            "w.yaml:7:11: error [GOTO_UNDEFINED]: `goto` leads to `nowhere`, but there is no such node",
             "w.yaml:10:9: error [EDGE_TO_UNDEFINED]: an edge to `missing`, but there is no such node",
             "w.yaml:11:1: error [UNKNOWN_KEY]: a workflow has no key `setings`",
         ]
@@ -386,7 +513,7 @@ fn keys_of_the_edge_agent_without_use_here_are_warned_about_once() {
     let text = "
 nodes:
   - name: a
-    uses: http.get
+    streams: {}
     metadata: {anything: goes}
 settings:
   trace_file: x
@@ -402,7 +529,7 @@ x-own: [1, 2]
     assert_eq!(
         warnings,
         [
-            "w.yaml:4:5: warning [IGNORED_KEY]: `uses` of a node has no effect here",
+            "w.yaml:4:5: warning [IGNORED_KEY]: `streams` of a node has no effect here",
             "w.yaml:7:3: warning [IGNORED_KEY]: `trace_file` of `settings` has no effect here",
             "w.yaml:8:3: warning [IGNORED_KEY]: `llm` of `settings` has no effect here",
         ]
@@ -453,7 +580,7 @@ fn depth_and_aliases_are_bounded() {
 #[test]
 fn a_mistake_that_two_branches_come_upon_is_said_once() {
     let text = "
-nodes: [{name: a}, {name: b}, {name: x}, {name: y}, {name: join}]
+nodes: [{name: a}, {name: b}, {name: x}, {name: y, interrupt: before}, {name: join}]
 edges:
   - {from: __start__, parallel: [a, b], fan_in: join}
   - {from: a, to: x}
@@ -462,7 +589,9 @@ edges:
 ";
     assert_eq!(
         problems(text),
-        ["w.yaml:7:5: error [NOT_SUPPORTED]: a fan-out inside of a branch is not supported yet"]
+        [
+            "w.yaml:2:49: error [INTERRUPT_IN_BRANCH]: `y` runs in a branch, where a run can't be interrupted"
+        ]
     );
 }
 

@@ -87,6 +87,7 @@ impl Sandbox {
         native.set("encode", json.encode)?;
         native.set("decode", json.decode)?;
         native.set("array", json.array)?;
+        native.set("view", json.view)?;
         native.set("max_arguments", MAX_ARGUMENTS)?;
         native.set("max_message", MAX_MESSAGE)?;
         native.set("trace", lua.create_function(trace)?)?;

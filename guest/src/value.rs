@@ -38,7 +38,8 @@ const SPARSE_FROM: u64 = 10;
 /// Converts values, and remembers which tables are arrays.
 pub struct Values {
     lua: Lua,
-    /// A table with weak keys, the tables that came from an array; values: [`Shape`]s as integers.
+    /// A table with weak keys: tables that came from an array; values: [`Shape`]s as integers. And
+    /// views of tables; values: those tables.
     arrays: Value,
     /// How deeply values may be nested.
     max_depth: Cell<usize>,
@@ -110,6 +111,15 @@ impl Shape {
     }
 }
 
+/// What is known of a table beside its content.
+enum Known {
+    Nothing,
+    /// It came from an array.
+    Array(Shape),
+    /// It shows what is in the table with this address.
+    ViewOf(*const c_void),
+}
+
 impl Values {
     /// A converter for the values of `lua`.
     ///
@@ -146,6 +156,15 @@ impl Values {
         self.remember(table, Shape::default())
     }
 
+    /// Has `view`, which shows what is in `table` without holding it, written as that.
+    ///
+    /// # Errors
+    ///
+    /// When Lua has no memory left.
+    pub fn mark_view(&self, view: &Table, table: &Table) -> mlua::Result<()> {
+        self.book().raw_set(view, table)
+    }
+
     /// An array of `items`, which stays as long as it is whatever nils it ends with.
     ///
     /// # Errors
@@ -161,8 +180,11 @@ impl Values {
     }
 
     fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
-        let arrays = self.arrays.as_table().expect("it was made as one");
-        arrays.raw_set(table, shape.pack())
+        self.book().raw_set(table, shape.pack())
+    }
+
+    fn book(&self) -> &Table {
+        self.arrays.as_table().expect("it was made as one")
     }
 
     /// Reads one value. `root` is what its path starts with in error messages.
@@ -399,15 +421,17 @@ impl Run {
         self.stack.raw_set(self.arrays);
     }
 
-    fn shape(&self, table: c_int) -> Option<Shape> {
+    /// What is known of a table. If it is a view, what it shows is pushed.
+    fn known(&self, table: c_int) -> Known {
         self.stack.push_copy(table);
         self.stack.raw_get(self.arrays);
-        let shape = match self.stack.item(self.stack.top()) {
-            Item::Integer(packed) => Some(Shape::unpack(packed)),
-            _ => None,
+        let known = match self.stack.item(self.stack.top()) {
+            Item::Table(address) => return Known::ViewOf(address),
+            Item::Integer(packed) => Known::Array(Shape::unpack(packed)),
+            _ => Known::Nothing,
         };
         self.stack.pop();
-        shape
+        known
     }
 
     /// The text at a position, for a path.
@@ -692,12 +716,21 @@ impl Outgoing<'_> {
     }
 
     fn table<S: Serializer>(&self, address: *const c_void, sink: S) -> Result<S::Ok, S::Error> {
+        let shape = match self.run.known(self.at) {
+            Known::Nothing => None,
+            Known::Array(shape) => Some(shape),
+            Known::ViewOf(viewed) => {
+                let written = self.last().table(viewed, sink)?;
+                self.run.stack.pop();
+                return Ok(written);
+            }
+        };
         self.run.enter().map_err(|cause| self.fail(cause))?;
         if self.run.open.borrow().contains(&address) {
             return Err(self.broken("the table contains itself"));
         }
         self.run.open.borrow_mut().push(address);
-        let keys = self.keys::<S::Error>()?;
+        let keys = self.keys::<S::Error>(shape)?;
         let written = match keys.array_len() {
             Some(Ok(len)) => self.array(len, sink),
             Some(Err(rule)) => Err(self.broken(rule)),
@@ -709,10 +742,10 @@ impl Outgoing<'_> {
     }
 
     /// Looks at all keys once, to tell arrays from objects and both from what is neither.
-    fn keys<E: serde::ser::Error>(&self) -> Result<Keys, E> {
+    fn keys<E: serde::ser::Error>(&self, shape: Option<Shape>) -> Result<Keys, E> {
         let Run { stack, .. } = *self.run;
         let mut keys = Keys {
-            shape: self.run.shape(self.at),
+            shape,
             ..Keys::default()
         };
         stack.push_nil();

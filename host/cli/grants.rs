@@ -58,7 +58,15 @@ impl GrantArgs {
         if let Some(seed) = self.seed {
             grants = grants.seed(seed);
         }
+        let mut folders: BTreeMap<&str, &Path> = BTreeMap::new();
         for Folder { name, path, access } in &self.folders {
+            if let Some(other) = folders.insert(name, path) {
+                anyhow::bail!(
+                    "two folders are named '{name}': {} and {}",
+                    other.display(),
+                    path.display()
+                );
+            }
             grants = grants.folder(name, moonfork::Folder::open(path, *access)?);
         }
         let mut modules: BTreeMap<&str, &Path> = BTreeMap::new();
@@ -74,6 +82,14 @@ impl GrantArgs {
             grants = grants.module(name);
         }
         Ok((pool, grants))
+    }
+}
+
+impl GrantArgs {
+    /// The folders, by the names they are granted under.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (&str, &Path, Access)> {
+        let folders = self.folders.iter();
+        folders.map(|folder| (folder.name.as_str(), folder.path.as_path(), folder.access))
     }
 }
 

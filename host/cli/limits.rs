@@ -57,14 +57,6 @@ impl LimitArgs {
             None => pool,
         }
     }
-
-    /// A pool of these settings.
-    ///
-    /// # Errors
-    /// If there can't be one, for want of address space as a rule.
-    pub(super) fn pool(&self, branches: usize) -> anyhow::Result<Pool> {
-        Ok(self.builder(branches).build()?)
-    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

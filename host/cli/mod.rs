@@ -3,19 +3,27 @@
 //! Standard output carries only the result, and nothing at all if there is none; everything
 //! else goes to standard error.
 
+mod actions;
 mod cache;
+mod end;
 mod eval;
+mod execute;
 mod grants;
 mod input;
+mod inspect;
 mod limits;
+mod plugin;
 mod repl;
+mod resume;
 mod run;
 mod stream;
 mod validate;
+mod workflow;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use moonfork::plugin::{self as plugin_host, CallError};
 use moonfork::workflow::{LoadError, RunError};
 
 /// Runs Lua in WebAssembly sandboxes, and workflows whose branches run in parallel, each in a
@@ -38,10 +46,16 @@ enum Command {
     Run(run::RunArgs),
     /// Evaluates Lua and prints the value as JSON.
     Eval(eval::EvalArgs),
+    /// Goes on with a run that was interrupted, or ended by force.
+    Resume(resume::ResumeArgs),
     /// Evaluates Lua line by line on one instance, and prints each value.
     Repl(repl::ReplArgs),
     /// Looks for mistakes in a workflow, without running any of it.
     Validate(validate::ValidateArgs),
+    /// Shows the nodes of a workflow and the ways between them.
+    Inspect(inspect::InspectArgs),
+    /// Lists, checks and calls plugins.
+    Plugin(plugin::PluginArgs),
 }
 
 /// Does what the arguments say. The exit code is that of the process.
@@ -50,14 +64,23 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::eval(args),
+        Command::Resume(args) => resume::resume(args),
         Command::Repl(args) => repl::repl(args),
         Command::Validate(args) => validate::validate(args),
+        Command::Inspect(args) => inspect::inspect(args),
+        Command::Plugin(args) => plugin::plugin(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            if error.is::<end::Interrupted>() {
+                ExitCode::from(130)
+            } else if error.is::<end::Mistake>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -69,9 +92,20 @@ fn complain(error: &anyhow::Error) {
         stream::note(format_args!("{problems}"));
         return;
     }
+    if let Some(problems) = error.downcast_ref::<plugin_host::LoadError>() {
+        stream::note(format_args!("{problems}"));
+        return;
+    }
+    if let Some(interrupted) = error.downcast_ref::<end::Interrupted>() {
+        stream::note(format_args!("{interrupted}"));
+        return;
+    }
     stream::note(format_args!("error: {error:#}"));
     let of_run = error.downcast_ref::<RunError>();
-    let of_eval = error.downcast_ref::<moonfork::Error>();
+    let of_plugin = error.downcast_ref::<CallError>();
+    let of_eval = error
+        .downcast_ref::<moonfork::Error>()
+        .or(of_plugin.and_then(CallError::run_error));
     let traceback = of_run
         .and_then(|error| error.failure().traceback.as_deref())
         .or(of_eval.and_then(moonfork::Error::traceback));

@@ -1,13 +1,8 @@
 //! `moonfork run`.
 
-use std::fs;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
-use moonfork::workflow::{NodeReport, Report, RunOptions, Workflow};
-
-use super::{input, limits, stream};
+use super::{execute, input, stream, workflow};
 
 /// The arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -19,67 +14,27 @@ pub(super) struct RunArgs {
     input: input::InputArgs,
 
     #[command(flatten)]
-    limits: limits::LimitArgs,
+    overlays: workflow::OverlayArgs,
 
-    /// How many branches may run at a time, whatever the workflow says.
-    #[arg(long, value_name = "N")]
-    max_workers: Option<NonZeroUsize>,
+    /// Print the workflow with its overlays, and don't run it.
+    #[arg(long)]
+    dump_merged: bool,
 
-    /// Where to write what ran on which instance, as JSON, also when the run fails.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-
-    /// Leave out warnings and what scripts print.
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    execute: execute::ExecuteArgs,
 }
 
 /// Runs a workflow and prints its final state.
 pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
-    let workflow = Workflow::load(&args.file)?;
-    if !args.quiet {
-        for warning in workflow.warnings() {
-            stream::note(format_args!("{warning}"));
-        }
+    let source = args.overlays.source(&args.file);
+    if args.dump_merged {
+        return stream::print(&source.dump()?);
     }
+    let workflow = workflow::load(&source, args.execute.quiet)?;
     let input = args.input.load()?;
-    let mut options = RunOptions::default();
-    options.max_workers = args.max_workers;
-    let pool = args.limits.pool(workflow.branches_at_once(&options))?;
-
-    let result = workflow.run(&pool, input, &options);
-    let report = match &result {
-        Ok(outcome) => &outcome.report,
-        Err(error) => error.report(),
-    };
-    if !args.quiet {
-        pass_on_output(report);
-    }
-    let written = args.report.map_or(Ok(()), |path| write(report, &path));
-    match (result, written) {
-        (Ok(outcome), Ok(())) => stream::print_json(&outcome.state),
-        (Ok(_), Err(error)) => Err(error),
-        (Err(error), written) => {
-            if let Err(error) = written {
-                stream::note(format_args!("error: {error:#}"));
-            }
-            Err(error.into())
-        }
-    }
-}
-
-/// Passes on what nodes printed, in the order in which they began.
-fn pass_on_output(report: &Report) {
-    let nodes = report.instances.iter().flat_map(|instance| &instance.nodes);
-    let mut nodes: Vec<&NodeReport> = nodes.collect();
-    nodes.sort_by(|a, b| a.started_ms.total_cmp(&b.started_ms));
-    for node in nodes {
-        stream::pass_on(&node.output, node.output_truncated);
-    }
-}
-
-fn write(report: &Report, path: &Path) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(report)?;
-    text.push('\n');
-    fs::write(path, text).with_context(|| format!("the report: {}", path.display()))
+    args.execute.execute(
+        &args.file,
+        &workflow,
+        Box::new(|workflow, pool, options| workflow.run(pool, input, options)),
+    )
 }

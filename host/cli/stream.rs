@@ -27,6 +27,15 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Prints an event as one line of JSON, at once. That nobody reads any further is no error.
+pub(super) fn print_event(event: &impl Serialize) {
+    if let Ok(mut line) = serde_json::to_string(event) {
+        line.push('\n');
+        // A run isn't stopped because what it says of itself can't be written.
+        let _ = print(&line);
+    }
+}
+
 /// Writes a line to standard error. If that is closed, there is nobody to tell.
 pub(super) fn note(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{line}");

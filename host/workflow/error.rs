@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::Workflow;
-use super::plan::NodeId;
 use super::problem::Place;
 use super::report::{Failure, Report};
+use super::trouble::Trouble;
 
 /// A run that didn't come to its end: why, and what it had done until then.
 ///
@@ -16,7 +16,7 @@ pub struct RunError(Box<Inner>);
 struct Inner {
     node: Option<FailedNode>,
     failure: Failure,
-    cause: Cause,
+    cause: Option<crate::Error>,
     report: Report,
 }
 
@@ -28,59 +28,19 @@ struct FailedNode {
     place: Place,
 }
 
-/// Why a run can't go on.
-pub(super) enum Stopped {
-    /// A node on the main instance failed.
-    Node(NodeId, crate::Error),
-    /// No thread could be started for the branches.
-    Threads(std::io::Error),
-}
-
-#[derive(Debug)]
-enum Cause {
-    Runtime(crate::Error),
-    Threads(std::io::Error),
-}
-
 impl RunError {
-    /// There was no main instance to run anything on.
-    pub(super) fn without_instance(error: crate::Error, report: Report) -> Self {
+    pub(super) fn new(workflow: &Workflow, trouble: Trouble, report: Report) -> Self {
+        let node = trouble.node.map(|(name, place)| FailedNode {
+            name: name.to_string(),
+            file: workflow.file_of(place).to_owned(),
+            place,
+        });
         RunError(Box::new(Inner {
-            node: None,
-            failure: Failure::new(&error),
-            cause: Cause::Runtime(error),
+            node,
+            failure: trouble.failure,
+            cause: trouble.cause,
             report,
         }))
-    }
-
-    /// The run had to stop on its way.
-    pub(super) fn stopped(workflow: &Workflow, stopped: Stopped, report: Report) -> Self {
-        let inner = match stopped {
-            Stopped::Node(id, error) => {
-                let node = &workflow.model.nodes[id.0];
-                let place = node
-                    .code
-                    .as_ref()
-                    .map_or(node.name.place, |code| code.place);
-                Inner {
-                    node: Some(FailedNode {
-                        name: node.name.value.to_string(),
-                        file: workflow.file.to_string(),
-                        place,
-                    }),
-                    failure: Failure::of_node(&node.name.value, &error),
-                    cause: Cause::Runtime(error),
-                    report,
-                }
-            }
-            Stopped::Threads(error) => Inner {
-                node: None,
-                failure: Failure::of_host(&error),
-                cause: Cause::Threads(error),
-                report,
-            },
-        };
-        RunError(Box::new(inner))
     }
 
     /// The node that failed, if it was one.
@@ -88,7 +48,7 @@ impl RunError {
         self.0.node.as_ref().map(|node| &*node.name)
     }
 
-    /// Where the code of that node is written.
+    /// Where that node, or its code, is written.
     pub fn place(&self) -> Option<Place> {
         self.0.node.as_ref().map(|node| node.place)
     }
@@ -98,12 +58,19 @@ impl RunError {
         &self.0.failure
     }
 
+    /// Whether the run was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.failure.is_cancelled()
+    }
+
+    /// Whether a time limit ended it.
+    pub fn is_timeout(&self) -> bool {
+        self.0.failure.is_timeout()
+    }
+
     /// The error of the runtime, if it is one.
     pub fn runtime(&self) -> Option<&crate::Error> {
-        match &self.0.cause {
-            Cause::Runtime(error) => Some(error),
-            Cause::Threads(_) => None,
-        }
+        self.0.cause.as_ref()
     }
 
     /// What the run did, up to and including what failed.
@@ -130,9 +97,6 @@ impl fmt::Debug for RunError {
 impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         // The message is part of this error's own already; what is left is what lies behind it.
-        match &self.0.cause {
-            Cause::Runtime(error) => std::error::Error::source(error),
-            Cause::Threads(error) => std::error::Error::source(error),
-        }
+        self.0.cause.as_ref().and_then(std::error::Error::source)
     }
 }

@@ -8,9 +8,9 @@ pub(super) struct Keys {
     /// What the mapping is, for messages.
     pub(super) of: &'static str,
     /// Keys with a meaning.
-    known: &'static [&'static str],
-    /// Keys of the full contract that are not built yet: refused, never ignored.
-    later: &'static [&'static str],
+    known: &'static [&'static [&'static str]],
+    /// Keys that mean something elsewhere, and what to say of them here.
+    elsewhere: &'static [(&'static str, &'static str)],
     /// Keys of The Edge Agent that this project has no use for: ignored with a warning.
     foreign: &'static [&'static str],
 }
@@ -18,7 +18,7 @@ pub(super) struct Keys {
 /// The top level of a file.
 pub(super) const TOP: Keys = Keys {
     of: "a workflow",
-    known: &[
+    known: &[&[
         "name",
         "description",
         "language",
@@ -26,9 +26,11 @@ pub(super) const TOP: Keys = Keys {
         "edges",
         "initial_state",
         "variables",
+        "state_schema",
         "settings",
-    ],
-    later: &["state_schema", "config"],
+        "config",
+    ]],
+    elsewhere: &[],
     foreign: &[
         "data",
         "endpoint",
@@ -44,72 +46,245 @@ pub(super) const TOP: Keys = Keys {
     ],
 };
 
+/// Keys that every node may have, wherever it stands.
+const ANY_NODE: &[&str] = &[
+    "name",
+    "language",
+    "retry",
+    "on_error",
+    "timeout",
+    "limits",
+    "capabilities",
+];
+
+/// Keys of an entry of `nodes`.
+const ENTRY: &[&str] = &["goto", "interrupt", "fallback"];
+
+/// Keys that say what a node does.
+const WORK: &[&str] = &["run", "script", "steps", "uses", "action", "with", "output"];
+
 /// An entry of `nodes`.
 pub(super) const NODE: Keys = Keys {
     of: "a node",
-    known: &["name", "run", "script", "language", "fan_in"],
-    later: &[
-        "body",
-        "capabilities",
-        "condition",
-        "fail_fast",
-        "fallback",
-        "goto",
-        "index_var",
-        "interrupt",
-        "item_var",
-        "items",
-        "limits",
-        "max_concurrency",
-        "max_iterations",
-        "max_workers",
-        "on_error",
-        "parallel_each",
-        "retry",
-        "steps",
-        "strategy",
-        "subgraph",
-        "timeout",
-        "type",
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        WORK,
+        &["fan_in", "type", "strategy", "parallel_each"],
     ],
-    foreign: &[
-        "action",
-        "input",
-        "output",
-        "parallel_config",
-        "streams",
-        "uses",
-        "with",
+    elsewhere: &[
+        ("body", WHILE_ONLY),
+        ("condition", WHILE_ONLY),
+        ("max_iterations", WHILE_ONLY),
+        ("items", DYNAMIC_ONLY),
+        ("item_var", DYNAMIC_ONLY),
+        ("index_var", DYNAMIC_ONLY),
+        ("subgraph", DYNAMIC_ONLY),
+        ("max_concurrency", DYNAMIC_ONLY),
+        ("fail_fast", PARALLEL_ONLY),
+        ("max_workers", PARALLEL_ONLY),
     ],
+    foreign: &["input", "parallel_config", "streams"],
+};
+
+const WHILE_ONLY: &str = "it belongs to a node of `type: while_loop`";
+const DYNAMIC_ONLY: &str = "it belongs to a node of `type: dynamic_parallel`";
+const PARALLEL_ONLY: &str = "it belongs to a node that fans out, or into `settings.parallel`";
+const NO_WAY: &str = "nodes in here follow each other as they are written";
+
+/// A node of `type: while_loop`.
+pub(super) const WHILE: Keys = Keys {
+    of: "a while_loop",
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        &["type", "condition", "max_iterations", "body"],
+    ],
+    elsewhere: &[
+        ("run", "what it repeats are the nodes of `body`"),
+        ("script", "what it repeats are the nodes of `body`"),
+        ("steps", "what it repeats are the nodes of `body`"),
+        ("uses", "what it repeats are the nodes of `body`"),
+        ("fan_in", "branches can meet in a node before it"),
+    ],
+    foreign: &["streams"],
+};
+
+/// A node of `type: dynamic_parallel`.
+pub(super) const DYNAMIC: Keys = Keys {
+    of: "a dynamic_parallel",
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        WORK,
+        &[
+            "type",
+            "items",
+            "item_var",
+            "index_var",
+            "subgraph",
+            "input",
+            "max_concurrency",
+            "fail_fast",
+            "fan_in",
+        ],
+    ],
+    elsewhere: &[],
+    foreign: &["parallel_config", "streams"],
+};
+
+/// A node with `strategy`.
+pub(super) const MATRIX: Keys = Keys {
+    of: "a node with `strategy`",
+    known: &[ANY_NODE, ENTRY, WORK, &["strategy", "fan_in"]],
+    elsewhere: &[],
+    foreign: &["parallel_config", "streams"],
+};
+
+/// A node with `parallel_each`.
+pub(super) const EACH: Keys = Keys {
+    of: "a node with `parallel_each`",
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        WORK,
+        &["parallel_each", "max_workers", "fail_fast", "fan_in"],
+    ],
+    elsewhere: &[],
+    foreign: &["parallel_config", "streams"],
+};
+
+/// A node inside of a loop, or a step.
+pub(super) const STEP: Keys = Keys {
+    of: "a step",
+    known: &[ANY_NODE, WORK],
+    elsewhere: &[
+        ("goto", NO_WAY),
+        ("fallback", NO_WAY),
+        ("fan_in", NO_WAY),
+        (
+            "interrupt",
+            "a run can stop only between entries of `nodes`",
+        ),
+    ],
+    foreign: &["streams", "input"],
 };
 
 /// `run` of a node, written as a mapping.
 pub(super) const RUN: Keys = Keys {
     of: "`run`",
-    known: &["type", "code"],
-    later: &[],
+    known: &[&["type", "code"]],
+    elsewhere: &[],
     foreign: &[],
+};
+
+/// `action` of a node, written as a mapping.
+pub(super) const ACTION: Keys = Keys {
+    of: "`action`",
+    known: &[&["uses", "with", "output"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// An entry of `goto`.
+pub(super) const RULE: Keys = Keys {
+    of: "a rule of `goto`",
+    known: &[&["if", "to"]],
+    elsewhere: &[("when", "write `if`"), ("condition", "write `if`")],
+    foreign: &[],
+};
+
+/// `strategy` of a node.
+pub(super) const STRATEGY: Keys = Keys {
+    of: "`strategy`",
+    known: &[&["matrix", "fail_fast", "max_parallel"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// `retry` of a node.
+pub(super) const RETRY: Keys = Keys {
+    of: "`retry`",
+    known: &[&[
+        "max_retries",
+        "base_delay_ms",
+        "max_delay_ms",
+        "backoff_multiplier",
+        "jitter",
+    ]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// `on_error` of a node, and `settings.error_handling`.
+pub(super) const ON_ERROR: Keys = Keys {
+    of: "`on_error`",
+    known: &[&[
+        "mode",
+        "max_retries",
+        "retry_delay",
+        "backoff_multiplier",
+        "retryable_errors",
+        "fallback",
+        "capture_traceback",
+    ]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// `limits`, wherever they are.
+pub(super) const LIMITS: Keys = Keys {
+    of: "`limits`",
+    known: &[&["wall", "fuel", "memory", "output", "host_calls"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// A key of `state_schema`, written as a mapping.
+pub(super) const SCHEMA: Keys = Keys {
+    of: "a key of `state_schema`",
+    known: &[&["type", "description"]],
+    elsewhere: &[],
+    foreign: &["default", "required", "example", "examples"],
 };
 
 /// An entry of `edges`.
 pub(super) const EDGE: Keys = Keys {
     of: "an edge",
-    known: &["from", "to", "type", "parallel", "fan_in"],
-    later: &["condition", "targets", "when"],
+    known: &[&[
+        "from",
+        "to",
+        "type",
+        "parallel",
+        "fan_in",
+        "when",
+        "condition",
+        "targets",
+    ]],
+    elsewhere: &[("if", "write `when`"), ("goto", "write `to`")],
     foreign: &["parallel_strategy", "stream_mode"],
+};
+
+/// `condition` of an edge, written as a mapping.
+pub(super) const CONDITION: Keys = Keys {
+    of: "`condition`",
+    known: &[&["type", "value"]],
+    elsewhere: &[],
+    foreign: &[],
 };
 
 /// `settings`.
 pub(super) const SETTINGS: Keys = Keys {
     of: "`settings`",
-    known: &["parallel"],
-    later: &[
+    known: &[&[
         "allow_cycles",
         "capabilities",
         "error_handling",
         "limits",
         "max_iterations",
-    ],
+        "parallel",
+    ]],
+    elsewhere: &[],
     foreign: &[
         "auth",
         "auto_trace",
@@ -130,9 +305,22 @@ pub(super) const SETTINGS: Keys = Keys {
 /// `settings.parallel`.
 pub(super) const PARALLEL: Keys = Keys {
     of: "`settings.parallel`",
-    known: &["max_workers"],
-    later: &["fail_fast", "merge_strategy", "timeout"],
+    known: &[&["fail_fast", "max_workers", "merge_strategy", "timeout"]],
+    elsewhere: &[],
     foreign: &["remote", "strategy", "streams"],
+};
+
+/// `config`.
+pub(super) const CONFIG: Keys = Keys {
+    of: "`config`",
+    known: &[&[
+        "checkpoint_dir",
+        "interrupt_after",
+        "interrupt_before",
+        "raise_exceptions",
+    ]],
+    elsewhere: &[],
+    foreign: &["checkpoint"],
 };
 
 impl Keys {
@@ -141,24 +329,27 @@ impl Keys {
         for entry in mapping {
             let key = entry.key.as_str();
             let place = entry.key_place;
-            if self.known.contains(&key) || is_free(key) {
+            if self.known().any(|known| known == key) || is_free(key) {
                 continue;
             }
-            if self.later.contains(&key) {
-                let message = format!("`{key}` of {} is not supported yet", self.of);
-                problems.error(Code::NotSupported, place, message);
+            if let Some((_, why)) = self.elsewhere.iter().find(|(known, _)| *known == key) {
+                let message = format!("`{key}` means nothing on {}: {why}", self.of);
+                problems.error(Code::UnknownKey, place, message);
             } else if self.foreign.iter().any(|pattern| matches(pattern, key)) {
                 let message = format!("`{key}` of {} has no effect here", self.of);
                 problems.warning(Code::IgnoredKey, place, message);
             } else {
                 let message = format!("{} has no key `{key}`", self.of);
                 let problem = problems.error(Code::UnknownKey, place, message);
-                let candidates = self.known.iter().chain(self.later).copied();
-                if let Some(nearest) = nearest(key, candidates) {
+                if let Some(nearest) = nearest(key, self.known()) {
                     problem.with_hint(format!("did you mean `{nearest}`?"));
                 }
             }
         }
+    }
+
+    fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.known.iter().copied().flatten().copied()
     }
 }
 

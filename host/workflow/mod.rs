@@ -35,19 +35,36 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod context;
+mod budget;
+mod checkpoint;
+mod each;
 mod error;
+mod event;
+mod expression;
 mod fan_out;
 mod keys;
+mod merge;
 mod model;
+mod node;
+mod options;
+mod outline;
+mod overlay;
+mod path;
 mod plan;
 mod problem;
 mod read;
 mod report;
 mod run;
+mod schema;
+mod source;
 mod state;
+mod stream;
+mod terms;
 mod track;
+mod trouble;
 mod validate;
+mod wait;
+mod workers;
 mod yaml;
 
 use std::path::Path;
@@ -57,19 +74,24 @@ use serde_json::{Map, Value};
 
 use crate::Pool;
 use model::Model;
-use problem::Problems;
 
-pub use context::RunOptions;
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use error::RunError;
+pub use event::{Event, EventKind, Moment};
+pub use options::RunOptions;
+pub use outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use plan::Plan;
 pub use problem::{Code, LoadError, Place, Problem, Severity};
 pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
-pub use run::Outcome;
+pub use run::{Interrupted, Outcome};
+pub use source::Source;
+pub use stream::Stream;
 
 /// A workflow that has been read, found sound, and planned.
 #[derive(Debug)]
 pub struct Workflow {
-    file: Arc<str>,
+    /// The files it was read from, in the order of their places' numbers.
+    files: Vec<Arc<str>>,
     model: Model,
     plan: Plan,
     warnings: Vec<Problem>,
@@ -81,20 +103,7 @@ impl Workflow {
     /// # Errors
     /// Everything that is wrong with the file, as far as one look can tell.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, LoadError> {
-        let path = path.as_ref();
-        let name = path.display().to_string();
-        let text = std::fs::read(path)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| {
-                String::from_utf8(bytes).map_err(|error| {
-                    let valid = error.utf8_error().valid_up_to();
-                    format!("not UTF-8: the byte at offset {valid} doesn't belong there")
-                })
-            });
-        match text {
-            Ok(text) => Self::parse(&text, &name),
-            Err(why) => Err(LoadError::unreadable(&name, why)),
-        }
+        Source::file(path).load()
     }
 
     /// Loads a workflow from text. Problems are reported under the name `file`.
@@ -102,27 +111,7 @@ impl Workflow {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(text: &str, file: &str) -> Result<Self, LoadError> {
-        let file: Arc<str> = file.into();
-        let mut problems = Problems::new(file.clone());
-        let read = yaml::parse(text, &mut problems)
-            .and_then(|root| read::read(&root, &mut problems))
-            .and_then(|draft| {
-                let before = problems.errors();
-                validate::validate(&draft.model, &mut problems);
-                // Asking where broken edges lead would only find the same mistakes again.
-                if !draft.complete || problems.errors() > before {
-                    return None;
-                }
-                let plan = plan::build(&draft.model, &mut problems)?;
-                Some((draft.model, plan))
-            });
-        let ((model, plan), warnings) = problems.finish(read)?;
-        Ok(Workflow {
-            file,
-            model,
-            plan,
-            warnings,
-        })
+        Source::text(text, file).load()
     }
 
     /// Runs the workflow, and waits for it to end. `input` overlays the workflow's
@@ -140,15 +129,78 @@ impl Workflow {
         input: Map<String, Value>,
         options: &RunOptions,
     ) -> Result<Outcome, RunError> {
-        run::run(self, pool, input, options)
+        run::run(self, pool, run::From::Start(input), options)
+    }
+
+    /// Goes on with a run that was interrupted, or ended by force. `input` is merged into the
+    /// state of the checkpoint, key by key.
+    ///
+    /// The run has a new main instance: Lua's globals from before are gone. Branches that were
+    /// running start again; those that had come to their end don't, unless there is input.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and when the checkpoint is of another workflow.
+    pub fn resume(
+        &self,
+        pool: &Pool,
+        checkpoint: Checkpoint,
+        input: Map<String, Value>,
+        options: &RunOptions,
+    ) -> Result<Outcome, RunError> {
+        let from = run::From::Checkpoint(checkpoint, input);
+        run::run(self, pool, from, options)
+    }
+
+    /// Runs the workflow on a thread of its own, and gives its events while it goes on.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn stream(
+        self: &Arc<Self>,
+        pool: &Pool,
+        input: Map<String, Value>,
+        options: &RunOptions,
+    ) -> std::io::Result<Stream> {
+        Stream::start(self, pool, run::From::Start(input), options)
+    }
+
+    /// As [`stream`](Self::stream), for a run that goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn stream_resumed(
+        self: &Arc<Self>,
+        pool: &Pool,
+        checkpoint: Checkpoint,
+        input: Map<String, Value>,
+        options: &RunOptions,
+    ) -> std::io::Result<Stream> {
+        let from = run::From::Checkpoint(checkpoint, input);
+        Stream::start(self, pool, from, options)
     }
 
     /// How many branches a run with these options has alive at once, at the most: what
     /// [`PoolBuilder::branches`](crate::PoolBuilder::branches) needs to be for none to wait.
+    ///
+    /// A branch that waits for branches of its own keeps its instance, so that there may be
+    /// more of them than [workers](RunOptions::max_workers).
     pub fn branches_at_once(&self, options: &RunOptions) -> usize {
-        context::max_workers(self, options)
-            .get()
-            .min(self.plan.widest())
+        let workers = options.workers(self);
+        // Each level adds those that wait; where it is not known how many branches there will
+        // be, as many as can run.
+        (0..self.plan.depth()).fold(0_usize, |all, level| {
+            let of_level = match level {
+                0 => workers.min(self.plan.widest().unwrap_or(workers)),
+                _ => workers,
+            };
+            all.saturating_add(of_level)
+        })
+    }
+
+    /// The file that a place is in.
+    fn file_of(&self, place: Place) -> &str {
+        let file = self.files.get(usize::from(place.source));
+        file.map_or("", |file| &**file)
     }
 
     /// The name that the file gives itself.
@@ -169,6 +221,22 @@ impl Workflow {
     /// How many edges it has.
     pub fn edges(&self) -> usize {
         self.model.edges.len()
+    }
+
+    /// Whether a run with these options may stop at a node.
+    pub fn may_interrupt(&self, options: &RunOptions) -> bool {
+        let asked = !options.interrupt_before.is_empty() || !options.interrupt_after.is_empty();
+        asked
+            || self
+                .model
+                .nodes
+                .iter()
+                .any(|node| self.model.interrupts(node) != (false, false))
+    }
+
+    /// The folder that the file says checkpoints go to, as it is written there.
+    pub fn checkpoint_dir(&self) -> Option<&str> {
+        self.model.config.checkpoint_dir.as_deref()
     }
 
     /// What the author of the file should know, though it can be run.

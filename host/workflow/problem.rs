@@ -1,11 +1,14 @@
 //! What can be wrong with a workflow file, and where.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// A position in a workflow file. Lines and columns count from one, columns in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A position in one of a workflow's files. Lines and columns count from one, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
+    /// Which of the files that were read, by the order they were read in.
+    pub(super) source: u16,
     /// The line.
     pub line: usize,
     /// The column.
@@ -76,8 +79,6 @@ codes! {
     MissingField = "MISSING_FIELD",
     /// A key that means nothing.
     UnknownKey = "UNKNOWN_KEY",
-    /// Something a later version will run, and this one would have to ignore.
-    NotSupported = "NOT_SUPPORTED",
     /// A key of The Edge Agent that has no effect here (a warning).
     IgnoredKey = "IGNORED_KEY",
     /// `nodes` is not a list with at least one node.
@@ -109,12 +110,41 @@ codes! {
     EdgeFromUndefined = "EDGE_FROM_UNDEFINED",
     /// An edge to a node that doesn't exist.
     EdgeToUndefined = "EDGE_TO_UNDEFINED",
+    /// An edge from a node whose `goto` always leads elsewhere (a warning).
+    EdgeNeverTaken = "EDGE_NEVER_TAKEN",
     /// A fan-in that doesn't exist.
     FanInUndefined = "PARALLEL_FAN_IN_UNDEFINED",
     /// A fan-out that names no fan-in, and whose branches don't meet in one.
     FanInMissing = "PARALLEL_FAN_IN_MISSING",
-    /// Nodes that lead back to themselves with no condition that could end it.
+    /// Nodes that lead back to themselves with no condition that could end it: the run stops
+    /// at the limit of iterations (a warning).
     UnconditionalCycle = "UNCONDITIONAL_CYCLE",
+    /// Nodes that lead back to themselves where `allow_cycles` is false.
+    CycleNotAllowed = "CYCLE_NOT_ALLOWED",
+    /// A `goto` or `fallback` to a node that doesn't exist.
+    GotoUndefined = "GOTO_UNDEFINED",
+    /// A condition that doesn't parse.
+    InvalidCondition = "INVALID_CONDITION",
+    /// A value with `{{ }}` that doesn't parse.
+    InvalidTemplate = "INVALID_TEMPLATE",
+    /// A while_loop that lacks something, or has too much.
+    InvalidLoop = "INVALID_LOOP",
+    /// A dynamic_parallel that says nothing of what to run, or several things.
+    DynamicMode = "DYN_PARALLEL_MODE",
+    /// A dynamic_parallel without `items`.
+    DynamicMissingItems = "DYN_PARALLEL_MISSING_ITEMS",
+    /// The fan-in of a node that fans out doesn't exist.
+    DynamicFanInUndefined = "DYN_PARALLEL_FAN_IN_UNDEFINED",
+    /// The fan-in of a node that fans out is not where the run goes next (a warning).
+    DynamicFanInNotNext = "DYN_PARALLEL_FAN_IN_NOT_NEXT",
+    /// An interrupt in a place where a run can't stop.
+    InterruptInBranch = "INTERRUPT_IN_BRANCH",
+    /// An interrupt at a node that doesn't exist.
+    InterruptUndefined = "INTERRUPT_UNDEFINED",
+    /// A subgraph that can't be had.
+    InvalidSubgraph = "INVALID_SUBGRAPH",
+    /// Part of an overlay that fits nowhere.
+    InvalidOverlay = "INVALID_OVERLAY",
 }
 
 impl fmt::Display for Code {
@@ -197,15 +227,6 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    /// The error of a file with no text to look at.
-    pub(super) fn unreadable(file: &str, why: String) -> Self {
-        let mut problems = Problems::new(file.into());
-        problems.error(Code::FileUnreadable, None, why);
-        LoadError {
-            problems: problems.found,
-        }
-    }
-
     /// What was found.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -226,18 +247,36 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Collects the problems of one file, so that one look finds as many as possible.
+/// Collects the problems of a workflow's files, so that one look finds as many as possible.
 pub(super) struct Problems {
-    file: Arc<str>,
+    files: Vec<Arc<str>>,
     found: Vec<Problem>,
 }
 
 impl Problems {
+    /// For a workflow whose first file goes by this name.
     pub(super) fn new(file: Arc<str>) -> Self {
         Problems {
-            file,
+            files: vec![file],
             found: Vec::new(),
         }
+    }
+
+    /// Takes one more file in; the answer is what its places have as their source.
+    pub(super) fn add_file(&mut self, name: &str) -> u16 {
+        self.files.push(name.into());
+        u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// The names of all files, in the order of their numbers.
+    pub(super) fn files(&self) -> &[Arc<str>] {
+        &self.files
+    }
+
+    /// Adds that one of the files can't be read.
+    pub(super) fn unreadable(&mut self, source: u16, why: String) {
+        let file = self.files[usize::from(source)].clone();
+        self.error(Code::FileUnreadable, None, why).file = file;
     }
 
     /// Adds an error; the answer can be given a hint.
@@ -270,7 +309,7 @@ impl Problems {
         let problem = Problem {
             severity,
             code,
-            file: self.file.clone(),
+            file: self.files[place.map_or(0, |place| usize::from(place.source))].clone(),
             place,
             message,
             hint: None,
@@ -290,7 +329,9 @@ impl Problems {
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), LoadError> {
         self.found.sort_by_key(|problem| problem.place);
         // Two branches may come upon the same mistake.
-        self.found.dedup();
+        let mut said = HashSet::new();
+        self.found
+            .retain(|it| said.insert((it.place, it.code, it.message.clone())));
         match value {
             Some(value) if self.errors() == 0 => Ok((value, self.found)),
             _ => Err(LoadError {

@@ -1,5 +1,6 @@
 //! What a run did: every instance, and what ran on it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,8 +23,9 @@ pub struct Report {
     pub outcome: RunOutcome,
     /// How long the run took, in milliseconds.
     pub wall_ms: f64,
-    /// Every instance of the run: its main one first, then those of branches, fan-out by
-    /// fan-out and in the written order.
+    /// Every instance of the run: its main one first, and what replaced it if it was stopped;
+    /// then those of branches, fan-out by fan-out and in the written order, each followed by
+    /// those of the branches inside of it.
     pub instances: Vec<InstanceReport>,
 }
 
@@ -35,6 +37,10 @@ pub enum RunOutcome {
     Done,
     /// It didn't.
     Failed,
+    /// It stopped at a node, to be resumed.
+    Interrupted,
+    /// It was cancelled.
+    Cancelled,
 }
 
 /// One instance and what it ran.
@@ -45,11 +51,20 @@ pub struct InstanceReport {
     pub store_id: StoreId,
     /// The main instance of the run, or one for a branch.
     pub role: Role,
-    /// The branch, by the name of its first node; `None` for the main instance.
+    /// The branch, by the name of its first node, after those of the branches around it:
+    /// `outer/inner`. `None` for the main instance.
     pub branch: Option<String>,
+    /// The instance that this one took the place of, because it had been stopped.
+    pub replaces: Option<StoreId>,
     /// How long the instance was there, in milliseconds.
     pub wall_ms: f64,
-    /// The nodes that ran on it, in that order.
+    /// Fuel that was burnt on it, where the pool meters it.
+    pub fuel: Option<u64>,
+    /// The most memory that it occupied, in bytes.
+    pub peak_memory: usize,
+    /// How often each host function was called.
+    pub host_calls: BTreeMap<String, u64>,
+    /// The nodes that ran on it, in that order: every attempt.
     pub nodes: Vec<NodeReport>,
 }
 
@@ -59,6 +74,8 @@ pub struct InstanceReport {
 pub struct NodeReport {
     /// The name of the node.
     pub node: String,
+    /// Which attempt it was, from one.
+    pub attempt: u32,
     /// How it ended.
     pub outcome: RunOutcome,
     /// Why it failed, if it did.
@@ -77,9 +94,11 @@ pub struct NodeReport {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What kind of failure it is, in one stable word: `LuaError`, `TimeoutError`,
-    /// `MemoryError`, `ValueError`, `BusyError` (no instance was free in time),
-    /// `ExecutionError`.
+    /// What kind of failure it is, in one stable word: `LuaError`, `ValueError`, or a limit
+    /// that was reached: `TimeoutError`, `MemoryError`, `FuelError`, `HostCallError`;
+    /// `DeniedError` (not granted), `CancelledError`, `BusyError` (no instance was free in
+    /// time), `SchemaError`, `ConflictError` (of branches that are merged), `LimitError` (a
+    /// loop without end), `CheckpointError`, `ExecutionError` (everything else).
     pub error_type: &'static str,
     /// What happened, and in which node.
     pub message: String,
@@ -108,22 +127,38 @@ impl Failure {
         failure
     }
 
-    /// What to say when the host couldn't do its part.
-    pub(super) fn of_host(error: &std::io::Error) -> Self {
+    /// What to say of what the workflow itself found.
+    pub(super) fn own(error_type: &'static str, message: impl Into<String>) -> Self {
         Failure {
-            error_type: "ExecutionError",
-            message: format!("no thread could be started for the branches: {error}"),
+            error_type,
+            message: message.into(),
             traceback: None,
         }
+    }
+
+    /// What to say of a time that was over before anything could be stopped.
+    pub(super) fn timeout(message: impl Into<String>) -> Self {
+        Failure::own(TIMEOUT, message)
+    }
+
+    /// What to say of what was cancelled.
+    pub(super) fn cancelled(message: impl Into<String>) -> Self {
+        Failure::own(CANCELLED, message)
     }
 
     /// Whether a limit on time was the reason.
     pub fn is_timeout(&self) -> bool {
         self.error_type == TIMEOUT
     }
+
+    /// Whether it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.error_type == CANCELLED
+    }
 }
 
 const TIMEOUT: &str = "TimeoutError";
+const CANCELLED: &str = "CancelledError";
 
 /// The name that a node's code goes by in Lua's messages.
 pub(super) fn chunk_name(node: &str) -> String {
@@ -134,8 +169,16 @@ pub(super) fn chunk_name(node: &str) -> String {
 fn error_type(error: &crate::Error) -> &'static str {
     if error.is_timeout() {
         TIMEOUT
+    } else if error.is_cancelled() {
+        CANCELLED
     } else if error.is_out_of_memory() {
         "MemoryError"
+    } else if error.is_out_of_fuel() {
+        "FuelError"
+    } else if error.is_too_many_host_calls() {
+        "HostCallError"
+    } else if error.is_denied() {
+        "DeniedError"
     } else if error.is_value() {
         "ValueError"
     } else if error.is_busy() {

@@ -1,21 +1,28 @@
-//! Running a plan: the main instance's way through it, and what comes of that.
+//! A run from its beginning to its end, and what comes of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 
 use super::Workflow;
-use super::context::{Context, RunOptions};
-use super::error::{RunError, Stopped};
-use super::fan_out;
-use super::plan::Next;
-use super::report::{InstanceReport, Report, RunOutcome};
+use super::budget::Budget;
+use super::checkpoint::{Checkpoint, Position, Saver};
+use super::error::RunError;
+use super::event::{EventKind, Events, Moment};
+use super::options::RunOptions;
+use super::path::{self, At, Ended, Flow};
+use super::plan::NodeId;
+use super::report::{Failure, InstanceReport, Report, RunOutcome, SCHEMA_VERSION, ms};
 use super::state::State;
+use super::terms::{Terms, VARIABLES};
 use super::track::Track;
-use crate::{Pool, RunMain};
+use super::trouble::Trouble;
+use super::workers::Workers;
+use crate::Pool;
 
-/// The key under which a fan-in finds what the branches gave.
-const PARALLEL_RESULTS: &str = "parallel_results";
-
-/// What a run that came to its end gave.
+/// What a run gave that came to its end, or to a node that it stops at.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -23,66 +30,323 @@ pub struct Outcome {
     pub state: Map<String, Value>,
     /// What the run did.
     pub report: Report,
+    /// Where the run stopped, if it isn't at its end.
+    pub interrupt: Option<Interrupted>,
 }
 
-/// Runs a workflow from its start to its end.
+/// A run that stopped at a node.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Interrupted {
+    /// The node.
+    pub node: String,
+    /// Whether the run stopped before it, or after it.
+    pub when: Moment,
+    /// What to [resume](Workflow::resume) it with.
+    pub checkpoint: Checkpoint,
+}
+
+/// What all parts of a run share.
+pub(super) struct Run<'r> {
+    pub(super) workflow: &'r Workflow,
+    pub(super) pool: &'r Pool,
+    pub(super) options: &'r RunOptions,
+    pub(super) started: Instant,
+    pub(super) events: Events,
+    pub(super) budget: Budget,
+    pub(super) workers: Arc<Workers>,
+    stops: Vec<(NodeId, Moment)>,
+}
+
+/// Where a run begins.
+pub(super) enum From {
+    Start(Map<String, Value>),
+    Checkpoint(Checkpoint, Map<String, Value>),
+}
+
+/// Runs a workflow to its end, or to where it stops.
 pub(super) fn run(
     workflow: &Workflow,
     pool: &Pool,
-    input: Map<String, Value>,
+    from: From,
     options: &RunOptions,
 ) -> Result<Outcome, RunError> {
-    let context = Context::new(workflow, pool, options);
-    let mut state = State::new(&workflow.model.initial_state, input);
-    let main = match pool.run_main() {
-        Ok(main) => main,
-        Err(error) => {
-            let report = context.report(RunOutcome::Failed, Vec::new());
-            return Err(RunError::without_instance(error, report));
-        }
+    let started = Instant::now();
+    let plan = &workflow.plan;
+    let run = Run {
+        workflow,
+        pool,
+        options,
+        started,
+        events: Events::new(started, options.listener.clone()),
+        budget: Budget::new(&workflow.model.settings.limits),
+        workers: Workers::new(options.workers(workflow), pool.branches(), plan.depth()),
+        stops: Vec::new(),
     };
-    let mut main = Track::new(main, None, context.started);
-    let mut branches = Vec::new();
-    let stopped = follow(&context, &mut main, &mut branches, &mut state).err();
+    run.start(from)
+}
 
-    let mut instances = vec![main.finish()];
-    instances.append(&mut branches);
-    match stopped {
-        None => Ok(Outcome {
-            state: state.into_json(),
-            report: context.report(RunOutcome::Done, instances),
-        }),
-        Some(stopped) => {
-            let report = context.report(RunOutcome::Failed, instances);
-            Err(RunError::stopped(workflow, stopped, report))
+impl<'r> Run<'r> {
+    fn start(mut self, from: From) -> Result<Outcome, RunError> {
+        let workflow = self.workflow.model.name.clone();
+        let node = match &from {
+            From::Start(_) => None,
+            From::Checkpoint(checkpoint, _) => Some(checkpoint.node().map(str::to_owned)),
+        };
+        let result = self.prepare(from);
+        let begin = result.as_ref().ok();
+        let file = begin.and_then(|begin| begin.saver.file());
+        let checkpoint = file.map(Path::to_owned);
+        self.events.emit(None, || match node {
+            None => EventKind::Start {
+                workflow,
+                checkpoint,
+            },
+            Some(node) => EventKind::Resume {
+                workflow,
+                node,
+                checkpoint,
+            },
+        });
+        match result {
+            Ok(begin) => self.main(begin),
+            Err(trouble) => Err(self.fail(trouble, Vec::new())),
+        }
+    }
+
+    /// Finds out what is needed before anything runs.
+    fn prepare(&mut self, from: From) -> Result<Begin, Trouble> {
+        self.stops = self.find_stops()?;
+        self.check_variables()?;
+        let plan = &self.workflow.plan;
+        let depth = plan.depth();
+        if depth > self.pool.branches() {
+            let message = format!(
+                "branches can be {depth} deep in each other, and the pool may have {} at once: \
+                 build it with more",
+                self.pool.branches()
+            );
+            return Err(Failure::own("BusyError", message).into());
+        }
+        let begin = self.begin(from)?;
+        let schema = &self.workflow.model.schema;
+        schema
+            .check(&begin.state)
+            .map_err(|why| Failure::own("SchemaError", why))?;
+        Ok(begin)
+    }
+
+    /// Refuses to grant variables and something else besides where it isn't known what there is
+    /// to grant: what an instance is granted takes the place of what the pool grants.
+    fn check_variables(&self) -> Result<(), Trouble> {
+        let named = self.workflow.model.settings.capabilities.as_ref();
+        let mut names = named.into_iter().flat_map(|named| &named.names);
+        let (variables, others): (Vec<_>, Vec<_>) =
+            names.by_ref().partition(|name| name.value == VARIABLES);
+        if self.options.grants.is_some() || variables.is_empty() || others.is_empty() {
+            return Ok(());
+        }
+        let message = "the workflow asks for `variables` and for other capabilities: say what it \
+                       is granted with `RunOptions::grants`";
+        Err(Failure::own("OptionError", message).into())
+    }
+
+    fn begin(&self, from: From) -> Result<Begin, Trouble> {
+        let workflow = self.workflow;
+        let name = workflow.model.name.clone();
+        let folder = self.options.checkpoint_dir.clone();
+        let folder = folder.or_else(|| {
+            let named = workflow.model.config.checkpoint_dir.as_ref();
+            named.map(PathBuf::from)
+        });
+        let fail = |why: String| Trouble::from(Failure::own("CheckpointError", why));
+        let new_saver = || match &folder {
+            Some(folder) => Saver::new(folder, name.clone()),
+            None => Ok(Saver::in_memory(name.clone())),
+        };
+        match from {
+            From::Start(input) => {
+                let state = State::new(&workflow.model.initial_state, input);
+                let mut saver = new_saver().map_err(fail)?;
+                saver.save(Position::Start, &state, 0, None).map_err(fail)?;
+                Ok(Begin {
+                    at: At::Start,
+                    state,
+                    ran: 0,
+                    saver,
+                })
+            }
+            From::Checkpoint(checkpoint, input) => {
+                let at = checkpoint.at(&workflow.plan).map_err(fail)?;
+                let saver = match checkpoint.path() {
+                    Some(_) => Saver::of(&checkpoint, name.clone()),
+                    None => new_saver().map_err(fail)?,
+                };
+                if !input.is_empty() {
+                    // Branches that came to their end did so without it.
+                    saver.forget_finished();
+                }
+                let ran = checkpoint.ran();
+                let mut state = State::from_json(checkpoint.state);
+                state.merge(input);
+                Ok(Begin {
+                    at,
+                    state,
+                    ran,
+                    saver,
+                })
+            }
+        }
+    }
+
+    /// The nodes that the run stops at.
+    fn find_stops(&self) -> Result<Vec<(NodeId, Moment)>, Trouble> {
+        let workflow = self.workflow;
+        let mut stops = Vec::new();
+        for (index, node) in workflow.model.nodes.iter().enumerate() {
+            let (before, after) = workflow.model.interrupts(node);
+            stops.extend(before.then_some((NodeId(index), Moment::Before)));
+            stops.extend(after.then_some((NodeId(index), Moment::After)));
+        }
+        let asked = [
+            (&self.options.interrupt_before, Moment::Before),
+            (&self.options.interrupt_after, Moment::After),
+        ];
+        for (names, moment) in asked {
+            for name in names {
+                let refuse = |why: &str| {
+                    let message = format!("an interrupt {moment} `{name}`, {why}");
+                    Trouble::from(Failure::own("OptionError", message))
+                };
+                let Some(id) = workflow.plan.find(name) else {
+                    return Err(refuse("but there is no such node"));
+                };
+                if workflow.plan.is_in_branch(id) {
+                    return Err(refuse("which runs in a branch, where a run can't stop"));
+                }
+                stops.push((id, moment));
+            }
+        }
+        Ok(stops)
+    }
+
+    pub(super) fn stops(&self, id: NodeId, moment: Moment) -> bool {
+        self.stops.contains(&(id, moment))
+    }
+
+    /// The options that an instance is made with.
+    pub(super) fn instance_options(&self, terms: &Terms) -> crate::RunOptions {
+        let options = terms.of_instance();
+        let model = &self.workflow.model;
+        let mut grants = self.options.grants.clone();
+        let named = model.settings.capabilities.as_ref();
+        if named.is_some_and(|named| named.names.iter().any(|it| it.value == VARIABLES)) {
+            let variables = model.variables.iter();
+            let all = variables.fold(grants.unwrap_or_default(), |grants, (name, value)| {
+                grants.variable(name.clone(), value.clone())
+            });
+            grants = Some(all);
+        }
+        match grants {
+            Some(grants) => options.grants(grants),
+            None => options,
+        }
+    }
+
+    fn main(&self, begin: Begin) -> Result<Outcome, RunError> {
+        let settings = &self.workflow.model.settings;
+        let cancel = self.options.cancel.clone().unwrap_or_default();
+        let wall = settings.limits.wall;
+        let deadline = wall.and_then(|wall| self.started.checked_add(wall));
+        let terms = Terms::of_run(settings, deadline, cancel);
+        let track = match Track::new(self, None, &terms) {
+            Ok(track) => track,
+            Err(error) => return Err(self.fail(error.into(), Vec::new())),
+        };
+        let mut state = begin.state;
+        let mut path = path::Path {
+            run: self,
+            flow: Flow {
+                model: &self.workflow.model,
+                plan: &self.workflow.plan,
+            },
+            track,
+            terms,
+            level: 0,
+            fan_in: None,
+            running: None,
+            saver: Some(begin.saver),
+            ran: begin.ran,
+            retries: 0,
+            instances: Vec::new(),
+        };
+        let ended = path.follow(begin.at, &mut state);
+        let checkpoint = path.saver.take().and_then(Saver::into_last);
+        let instances = path.finish();
+        match ended {
+            Err(trouble) => Err(self.fail(trouble, instances)),
+            Ok(Ended::Done) => {
+                self.events.emit(None, || EventKind::Finish {
+                    state: state.to_json(),
+                });
+                Ok(Outcome {
+                    state: state.into_json(),
+                    report: self.report(RunOutcome::Done, instances),
+                    interrupt: None,
+                })
+            }
+            Ok(Ended::Interrupted(id, when)) => {
+                let node = self.workflow.plan.name(id).to_owned();
+                self.events.emit(None, || EventKind::Interrupt {
+                    node: node.clone(),
+                    when,
+                    state: state.to_json(),
+                });
+                let report = self.report(RunOutcome::Interrupted, instances);
+                let Some(checkpoint) = checkpoint else {
+                    let failure = Failure::own("CheckpointError", "there is no checkpoint");
+                    return Err(RunError::new(self.workflow, failure.into(), report));
+                };
+                Ok(Outcome {
+                    state: state.into_json(),
+                    report,
+                    interrupt: Some(Interrupted {
+                        node,
+                        when,
+                        checkpoint,
+                    }),
+                })
+            }
+        }
+    }
+
+    fn fail(&self, trouble: Trouble, instances: Vec<InstanceReport>) -> RunError {
+        let outcome = match trouble.failure.is_cancelled() {
+            true => RunOutcome::Cancelled,
+            false => RunOutcome::Failed,
+        };
+        self.events.emit(None, || EventKind::Error {
+            error: trouble.failure.clone(),
+            node: trouble.node.as_ref().map(|(node, _)| node.to_string()),
+        });
+        RunError::new(self.workflow, trouble, self.report(outcome, instances))
+    }
+
+    fn report(&self, outcome: RunOutcome, instances: Vec<InstanceReport>) -> Report {
+        Report {
+            schema_version: SCHEMA_VERSION,
+            workflow: self.workflow.model.name.clone(),
+            outcome,
+            wall_ms: ms(self.started.elapsed()),
+            instances,
         }
     }
 }
 
-/// Follows the plan on the main instance, state in and state out.
-fn follow(
-    context: &Context<'_>,
-    main: &mut Track<RunMain>,
-    branches: &mut Vec<InstanceReport>,
-    state: &mut State,
-) -> Result<(), Stopped> {
-    let mut next = context.plan().start();
-    loop {
-        next = match next {
-            Next::End => return Ok(()),
-            Next::Node(id) => {
-                main.run(context.node(id), state)
-                    .map_err(|error| Stopped::Node(id, error))?;
-                context.plan().after(id)
-            }
-            Next::FanOut(id) => {
-                let fan_out = context.plan().fan_out(id);
-                let runs = fan_out::run(context, fan_out, state).map_err(Stopped::Threads)?;
-                let (results, reports) = fan_out::collect(runs);
-                branches.extend(reports);
-                state.set(PARALLEL_RESULTS.to_owned(), results);
-                Next::Node(fan_out.fan_in)
-            }
-        };
-    }
+/// Where a run begins, and with what.
+struct Begin {
+    at: At,
+    state: State,
+    ran: usize,
+    saver: Saver,
 }

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 /// The key under which a node's result goes that is not a table with string keys.
 const RESULT: &str = "result";
 
+/// The key under which a fan-in finds what the branches gave.
+pub(super) const PARALLEL_RESULTS: &str = "parallel_results";
+
 /// A JSON object that is cheap to copy: copies share the values under its keys, however large,
 /// until one of them replaces a key. A branch starts on such a copy.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,13 +30,37 @@ impl State {
         state
     }
 
-    /// Applies what a node returned.
-    pub(super) fn update(&mut self, returned: Value) {
+    /// What a node returned, as keys to replace.
+    pub(super) fn as_update(returned: Value) -> Map<String, Value> {
         match returned {
-            Value::Null => {}
-            Value::Object(update) => self.merge(update),
-            scalar_or_array => self.set(RESULT.to_owned(), scalar_or_array),
+            Value::Null => Map::new(),
+            Value::Object(update) => update,
+            scalar_or_array => Map::from_iter([(RESULT.to_owned(), scalar_or_array)]),
         }
+    }
+
+    /// The value under a key.
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).map(|value| &**value)
+    }
+
+    /// Whether both have the same value under a key because neither has replaced it since one
+    /// was copied from the other.
+    pub(super) fn shares(&self, key: &str, other: &State) -> bool {
+        match (self.0.get(key), other.0.get(key)) {
+            (Some(value), Some(other)) => Arc::ptr_eq(value, other),
+            _ => false,
+        }
+    }
+
+    /// Takes a key out.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
+    /// All keys, sorted.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Sets one key.
@@ -42,10 +69,22 @@ impl State {
     }
 
     /// A shallow merge: each key replaces the old value.
-    fn merge(&mut self, update: Map<String, Value>) {
+    pub(super) fn merge(&mut self, update: Map<String, Value>) {
         for (key, value) in update {
             self.set(key, value);
         }
+    }
+
+    /// The state that consists of these keys.
+    pub(super) fn from_json(object: Map<String, Value>) -> Self {
+        let mut state = State::default();
+        state.merge(object);
+        state
+    }
+
+    /// A copy of the state as JSON.
+    pub(super) fn to_json(&self) -> Map<String, Value> {
+        self.clone().into_json()
     }
 
     /// The state as JSON; values that no copy shares any more are moved, not copied.
@@ -87,7 +126,7 @@ mod tests {
     #[case::an_array_is_the_result(json!([1]), json!({"a": 1.0, "b": {"c": 2}, "result": [1]}))]
     fn what_a_node_returns_updates_the_state(#[case] returned: Value, #[case] expected: Value) {
         let mut state = state(json!({"a": 1.0, "b": {"c": 2}}));
-        state.update(returned);
+        state.merge(State::as_update(returned));
         assert_eq!(Value::Object(state.into_json()), expected);
     }
 
@@ -96,7 +135,7 @@ mod tests {
         let before = state(json!({"big": [1, 2, 3], "n": 1}));
         let mut copy = before.clone();
         assert!(Arc::ptr_eq(&before.0["big"], &copy.0["big"]));
-        copy.update(json!({"n": 2}));
+        copy.merge(State::as_update(json!({"n": 2})));
         assert_eq!(*before.0["n"], json!(1));
     }
 }

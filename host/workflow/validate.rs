@@ -2,31 +2,48 @@
 
 use std::collections::HashMap;
 
-use super::model::{END, Model, START, Spanned, Way};
+use super::model::{END, Model, Node, START, Spanned, Way, Work};
 use super::problem::{Code, Place, Problems};
 
-/// Reports names that are taken twice or reserved, and edges from or to nothing.
+/// Reports names that are taken twice or reserved, and ways from or to nothing.
 pub(super) fn validate(model: &Model, problems: &mut Problems) {
     let mut names = Names::default();
     for node in &model.nodes {
         names.add(&node.name.value, node.name.place, problems);
     }
+    for node in &model.nodes {
+        names.check_node(node, problems);
+    }
     for edge in &model.edges {
         if edge.from.value != START {
-            names.check(&edge.from, Code::EdgeFromUndefined, "from", problems);
+            let what = "an edge from";
+            names.check(&edge.from, Code::EdgeFromUndefined, what, problems);
         }
         match &edge.way {
-            Way::To(to) if to.value == END => {}
-            Way::To(to) => names.check(to, Code::EdgeToUndefined, "to", problems),
+            Way::To(to) => names.check_way(to, Code::EdgeToUndefined, "an edge to", problems),
+            Way::Targets(targets) => {
+                for (_, to) in targets {
+                    names.check_way(to, Code::EdgeToUndefined, "a target", problems);
+                }
+            }
             Way::Parallel { branches, fan_in } => {
                 for branch in branches {
-                    names.check(branch, Code::EdgeToUndefined, "to", problems);
+                    names.check(branch, Code::EdgeToUndefined, "an edge to", problems);
                 }
                 if let Some(fan_in) = fan_in {
-                    names.check(fan_in, Code::FanInUndefined, "with fan-in", problems);
+                    let what = "an edge with fan-in";
+                    names.check(fan_in, Code::FanInUndefined, what, problems);
                 }
             }
         }
+    }
+    let config = &model.config;
+    for name in config
+        .interrupt_before
+        .iter()
+        .chain(&config.interrupt_after)
+    {
+        names.check(name, Code::InterruptUndefined, "an interrupt at", problems);
     }
 }
 
@@ -49,13 +66,44 @@ impl<'m> Names<'m> {
         }
     }
 
-    fn check(&self, name: &Spanned<String>, code: Code, end: &str, problems: &mut Problems) {
+    fn check_node(&self, node: &Node, problems: &mut Problems) {
+        for rule in &node.goto {
+            self.check_way(&rule.to, Code::GotoUndefined, "`goto` leads to", problems);
+        }
+        if let Some(fallback) = node.fallback() {
+            self.check_way(
+                fallback,
+                Code::GotoUndefined,
+                "`fallback` leads to",
+                problems,
+            );
+        }
+        if let Work::Each(each) = &node.work
+            && let Some(fan_in) = &each.fan_in
+        {
+            self.check(
+                fan_in,
+                Code::DynamicFanInUndefined,
+                "the fan-in is",
+                problems,
+            );
+        }
+    }
+
+    /// Checks a name that may also be the end.
+    fn check_way(&self, to: &Spanned<String>, code: Code, what: &str, problems: &mut Problems) {
+        if to.value != END {
+            self.check(to, code, what, problems);
+        }
+    }
+
+    fn check(&self, name: &Spanned<String>, code: Code, what: &str, problems: &mut Problems) {
         if self.places.contains_key(name.value.as_str()) {
             return;
         }
         let message = match name.value.as_str() {
-            special @ (START | END) => format!("no edge can lead {end} `{special}` here"),
-            missing => format!("an edge {end} `{missing}`, but there is no such node"),
+            special @ (START | END) => format!("{what} `{special}`, which is no node"),
+            missing => format!("{what} `{missing}`, but there is no such node"),
         };
         let problem = problems.error(code, name.place, message);
         if let Some(nearest) = self.nearest(&name.value) {

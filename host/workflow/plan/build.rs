@@ -1,52 +1,81 @@
 //! A validated model to a plan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::draft::{EdgeWay, EdgeWays, FanOutDraft};
-use super::{FanOutId, Next, NodeId, Plan, fan_in, walk};
-use crate::workflow::model::{Edge, Model, START, Spanned, Way};
+use super::fan_in::FanOutDraft;
+use super::{Exits, FanOut, FanOutId, Leads, Next, NodeId, Plan, Way, check, fan_in};
+use crate::workflow::model::{self, END, Edge, Model, Node, START, Spanned, Work};
 use crate::workflow::problem::{Code, Problems};
 
 /// Makes the plan of a model whose names lead somewhere. `None` if there is none; the reasons
 /// are among `problems` then.
 pub(in crate::workflow) fn build(model: &Model, problems: &mut Problems) -> Option<Plan> {
     let before = problems.errors();
-    let mut reader = EdgeReader {
+    let mut reader = Reader {
         ids: ids(model),
         by_origin: by_origin(model),
         fan_outs: Vec::new(),
         problems,
     };
-    let start = reader.way_from(None, START);
-    let by_node = model.nodes.iter().enumerate();
-    let by_node = by_node
-        .map(|(index, node)| reader.way_from(Some(NodeId(index)), &node.name.value))
+    let start = Exits {
+        ways: reader.edges(None, START),
+        ..Exits::default()
+    };
+    let nodes = model.nodes.iter().enumerate();
+    let exits: Vec<_> = nodes
+        .map(|(index, node)| reader.exits(NodeId(index), node))
         .collect();
-    let ways = EdgeWays { start, by_node };
     let drafts = reader.fan_outs;
     if problems.errors() > before {
         return None;
     }
-    let fan_outs: Vec<_> = drafts
-        .iter()
-        .map(|draft| fan_in::resolve(draft, &ways, model, problems))
+    let fan_ins = fan_in::resolve(&drafts, &exits, model, problems);
+    let mut subgraphs = BTreeMap::new();
+    let mut sound = true;
+    for (index, node) in model.nodes.iter().enumerate() {
+        if let Work::Each(each) = &node.work
+            && let Work::Subgraph(subgraph) = &each.body
+        {
+            match build(&subgraph.model, problems) {
+                Some(plan) => drop(subgraphs.insert(NodeId(index), plan)),
+                None => sound = false,
+            }
+        }
+    }
+    let fan_outs: Option<Vec<_>> = drafts
+        .into_iter()
+        .zip(fan_ins)
+        .map(|(draft, fan_in)| {
+            Some(FanOut {
+                place: draft.place,
+                branches: draft.branches,
+                fan_in: fan_in?,
+            })
+        })
         .collect();
-    let plan = Plan {
+    let mut plan = Plan {
         names: model
             .nodes
             .iter()
             .map(|node| node.name.value.clone())
             .collect(),
-        start: ways.start.map_or(Next::Node(NodeId(0)), |way| way.next),
-        edges: ways
-            .by_node
+        start,
+        exits,
+        fan_outs: fan_outs?,
+        subgraphs,
+        depth: 0,
+        is_dynamic: model
+            .nodes
             .iter()
-            .map(|way| way.map(|way| way.next))
-            .collect(),
-        fan_outs: fan_outs.into_iter().collect::<Option<_>>()?,
+            .any(|node| matches!(node.work, Work::Each(_))),
+        on_main: HashSet::new(),
+        in_branches: HashSet::new(),
     };
-    walk::check(&plan, &ways, model, problems)?;
-    Some(plan)
+    let checked = check::check(&plan, model, problems);
+    plan.on_main = checked.on_main;
+    plan.in_branches = checked.in_branches;
+    plan.depth = check::depth(&plan, model);
+    (sound && problems.errors() == before).then_some(plan)
 }
 
 fn ids(model: &Model) -> HashMap<&str, NodeId> {
@@ -65,27 +94,143 @@ fn by_origin(model: &Model) -> HashMap<&str, Vec<&Edge>> {
     edges
 }
 
-struct EdgeReader<'a> {
+struct Reader<'a> {
     ids: HashMap<&'a str, NodeId>,
     by_origin: HashMap<&'a str, Vec<&'a Edge>>,
     fan_outs: Vec<FanOutDraft>,
     problems: &'a mut Problems,
 }
 
-impl<'a> EdgeReader<'a> {
-    /// The way that the edges from `name` say, if there are any.
-    fn way_from(&mut self, origin: Option<NodeId>, name: &str) -> Option<EdgeWay> {
-        let edges = self.by_origin.get(name)?.clone();
-        let (first, more) = edges.split_first()?;
-        let next = match &first.way {
-            Way::To(to) => {
-                self.refuse_more(to, more);
-                self.target(&to.value)
-            }
-            Way::Parallel { .. } => Next::FanOut(self.fan_out(origin, first, &edges)),
+impl<'a> Reader<'a> {
+    /// All ways out of a node: `goto` first, then the edges.
+    fn exits(&mut self, id: NodeId, node: &Node) -> Exits {
+        let rules = node.goto.iter().map(|rule| Way {
+            place: rule.place,
+            condition: rule.condition.clone(),
+            leads: Leads::To(self.target(&rule.to.value)),
+        });
+        let mut ways: Vec<_> = rules.collect();
+        if ways.last().is_some_and(|way| way.condition.is_none()) {
+            self.warn_of_edges(&node.name.value);
+        } else {
+            ways.extend(self.edges(Some(id), &node.name.value));
+        }
+        let fan_in = match &node.work {
+            Work::Each(each) => each.fan_in.as_ref(),
+            _ => None,
         };
-        let place = first.place;
-        Some(EdgeWay { next, place })
+        Exits {
+            ways,
+            fallback: node.fallback().map(|to| self.target(&to.value)),
+            fan_in: fan_in.and_then(|name| self.ids.get(name.value.as_str()).copied()),
+        }
+    }
+
+    /// Warns of edges that no run takes, as `goto` always leads elsewhere.
+    fn warn_of_edges(&mut self, name: &str) {
+        if let Some(edge) = self.by_origin.get(name).and_then(|edges| edges.first()) {
+            let message = format!("no run takes an edge from `{name}`: its `goto` comes first");
+            self.problems
+                .warning(Code::EdgeNeverTaken, edge.place, message);
+        }
+    }
+
+    /// The ways that the edges from `name` say: those with conditions as they are written, and
+    /// after them those without.
+    fn edges(&mut self, origin: Option<NodeId>, name: &str) -> Vec<Way> {
+        let edges = self.by_origin.get(name).cloned().unwrap_or_default();
+        let (conditional, plain): (Vec<_>, Vec<_>) =
+            edges.into_iter().partition(|edge| edge.condition.is_some());
+        let mut ways = self.conditional(origin, &conditional);
+        ways.extend(self.plain(origin, &plain));
+        ways
+    }
+
+    fn conditional(&mut self, origin: Option<NodeId>, edges: &[&'a Edge]) -> Vec<Way> {
+        let mut ways: Vec<Way> = Vec::new();
+        // Parallel edges under the same condition are branches of one fan-out.
+        let mut by_condition: HashMap<&str, FanOutId> = HashMap::new();
+        for edge in edges {
+            let source = edge.condition.as_ref().map_or("", |it| it.source());
+            let leads = match &edge.way {
+                model::Way::To(to) => Leads::To(self.target(&to.value)),
+                model::Way::Targets(targets) => {
+                    let target = |(result, to): &(String, Spanned<String>)| {
+                        (result.clone(), self.target(&to.value))
+                    };
+                    Leads::Targets(targets.iter().map(target).collect())
+                }
+                model::Way::Parallel { branches, fan_in } => {
+                    if let Some(id) = by_condition.get(source) {
+                        self.extend(*id, branches, fan_in.as_ref());
+                        continue;
+                    }
+                    let id = self.new_fan_out(origin, edge);
+                    self.extend(id, branches, fan_in.as_ref());
+                    by_condition.insert(source, id);
+                    Leads::To(Next::FanOut(id))
+                }
+            };
+            ways.push(Way {
+                place: edge.place,
+                condition: edge.condition.clone(),
+                leads,
+            });
+        }
+        ways
+    }
+
+    /// The one way that edges without conditions are: to a node, or to a fan-out.
+    fn plain(&mut self, origin: Option<NodeId>, edges: &[&'a Edge]) -> Option<Way> {
+        let (first, more) = edges.split_first()?;
+        let way = |next| Way {
+            place: first.place,
+            condition: None,
+            leads: Leads::To(next),
+        };
+        if more.is_empty()
+            && let model::Way::To(to) = &first.way
+        {
+            return Some(way(self.target(&to.value)));
+        }
+        let before = self.problems.errors();
+        let is_parallel = matches!(first.way, model::Way::Parallel { .. });
+        let id = self.new_fan_out(origin, first);
+        for edge in edges {
+            match &edge.way {
+                model::Way::Parallel { branches, fan_in } if is_parallel => {
+                    self.extend(id, branches, fan_in.as_ref());
+                }
+                model::Way::To(to) if !is_parallel => self.several(id, edge, to),
+                _ => {
+                    let from = &edge.from.value;
+                    let message =
+                        format!("`{from}` has edges that are parallel and edges that are not");
+                    self.problems.error(Code::InvalidEdge, edge.place, message);
+                }
+            }
+        }
+        (self.problems.errors() == before).then(|| way(Next::FanOut(id)))
+    }
+
+    /// Adds one of several plain edges, which are branches together.
+    fn several(&mut self, id: FanOutId, edge: &Edge, to: &Spanned<String>) {
+        let from = &edge.from.value;
+        let known = self.ids.get(to.value.as_str()).copied();
+        if to.value == END {
+            let message = format!(
+                "several edges from `{from}` without conditions are branches, and none can \
+                 start at `{END}`"
+            );
+            self.problems
+                .error(Code::InvalidEdge, edge.place, message)
+                .with_hint("give the others a condition: `when`");
+        } else if known.is_some_and(|known| self.fan_outs[id.0].branches.contains(&known)) {
+            let message = format!("the edge from `{from}` to `{}` again", to.value);
+            self.problems.error(Code::InvalidEdge, edge.place, message);
+        } else {
+            self.fan_outs[id.0].branches.extend(known);
+        }
     }
 
     fn target(&self, name: &str) -> Next {
@@ -96,82 +241,44 @@ impl<'a> EdgeReader<'a> {
         }
     }
 
-    /// Reports every edge that leads away from a node that already has an edge to `to`.
-    fn refuse_more(&mut self, to: &Spanned<String>, more: &[&Edge]) {
-        for edge in more {
-            let from = &edge.from.value;
-            match &edge.way {
-                Way::To(other) if other.value == to.value => {
-                    let message = format!("the edge from `{from}` to `{}` again", to.value);
-                    self.problems.error(Code::InvalidEdge, edge.place, message);
-                }
-                Way::To(other) => {
-                    let (to, other) = (&to.value, &other.value);
-                    let message = format!("a second edge from `{from}` is not supported yet");
-                    self.problems
-                        .error(Code::NotSupported, edge.place, message)
-                        .with_hint(format!(
-                            "to run both in parallel, write `parallel: [{to}, {other}]`"
-                        ));
-                }
-                Way::Parallel { .. } => self.refuse_mixture(edge),
-            }
-        }
-    }
-
-    fn refuse_mixture(&mut self, edge: &Edge) {
-        let from = &edge.from.value;
-        let message = format!("`{from}` has edges that are parallel and edges that are not");
-        self.problems.error(Code::InvalidEdge, edge.place, message);
-    }
-
-    /// Puts the parallel edges of one node together.
-    fn fan_out(&mut self, origin: Option<NodeId>, first: &Edge, edges: &[&'a Edge]) -> FanOutId {
-        let mut draft = FanOutDraft {
+    fn new_fan_out(&mut self, origin: Option<NodeId>, first: &Edge) -> FanOutId {
+        self.fan_outs.push(FanOutDraft {
             origin,
             place: first.place,
             branches: Vec::new(),
             named: None,
-        };
-        for edge in edges {
-            match &edge.way {
-                Way::To(_) => self.refuse_mixture(edge),
-                Way::Parallel { branches, fan_in } => {
-                    for branch in branches {
-                        self.add_branch(&mut draft, branch);
-                    }
-                    if let Some(fan_in) = fan_in {
-                        self.name_fan_in(&mut draft, fan_in);
-                    }
-                }
-            }
-        }
-        self.fan_outs.push(draft);
+        });
         FanOutId(self.fan_outs.len() - 1)
     }
 
-    fn add_branch(&mut self, draft: &mut FanOutDraft, branch: &Spanned<String>) {
-        let Some(id) = self.ids.get(branch.value.as_str()).copied() else {
-            return;
-        };
-        if draft.branches.contains(&id) {
-            let message = format!("there is a branch `{}` already", branch.value);
-            self.problems
-                .error(Code::InvalidEdge, branch.place, message);
-        } else {
-            draft.branches.push(id);
+    fn extend(
+        &mut self,
+        id: FanOutId,
+        branches: &[Spanned<String>],
+        fan_in: Option<&Spanned<String>>,
+    ) {
+        for branch in branches {
+            let Some(node) = self.ids.get(branch.value.as_str()).copied() else {
+                continue;
+            };
+            if self.fan_outs[id.0].branches.contains(&node) {
+                let message = format!("there is a branch `{}` already", branch.value);
+                self.problems
+                    .error(Code::InvalidEdge, branch.place, message);
+            } else {
+                self.fan_outs[id.0].branches.push(node);
+            }
         }
-    }
-
-    fn name_fan_in(&mut self, draft: &mut FanOutDraft, fan_in: &Spanned<String>) {
-        let id = self.ids.get(fan_in.value.as_str()).copied();
-        if draft.named.is_some() && draft.named != id {
+        let Some(fan_in) = fan_in else { return };
+        let node = self.ids.get(fan_in.value.as_str()).copied();
+        let draft = &mut self.fan_outs[id.0];
+        if draft.named.is_some() && draft.named != node {
             let message = "the branches of one fan-out have one fan-in; an edge before this \
                            one names another";
             self.problems
                 .error(Code::InvalidEdge, fan_in.place, message);
         } else {
-            draft.named = id;
+            draft.named = node;
         }
     }
 }

@@ -3,140 +3,137 @@
 //! It is the node that an edge names; else one that is marked `fan_in: true`; else the first
 //! node that every way out of every branch passes. Branches that don't meet are refused.
 
-use std::collections::HashSet;
-
-use super::draft::{EdgeWays, FanOutDraft};
-use super::{FanOut, Next, NodeId};
+use super::graph::Graph;
+use super::{Exits, NodeId};
 use crate::workflow::model::Model;
 use crate::workflow::problem::{Code, Place, Problems};
 
-/// Settles the fan-in of one fan-out. `None` if it has none, or if a branch can't be followed
-/// up to it.
+/// A fan-out whose fan-in is not settled.
+pub(super) struct FanOutDraft {
+    /// The node it starts from; `None` for the start of the run.
+    pub(super) origin: Option<NodeId>,
+    /// Its first edge.
+    pub(super) place: Place,
+    /// The first node of each branch, in the written order.
+    pub(super) branches: Vec<NodeId>,
+    /// The fan-in that an edge names.
+    pub(super) named: Option<NodeId>,
+}
+
+/// Settles the fan-ins of all fan-outs; `None` for those that have none.
 pub(super) fn resolve(
-    draft: &FanOutDraft,
-    ways: &EdgeWays,
+    drafts: &[FanOutDraft],
+    exits: &[Exits],
     model: &Model,
     problems: &mut Problems,
-) -> Option<FanOut> {
-    let branches: Vec<_> = draft
-        .branches
-        .iter()
-        .map(|first| follow(*first, ways))
-        .collect();
-    let found = draft
-        .named
-        .or_else(|| marked(draft, &branches, model))
-        .or_else(|| shared(draft, &branches));
-    let name = |node: NodeId| &*model.nodes[node.0].name.value;
-
-    let mut sound = true;
-    for branch in &branches {
-        let first = branch.nodes[0];
-        if found == Some(first) {
-            let message = format!("the branch `{}` starts at its own fan-in", name(first));
-            problems.error(Code::InvalidEdge, draft.place, message);
-            sound = false;
-        }
-        if found.is_some_and(|fan_in| branch.passes.contains(&fan_in)) {
-            // What lies behind the fan-in is no matter of the branch.
-            continue;
-        }
-        match branch.end {
-            End::Open | End::Ends => {}
-            End::FanOut(place) => {
-                let message = "a fan-out inside of a branch is not supported yet";
-                problems.error(Code::NotSupported, place, message);
-                sound = false;
+) -> Vec<Option<NodeId>> {
+    let mut fan_ins: Vec<_> = drafts.iter().map(|draft| draft.named).collect();
+    // A branch with branches of its own goes on at their fan-in: these have to be known first.
+    // Each round settles those that hang on nothing unsettled, and a last one the rest.
+    loop {
+        let settled = fan_ins.iter().flatten().count();
+        for (index, draft) in drafts.iter().enumerate() {
+            if fan_ins[index].is_none() && !hangs(draft, exits, &fan_ins) {
+                fan_ins[index] = derive(draft, exits, &fan_ins, model);
             }
-            End::Cycle(place) => {
-                let message = "a branch that comes by here would never end";
-                problems.error(Code::UnconditionalCycle, place, message);
-                sound = false;
-            }
+        }
+        if fan_ins.iter().flatten().count() == settled {
+            break;
         }
     }
-    if found.is_none() && sound {
-        problems
+    for (index, draft) in drafts.iter().enumerate() {
+        if fan_ins[index].is_none() {
+            fan_ins[index] = derive(draft, exits, &fan_ins, model);
+        }
+        report(draft, fan_ins[index], model, problems);
+    }
+    fan_ins
+}
+
+/// Whether a branch can come by a fan-out that isn't settled.
+fn hangs(draft: &FanOutDraft, exits: &[Exits], fan_ins: &[Option<NodeId>]) -> bool {
+    let graph = Graph { exits, fan_ins };
+    let reach = graph.reach(&draft.branches, None);
+    reach.nodes.iter().any(|node| {
+        exits[node.0].nexts().any(|(next, _)| match next {
+            super::Next::FanOut(id) => fan_ins[id.0].is_none(),
+            _ => false,
+        })
+    })
+}
+
+fn derive(
+    draft: &FanOutDraft,
+    exits: &[Exits],
+    fan_ins: &[Option<NodeId>],
+    model: &Model,
+) -> Option<NodeId> {
+    let graph = Graph { exits, fan_ins };
+    let on_the_way = graph.reach(&draft.branches, None).nodes;
+    let after = draft.origin.map_or(0, |origin| origin.0 + 1);
+    let written_after = (after..model.nodes.len()).map(NodeId);
+    let is_marked = |node: &NodeId| model.nodes[node.0].fan_in;
+    let marked = on_the_way
+        .iter()
+        .copied()
+        .chain(written_after)
+        .filter(is_marked)
+        .find(|node| is_possible(&graph, draft, *node));
+    let shared = || {
+        let reached: Vec<_> = draft
+            .branches
+            .iter()
+            .map(|first| graph.reach(&[*first], None).seen)
+            .collect();
+        let by_all = |node: &NodeId| reached.iter().all(|seen| seen.contains(node));
+        let candidates = on_the_way.iter().copied().filter(by_all);
+        let candidates: Vec<_> = candidates
+            .filter(|node| !draft.branches.contains(node))
+            .collect();
+        // A way that ends at a node without any other leads to the fan-in, whichever it is: it
+        // is asked last, since it fits anything.
+        [Open::No, Open::Yes].into_iter().find_map(|open| {
+            let mut candidates = candidates.iter().copied();
+            candidates.find(|node| is_passed(&graph, draft, *node, open))
+        })
+    };
+    marked.or_else(shared)
+}
+
+/// Whether ways may end at a node without any other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    No,
+    Yes,
+}
+
+/// Whether every way out of every branch passes `node`.
+fn is_passed(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId, open: Open) -> bool {
+    draft.branches.iter().all(|first| {
+        let around = graph.reach(&[*first], Some(node));
+        !around.ends && (open == Open::Yes || !around.open)
+    })
+}
+
+/// Whether `node` can be the fan-in: no way around it ends elsewhere.
+fn is_possible(graph: &Graph<'_>, draft: &FanOutDraft, node: NodeId) -> bool {
+    !draft.branches.contains(&node) && !graph.reach(&draft.branches, Some(node)).ends
+}
+
+fn report(draft: &FanOutDraft, fan_in: Option<NodeId>, model: &Model, problems: &mut Problems) {
+    match fan_in {
+        None => problems
             .error(
                 Code::FanInMissing,
                 draft.place,
                 "the branches of this fan-out don't meet in any node",
             )
-            .with_hint("name the node that gets their results: `fan_in: <node>`");
-    }
-    Some(FanOut {
-        branches: draft.branches.clone(),
-        fan_in: found.filter(|_| sound)?,
-    })
-}
-
-/// The nodes that edges lead to from the start of a branch, and how that goes out.
-struct Branch {
-    nodes: Vec<NodeId>,
-    passes: HashSet<NodeId>,
-    end: End,
-}
-
-enum End {
-    /// At a node without edges: it leads to the fan-in, whichever that is.
-    Open,
-    /// At `__end__`.
-    Ends,
-    /// At another fan-out.
-    FanOut(Place),
-    /// At a node that was there before.
-    Cycle(Place),
-}
-
-impl Branch {
-    /// Whether the branch comes through `node` if `node` is the fan-in.
-    fn leads_to(&self, node: NodeId) -> bool {
-        self.passes.contains(&node) || matches!(self.end, End::Open)
-    }
-}
-
-fn follow(first: NodeId, ways: &EdgeWays) -> Branch {
-    let mut nodes = vec![first];
-    let mut passes = HashSet::from([first]);
-    let mut node = first;
-    let end = loop {
-        let Some(way) = ways.by_node[node.0] else {
-            break End::Open;
-        };
-        match way.next {
-            Next::End => break End::Ends,
-            Next::FanOut(_) => break End::FanOut(way.place),
-            Next::Node(next) if !passes.insert(next) => break End::Cycle(way.place),
-            Next::Node(next) => {
-                nodes.push(next);
-                node = next;
-            }
+            .with_hint("name the node that gets their results: `fan_in: <node>`"),
+        Some(fan_in) if draft.branches.contains(&fan_in) => {
+            let name = &model.nodes[fan_in.0].name.value;
+            let message = format!("the branch `{name}` starts at its own fan-in");
+            problems.error(Code::InvalidEdge, draft.place, message);
         }
-    };
-    Branch { nodes, passes, end }
-}
-
-/// The first node marked `fan_in: true` that all branches lead to: on their ways, or, where
-/// they end without naming any, in the written order after the fan-out.
-fn marked(draft: &FanOutDraft, branches: &[Branch], model: &Model) -> Option<NodeId> {
-    let on_the_way = branches
-        .iter()
-        .flat_map(|branch| branch.nodes.iter().copied());
-    let after = draft.origin.map_or(0, |origin| origin.0 + 1);
-    let written_after = (after..model.nodes.len()).map(NodeId);
-    on_the_way
-        .chain(written_after)
-        .filter(|node| model.nodes[node.0].fan_in)
-        .filter(|node| !draft.branches.contains(node))
-        .find(|node| branches.iter().all(|branch| branch.leads_to(*node)))
-}
-
-/// The first node that all branches pass.
-fn shared(draft: &FanOutDraft, branches: &[Branch]) -> Option<NodeId> {
-    let (first, others) = branches.split_first()?;
-    let mut nodes = first.nodes.iter().copied();
-    nodes
-        .by_ref()
-        .filter(|node| !draft.branches.contains(node))
-        .find(|node| others.iter().all(|branch| branch.passes.contains(node)))
+        Some(_) => {}
+    }
 }

@@ -1,26 +1,29 @@
-//! Where a run goes: every way through a workflow, settled before anything runs.
+//! Where a run can go: every way through a workflow, settled before anything runs.
 //!
-//! A plan is made from names and edges alone. It can be printed, and it is all that running
-//! needs to know about the shape of a workflow.
+//! A plan is made from names, edges and conditions alone. It can be printed, and it is all
+//! that running needs to know about the shape of a workflow.
 
 mod build;
-mod draft;
+mod check;
+mod display;
 mod fan_in;
-mod walk;
+mod graph;
 
-use std::fmt;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::model::{END, START};
+use super::expression::Condition;
+use super::problem::Place;
 
 pub(super) use build::build;
+pub(super) use graph::Graph;
 
 /// A node, by its position in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct NodeId(pub(super) usize);
 
 /// A fan-out, by its position in the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FanOutId(usize);
 
 /// Where a run goes next.
@@ -31,48 +34,76 @@ pub(super) enum Next {
     End,
 }
 
+/// The ways out of a node, or into the workflow, in the order they are tried in.
+#[derive(Debug, Default)]
+pub(super) struct Exits {
+    pub(super) ways: Vec<Way>,
+    /// Where a run goes on when the node has failed.
+    pub(super) fallback: Option<Next>,
+    /// The fan-in that a node names which fans out at run time: where a branch goes that has
+    /// no other way.
+    pub(super) fan_in: Option<NodeId>,
+}
+
+/// One way.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) place: Place,
+    pub(super) condition: Option<Arc<Condition>>,
+    pub(super) leads: Leads,
+}
+
+/// Where a way leads.
+#[derive(Debug)]
+pub(super) enum Leads {
+    To(Next),
+    /// To where the text of the condition's value says.
+    Targets(Vec<(String, Next)>),
+}
+
 /// Branches that run in parallel, and the node that gets their results.
 #[derive(Debug)]
 pub(super) struct FanOut {
+    /// Its first edge.
+    pub(super) place: Place,
     /// The first node of each branch, in the written order. A branch goes by its name.
     pub(super) branches: Vec<NodeId>,
     pub(super) fan_in: NodeId,
 }
 
-/// Every way through a workflow. Its [`Display`](fmt::Display) lists them, one step a line.
+/// Every way through a workflow. Its [`Display`](std::fmt::Display) lists them, one step a line.
 #[derive(Debug)]
 pub struct Plan {
     names: Vec<Arc<str>>,
-    start: Next,
-    /// The ways that edges say, by node.
-    edges: Vec<Option<Next>>,
+    start: Exits,
+    exits: Vec<Exits>,
     fan_outs: Vec<FanOut>,
+    subgraphs: BTreeMap<NodeId, Plan>,
+    /// Branches inside of branches.
+    depth: usize,
+    /// Whether any node fans out when it runs.
+    is_dynamic: bool,
+    on_main: HashSet<NodeId>,
+    in_branches: HashSet<NodeId>,
 }
 
 impl Plan {
-    /// Where a run begins.
-    pub(super) fn start(&self) -> Next {
-        self.start
+    /// The ways into the workflow.
+    pub(super) fn start(&self) -> &Exits {
+        &self.start
     }
 
-    /// Where a run goes after `node`, outside of branches: edges first, else the node that is
-    /// written next.
-    pub(super) fn after(&self, node: NodeId) -> Next {
-        let written_next = NodeId(node.0 + 1);
-        match self.edges[node.0] {
-            Some(next) => next,
-            None if written_next.0 < self.names.len() => Next::Node(written_next),
-            None => Next::End,
-        }
+    /// The ways out of a node.
+    pub(super) fn exits(&self, node: NodeId) -> &Exits {
+        &self.exits[node.0]
     }
 
-    /// Where a branch goes after `node`; `None` if it ends there. The written order is not a
-    /// way inside a branch, and the fan-in is not part of it.
-    pub(super) fn after_in_branch(&self, node: NodeId, fan_out: &FanOut) -> Option<NodeId> {
-        match self.edges[node.0] {
-            Some(Next::Node(next)) if next != fan_out.fan_in => Some(next),
-            // Building a plan has refused fan-outs inside of branches.
-            _ => None,
+    /// Where the written order leads, from a node or from the start.
+    pub(super) fn written_next(&self, node: Option<NodeId>) -> Next {
+        let next = node.map_or(0, |node| node.0 + 1);
+        match next < self.names.len() {
+            true => Next::Node(NodeId(next)),
+            false => Next::End,
         }
     }
 
@@ -81,66 +112,83 @@ impl Plan {
         &self.fan_outs[id.0]
     }
 
-    /// How many branches the widest fan-out has.
-    pub(super) fn widest(&self) -> usize {
+    /// All fan-outs.
+    pub(super) fn fan_outs(&self) -> &[FanOut] {
+        &self.fan_outs
+    }
+
+    /// How many branches the widest fan-out has; `None` if that is only known when it runs.
+    pub(super) fn widest(&self) -> Option<usize> {
         let widths = self.fan_outs.iter().map(|fan_out| fan_out.branches.len());
-        widths.max().unwrap_or(0)
+        match self.is_dynamic {
+            true => None,
+            false => Some(widths.max().unwrap_or(0)),
+        }
     }
 
-    /// The nodes of a branch, in the order they run in.
-    pub(super) fn branch(&self, first: NodeId, fan_out: &FanOut) -> impl Iterator<Item = NodeId> {
-        std::iter::successors(Some(first), |node| self.after_in_branch(*node, fan_out))
+    /// All nodes, in the written order.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.names.len()).map(NodeId)
     }
 
-    fn name(&self, node: NodeId) -> &str {
+    /// The fan-in of each fan-out.
+    pub(super) fn fan_ins(&self) -> Vec<Option<NodeId>> {
+        let fan_ins = self.fan_outs.iter().map(|fan_out| Some(fan_out.fan_in));
+        fan_ins.collect()
+    }
+
+    /// Whether a node runs on the main path.
+    pub(super) fn is_on_main(&self, node: NodeId) -> bool {
+        self.on_main.contains(&node)
+    }
+
+    /// Whether a node runs in a branch.
+    pub(super) fn is_in_branch(&self, node: NodeId) -> bool {
+        self.in_branches.contains(&node)
+    }
+
+    /// The plan of the subgraph in a node.
+    pub(super) fn subgraph(&self, node: NodeId) -> Option<&Plan> {
+        self.subgraphs.get(&node)
+    }
+
+    /// How many branches can be inside of each other, at the most.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The name of a node.
+    pub(super) fn name(&self, node: NodeId) -> &str {
         &self.names[node.0]
     }
-}
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut from = START;
-        let mut next = self.start;
-        loop {
-            match next {
-                Next::End => return write!(f, "{from} -> {END}"),
-                Next::Node(node) => {
-                    writeln!(f, "{from} -> {}", self.name(node))?;
-                    from = self.name(node);
-                    next = self.after(node);
-                }
-                Next::FanOut(id) => {
-                    let fan_out = self.fan_out(id);
-                    let names: Vec<_> = fan_out.branches.iter().map(|id| self.name(*id)).collect();
-                    let fan_in = self.name(fan_out.fan_in);
-                    writeln!(f, "{from} -> [{}] -> {fan_in}", names.join(", "))?;
-                    for first in &fan_out.branches {
-                        self.fmt_branch(*first, fan_out, f)?;
-                    }
-                    from = fan_in;
-                    next = self.after(fan_out.fan_in);
-                }
-            }
-        }
+    /// The node of a name.
+    pub(super) fn find(&self, name: &str) -> Option<NodeId> {
+        self.names
+            .iter()
+            .position(|known| **known == *name)
+            .map(NodeId)
     }
 }
 
-impl Plan {
-    fn fmt_branch(
-        &self,
-        first: NodeId,
-        fan_out: &FanOut,
-        f: &mut fmt::Formatter<'_>,
-    ) -> fmt::Result {
-        write!(f, "    ")?;
-        let mut last = first;
-        for node in self.branch(first, fan_out) {
-            write!(f, "{} -> ", self.name(node))?;
-            last = node;
-        }
-        match self.edges[last.0] {
-            Some(Next::End) => writeln!(f, "{END}"),
-            _ => writeln!(f, "{}", self.name(fan_out.fan_in)),
-        }
+impl Exits {
+    /// Everywhere that the ways can lead, and the place of each.
+    pub(super) fn nexts(&self) -> impl Iterator<Item = (Next, Place)> {
+        self.ways.iter().flat_map(|way| {
+            let (one, many) = match &way.leads {
+                Leads::To(next) => (Some(*next), None),
+                Leads::Targets(targets) => (None, Some(targets.iter().map(|(_, next)| *next))),
+            };
+            let nexts = one.into_iter().chain(many.into_iter().flatten());
+            nexts.map(|next| (next, way.place))
+        })
+    }
+
+    /// Whether none of the ways may be open, so that a run goes where it goes without any.
+    pub(super) fn falls_through(&self) -> bool {
+        !self
+            .ways
+            .iter()
+            .any(|way| way.condition.is_none() && matches!(way.leads, Leads::To(_)))
     }
 }

@@ -1,6 +1,9 @@
 //! `edges`: where a run goes next.
 
-use super::shape::{find, get, mapping, string};
+use std::sync::Arc;
+
+use super::shape::{condition, find, get, mapping, some, string};
+use crate::workflow::expression::Condition;
 use crate::workflow::keys;
 use crate::workflow::model::{Edge, Spanned, Way};
 use crate::workflow::problem::{Code, Problems};
@@ -31,16 +34,111 @@ fn read_edge(yaml: &Yaml, problems: &mut Problems) -> Option<Edge> {
             None
         }
     };
-    let way = way(yaml, edge, problems);
+    let has_targets = find(edge, "targets").is_some();
+    let condition = when(edge, has_targets, problems);
+    let way = if has_targets {
+        targets(edge, problems)
+    } else {
+        way(yaml, edge, problems)
+    };
+    let condition = match condition? {
+        // What targets are looked up by, where nothing is said.
+        None if has_targets => Condition::parse("state.result").ok().map(Arc::new),
+        condition => condition,
+    };
     Some(Edge {
         place: yaml.place,
         from: from?,
+        condition,
         way: way?,
     })
 }
 
+/// The condition of an edge, if it has one; the outer `None` says that it is malformed.
+#[expect(clippy::option_option, reason = "absent and malformed are different")]
+fn when(
+    edge: &[Entry],
+    has_targets: bool,
+    problems: &mut Problems,
+) -> Option<Option<Arc<Condition>>> {
+    let (entry, expected) = match (find(edge, "when"), find(edge, "condition")) {
+        (None, None) => return Some(None),
+        (Some(entry), None) | (None, Some(entry)) => (entry, None),
+        // An expression under `condition`, and under `when` the value that it is to have.
+        (Some(when), Some(condition)) if matches!(when.value.data, Data::Bool(_)) => {
+            (condition, Some(when.value.data == Data::Bool(true)))
+        }
+        (Some(when), Some(_)) => {
+            let message = "`condition` is another word for `when`: an edge has one of them";
+            problems.error(Code::InvalidEdge, when.key_place, message);
+            return None;
+        }
+    };
+    let what = format!("`{}`", entry.key);
+    let yaml = match &entry.value.data {
+        Data::Mapping(inside) => {
+            keys::CONDITION.check(inside, problems);
+            if let Some(kind) = some(inside, "type")
+                && kind.data != Data::Text("expression".to_owned())
+            {
+                let message = "the `type` of a condition can only be `expression`";
+                problems.error(Code::InvalidCondition, kind.place, message);
+                return None;
+            }
+            match some(inside, "value") {
+                Some(value) => value,
+                None => {
+                    let message = "a condition needs `value`";
+                    problems.error(Code::MissingField, entry.value.place, message);
+                    return None;
+                }
+            }
+        }
+        _ => &entry.value,
+    };
+    let condition = condition(yaml, &what, problems)?;
+    let condition = match expected {
+        Some(false) if !has_targets => {
+            let negated = format!("not ({})", condition.value.source());
+            Condition::parse(&negated).ok()?
+        }
+        _ => condition.value,
+    };
+    Some(Some(Arc::new(condition)))
+}
+
+fn targets(edge: &[Entry], problems: &mut Problems) -> Option<Way> {
+    for other in ["to", "parallel", "fan_in", "type"] {
+        if let Some(entry) = find(edge, other) {
+            let message = format!("an edge with `targets` has no `{other}`");
+            problems.error(Code::InvalidEdge, entry.key_place, message);
+            return None;
+        }
+    }
+    let yaml = get(edge, "targets")?;
+    let Data::Mapping(entries) = &yaml.data else {
+        let message = format!(
+            "`targets` must be a mapping of results to nodes, not {}",
+            yaml.kind()
+        );
+        problems.error(Code::InvalidEdge, yaml.place, message);
+        return None;
+    };
+    if entries.is_empty() {
+        let message = "`targets` needs at least one result and its node";
+        problems.error(Code::InvalidEdge, yaml.place, message);
+        return None;
+    }
+    let mut read = |entry: &Entry| {
+        let to = string(&entry.value, "a target", Code::InvalidEdge, problems)?;
+        Some((entry.key.clone(), to))
+    };
+    let targets: Vec<_> = entries.iter().map(&mut read).collect();
+    targets.into_iter().collect::<Option<_>>().map(Way::Targets)
+}
+
 fn way(yaml: &Yaml, edge: &[Entry], problems: &mut Problems) -> Option<Way> {
-    let is_parallel = match get(edge, "type").map(|kind| (kind.place, &kind.data)) {
+    let mut is_parallel = match get(edge, "type").map(|kind| (kind.place, &kind.data)) {
         None => false,
         Some((_, Data::Text(kind))) if kind == "parallel" => true,
         Some((place, _)) => {
@@ -49,20 +147,17 @@ fn way(yaml: &Yaml, edge: &[Entry], problems: &mut Problems) -> Option<Way> {
             return None;
         }
     };
-    let to = match (find(edge, "to"), find(edge, "parallel")) {
+    let parallel = find(edge, "parallel");
+    if let Some(entry) = parallel
+        && let Data::Bool(parallel) = entry.value.data
+    {
+        is_parallel |= parallel;
+    }
+    let list = parallel.filter(|entry| !matches!(entry.value.data, Data::Bool(_)));
+    let to = match (find(edge, "to"), list) {
         (None, None) => {
-            // With `targets`, which is refused, there is no `to`.
-            if find(edge, "targets").is_none() {
-                let message = "an edge needs `to` or `parallel`";
-                problems.error(Code::EdgeMissingTo, yaml.place, message);
-            }
-            return None;
-        }
-        (_, Some(parallel)) if matches!(parallel.value.data, Data::Bool(_)) => {
-            let message = "`parallel: true` is not supported yet";
-            problems
-                .error(Code::NotSupported, parallel.key_place, message)
-                .with_hint("list the branches: `parallel: [a, b]`");
+            let message = "an edge needs `to` or `parallel`";
+            problems.error(Code::EdgeMissingTo, yaml.place, message);
             return None;
         }
         (Some(_), Some(parallel)) => {
@@ -71,28 +166,29 @@ fn way(yaml: &Yaml, edge: &[Entry], problems: &mut Problems) -> Option<Way> {
             return None;
         }
         (None, Some(parallel)) => {
+            let branches = branches(&parallel.value, "parallel", problems);
+            let fan_in = fan_in(edge, problems);
             return Some(Way::Parallel {
-                branches: branches(&parallel.value, problems)?,
-                fan_in: fan_in(edge, problems)?,
+                branches: branches?,
+                fan_in: fan_in?,
             });
         }
         (Some(to), None) => &to.value,
     };
-    if matches!(to.data, Data::List(_)) {
-        problems
-            .error(
-                Code::NotSupported,
-                to.place,
-                "a list in `to` is not supported yet",
-            )
-            .with_hint("write it as `parallel: [a, b]`");
-        return None;
-    }
-    let to = string(to, "`to`", Code::InvalidEdge, problems)?;
-    if is_parallel {
+    if let Data::List(_) = to.data {
+        let branches = branches(to, "to", problems);
+        let fan_in = fan_in(edge, problems);
         return Some(Way::Parallel {
-            branches: vec![to],
-            fan_in: fan_in(edge, problems)?,
+            branches: branches?,
+            fan_in: fan_in?,
+        });
+    }
+    let to = string(to, "`to`", Code::InvalidEdge, problems);
+    if is_parallel {
+        let fan_in = fan_in(edge, problems);
+        return Some(Way::Parallel {
+            branches: vec![to?],
+            fan_in: fan_in?,
         });
     }
     if let Some(fan_in) = find(edge, "fan_in") {
@@ -102,17 +198,17 @@ fn way(yaml: &Yaml, edge: &[Entry], problems: &mut Problems) -> Option<Way> {
             .with_hint("add `type: parallel`");
         return None;
     }
-    Some(Way::To(to))
+    to.map(Way::To)
 }
 
-fn branches(list: &Yaml, problems: &mut Problems) -> Option<Vec<Spanned<String>>> {
+fn branches(list: &Yaml, key: &str, problems: &mut Problems) -> Option<Vec<Spanned<String>>> {
     let Data::List(items) = &list.data else {
-        let message = format!("`parallel` must be a list of nodes, not {}", list.kind());
+        let message = format!("`{key}` must be a list of nodes, not {}", list.kind());
         problems.error(Code::InvalidEdge, list.place, message);
         return None;
     };
     if items.is_empty() {
-        let message = "`parallel` needs at least one branch";
+        let message = format!("`{key}` needs at least one branch");
         problems.error(Code::InvalidEdge, list.place, message);
         return None;
     }

@@ -3,17 +3,21 @@
 //! Everything that is wrong with the shape of a file is reported here, and reading goes on
 //! with what is left. Whether names lead anywhere is for [`validate`](super::validate).
 
+mod dynamic;
 mod edges;
 mod nodes;
+mod policy;
+mod settings;
 mod shape;
+mod work;
 
-use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use super::keys;
 use super::model::Model;
 use super::problem::{Code, Problems};
-use super::yaml::{Data, Entry, Yaml};
-use shape::{get, object, only_lua, section, text};
+use super::yaml::{Data, Yaml};
+use shape::{get, object, only_lua, text};
 
 /// What could be read of a file.
 pub(super) struct Draft {
@@ -33,13 +37,14 @@ pub(super) fn read(root: &Yaml, problems: &mut Problems) -> Option<Draft> {
     if let Some(language) = get(top, "language") {
         only_lua(language, problems);
     }
-    // Read for its shape alone: what could use a variable is not supported yet, and refused.
-    object(top, "variables", problems);
     let mut model = Model {
         name: text(top, "name", problems),
         description: text(top, "description", problems),
         initial_state: object(top, "initial_state", problems),
-        max_workers: max_workers(top, problems),
+        variables: Arc::new(object(top, "variables", problems)),
+        schema: settings::read_schema(top, problems),
+        settings: settings::read_settings(top, problems),
+        config: settings::read_config(top, problems),
         ..Model::default()
     };
 
@@ -55,22 +60,4 @@ pub(super) fn read(root: &Yaml, problems: &mut Problems) -> Option<Draft> {
     }
     let complete = problems.errors() == before;
     Some(Draft { model, complete })
-}
-
-fn max_workers(top: &[Entry], problems: &mut Problems) -> Option<NonZeroUsize> {
-    let settings = section(top, &keys::SETTINGS, "settings", problems)?;
-    let parallel = section(settings, &keys::PARALLEL, "parallel", problems)?;
-    let value = get(parallel, "max_workers")?;
-    let workers = match &value.data {
-        Data::Number(number) => number.as_u64(),
-        _ => None,
-    };
-    let workers = workers
-        .and_then(|workers| usize::try_from(workers).ok())
-        .and_then(NonZeroUsize::new);
-    if workers.is_none() {
-        let message = "`max_workers` must be a whole number of at least 1";
-        problems.error(Code::InvalidValue, value.place, message);
-    }
-    workers
 }

@@ -1,7 +1,11 @@
 //! Shapes that recur: reading them reports what is wrong with them.
 
+use std::time::Duration;
+
+use bytesize::ByteSize;
 use serde_json::{Map, Value};
 
+use crate::workflow::expression::{Condition, Template};
 use crate::workflow::keys::Keys;
 use crate::workflow::model::Spanned;
 use crate::workflow::problem::{Code, Problems};
@@ -87,4 +91,206 @@ pub(super) fn only_lua(language: &Yaml, problems: &mut Problems) {
         _ => format!("a language is a string, not {}", language.kind()),
     };
     problems.error(Code::UnsupportedLanguage, language.place, message);
+}
+
+/// A value that is there and isn't empty: nothing after the key is as good as no key.
+pub(super) fn some<'y>(mapping: &'y [Entry], key: &str) -> Option<&'y Yaml> {
+    get(mapping, key).filter(|yaml| yaml.data != Data::Null)
+}
+
+/// A boolean under a key.
+pub(super) fn boolean(mapping: &[Entry], key: &str, problems: &mut Problems) -> Option<bool> {
+    let yaml = some(mapping, key)?;
+    if let Data::Bool(value) = yaml.data {
+        return Some(value);
+    }
+    refuse(key, "true or false", yaml, problems)
+}
+
+/// A whole number under a key that is in `range`.
+pub(super) fn whole(
+    mapping: &[Entry],
+    key: &str,
+    range: std::ops::RangeInclusive<u64>,
+    problems: &mut Problems,
+) -> Option<u64> {
+    let yaml = some(mapping, key)?;
+    if let Data::Number(number) = &yaml.data
+        && let Some(number) = number.as_u64()
+        && range.contains(&number)
+    {
+        return Some(number);
+    }
+    let (least, most) = (range.start(), range.end());
+    let expected = match *most {
+        u64::MAX => format!("a whole number of at least {least}"),
+        most => format!("a whole number between {least} and {most}"),
+    };
+    refuse(key, &expected, yaml, problems)
+}
+
+/// A number under a key that is at least `least`.
+pub(super) fn number(
+    mapping: &[Entry],
+    key: &str,
+    least: f64,
+    problems: &mut Problems,
+) -> Option<f64> {
+    let yaml = some(mapping, key)?;
+    if let Data::Number(number) = &yaml.data
+        && let Some(number) = number.as_f64()
+        && number >= least
+    {
+        return Some(number);
+    }
+    refuse(
+        key,
+        &format!("a number of at least {least}"),
+        yaml,
+        problems,
+    )
+}
+
+/// A duration under a key: seconds as a number, or text such as `300ms`. Never none at all.
+pub(super) fn duration(mapping: &[Entry], key: &str, problems: &mut Problems) -> Option<Duration> {
+    let yaml = some(mapping, key)?;
+    let duration = match &yaml.data {
+        Data::Number(number) => number
+            .as_f64()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        Data::Text(text) => humantime::parse_duration(text).ok(),
+        _ => None,
+    };
+    match duration.filter(|duration| !duration.is_zero()) {
+        Some(duration) => Some(duration),
+        None => {
+            let expected = "a duration: a number of seconds, or text such as `300ms`";
+            refuse(key, expected, yaml, problems)
+        }
+    }
+}
+
+/// A number of bytes under a key: a number, or text such as `64MiB`.
+pub(super) fn size(mapping: &[Entry], key: &str, problems: &mut Problems) -> Option<usize> {
+    let yaml = some(mapping, key)?;
+    let bytes = match &yaml.data {
+        Data::Number(number) => number.as_u64(),
+        Data::Text(text) => text.parse().ok().map(|size: ByteSize| size.as_u64()),
+        _ => None,
+    };
+    match bytes.and_then(|bytes| usize::try_from(bytes).ok()) {
+        Some(bytes) => Some(bytes),
+        None => {
+            let expected = "a size: a number of bytes, or text such as `64MiB`";
+            refuse(key, expected, yaml, problems)
+        }
+    }
+}
+
+/// A list of strings under a key; a single one is as good.
+pub(super) fn strings(
+    mapping: &[Entry],
+    key: &str,
+    problems: &mut Problems,
+) -> Vec<Spanned<String>> {
+    let what = format!("an entry of `{key}`");
+    match some(mapping, key).map(|yaml| (yaml, &yaml.data)) {
+        None => Vec::new(),
+        Some((_, Data::List(items))) => items
+            .iter()
+            .filter_map(|item| string(item, &what, Code::InvalidValue, problems))
+            .collect(),
+        Some((yaml, Data::Text(_))) => {
+            let one = string(yaml, &what, Code::InvalidValue, problems);
+            one.into_iter().collect()
+        }
+        Some((yaml, _)) => {
+            refuse::<()>(key, "a list of strings", yaml, problems);
+            Vec::new()
+        }
+    }
+}
+
+/// A string under a key that isn't empty.
+pub(super) fn word(
+    mapping: &[Entry],
+    key: &str,
+    code: Code,
+    problems: &mut Problems,
+) -> Option<Spanned<String>> {
+    let word = string(some(mapping, key)?, &format!("`{key}`"), code, problems)?;
+    if word.value.is_empty() {
+        problems.error(code, word.place, format!("`{key}` can't be empty"));
+        return None;
+    }
+    Some(word)
+}
+
+/// A condition.
+pub(super) fn condition(
+    yaml: &Yaml,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Spanned<Condition>> {
+    let text = match &yaml.data {
+        Data::Text(text) => text.clone(),
+        Data::Bool(value) => value.to_string(),
+        _ => {
+            let message = format!("{what} must be an expression, not {}", yaml.kind());
+            problems.error(Code::InvalidCondition, yaml.place, message);
+            return None;
+        }
+    };
+    match Condition::parse(&text) {
+        Ok(value) => Some(Spanned {
+            value,
+            place: yaml.place,
+        }),
+        Err(why) => {
+            let message = format!("{what} doesn't parse: {why}");
+            let problem = problems.error(Code::InvalidCondition, yaml.place, message);
+            if ["~=", "..", "nil"].iter().any(|lua| text.contains(lua)) {
+                problem.with_hint(
+                    "conditions are Jinja2, not Lua: write `!=`, `~`, `none` and `a if b else c`",
+                );
+            }
+            None
+        }
+    }
+}
+
+/// A value with `{{ }}` in it, at any depth.
+pub(super) fn template(yaml: &Yaml, problems: &mut Problems) -> Option<Template> {
+    match &yaml.data {
+        Data::Text(text) => match Template::parse(text) {
+            Ok(template) => Some(template),
+            Err(why) => {
+                let message = format!("the template doesn't parse: {why}");
+                problems.error(Code::InvalidTemplate, yaml.place, message);
+                None
+            }
+        },
+        Data::List(items) => {
+            let items: Vec<_> = items.iter().map(|item| template(item, problems)).collect();
+            items.into_iter().collect::<Option<_>>().map(Template::List)
+        }
+        Data::Mapping(entries) => {
+            let mut filled = Vec::with_capacity(entries.len());
+            for entry in entries {
+                filled
+                    .push(template(&entry.value, problems).map(|value| (entry.key.clone(), value)));
+            }
+            filled
+                .into_iter()
+                .collect::<Option<_>>()
+                .map(Template::Mapping)
+        }
+        _ => Some(Template::Fixed(yaml.to_json())),
+    }
+}
+
+fn refuse<T>(key: &str, expected: &str, yaml: &Yaml, problems: &mut Problems) -> Option<T> {
+    let message = format!("`{key}` must be {expected}");
+    problems.error(Code::InvalidValue, yaml.place, message);
+    None
 }

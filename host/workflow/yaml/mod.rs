@@ -64,6 +64,31 @@ impl Yaml {
         }
     }
 
+    /// The same value as YAML text, its keys in their order.
+    pub(super) fn to_text(&self) -> String {
+        // Only what can't be a key, or a recursion without end, could fail to be written.
+        serde_yaml::to_string(&self.to_yaml()).unwrap_or_default()
+    }
+
+    fn to_yaml(&self) -> serde_yaml::Value {
+        use serde_yaml::Value;
+        match &self.data {
+            Data::Null => Value::Null,
+            Data::Bool(value) => Value::Bool(*value),
+            Data::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(integer), _) => Value::Number(integer.into()),
+                (None, Some(float)) => Value::Number(float.into()),
+                (None, None) => Value::Null,
+            },
+            Data::Text(text) => Value::String(text.clone()),
+            Data::List(items) => Value::Sequence(items.iter().map(Yaml::to_yaml).collect()),
+            Data::Mapping(entries) => {
+                let member = |entry: &Entry| (entry.key.as_str().into(), entry.value.to_yaml());
+                Value::Mapping(entries.iter().map(member).collect())
+            }
+        }
+    }
+
     /// How many levels of lists and mappings it has.
     fn depth(&self) -> usize {
         match &self.data {

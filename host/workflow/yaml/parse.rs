@@ -19,8 +19,9 @@ const MAX_ALIASED: usize = 100_000;
 ///
 /// `None` if there is no telling what the file says; the reason is among `problems` then, as
 /// is everything else that was found.
-pub(in crate::workflow) fn parse(text: &str, problems: &mut Problems) -> Option<Yaml> {
+pub(in crate::workflow) fn parse(text: &str, source: u16, problems: &mut Problems) -> Option<Yaml> {
     let mut builder = Builder {
+        source,
         problems,
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -33,7 +34,7 @@ pub(in crate::workflow) fn parse(text: &str, problems: &mut Problems) -> Option<
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
-                let place = place_of(*error.marker());
+                let place = builder.place_of(*error.marker());
                 builder.problems.error(Code::YamlParse, place, error.info());
                 return None;
             }
@@ -43,32 +44,25 @@ pub(in crate::workflow) fn parse(text: &str, problems: &mut Problems) -> Option<
         }
         if documents > 1 {
             let message = "a second document starts here; a workflow is one document";
-            builder
-                .problems
-                .error(Code::YamlParse, place_of(span.start), message);
+            let place = builder.place_of(span.start);
+            builder.problems.error(Code::YamlParse, place, message);
             return None;
         }
         builder.take(event, span)?;
     }
     if builder.root.is_none() {
+        let place = builder.whole_file();
         builder
             .problems
-            .error(Code::InvalidRoot, None, "the file is empty");
+            .error(Code::InvalidRoot, place, "the file is empty");
     }
     builder.root
-}
-
-fn place_of(marker: Marker) -> Place {
-    Place {
-        line: marker.line().max(1),
-        // The parser counts columns from zero.
-        column: marker.col() + 1,
-    }
 }
 
 /// Puts the parser's flat events together to a tree, with a stack of its own: the depth of the
 /// file never becomes depth of the call stack.
 struct Builder<'p> {
+    source: u16,
     problems: &'p mut Problems,
     /// The lists and mappings we are inside of, outermost first.
     open: Vec<Open>,
@@ -110,9 +104,41 @@ enum Key {
 }
 
 impl Builder<'_> {
+    fn place_of(&self, marker: Marker) -> Place {
+        Place {
+            source: self.source,
+            line: marker.line().max(1),
+            // The parser counts columns from zero.
+            column: marker.col() + 1,
+        }
+    }
+
+    /// The place of what is about a file as a whole: none, for the first one.
+    fn whole_file(&self) -> Option<Place> {
+        (self.source > 0).then_some(Place {
+            source: self.source,
+            line: 1,
+            column: 1,
+        })
+    }
+
+    /// Whether the mapping that is open is the value of the key `targets`: what a condition is
+    /// compared with there may look like a number or a boolean.
+    fn in_targets(&self) -> bool {
+        let outer = self
+            .open
+            .len()
+            .checked_sub(2)
+            .map(|at| &self.open[at].collection);
+        let Some(Collection::Mapping(outer)) = outer else {
+            return false;
+        };
+        matches!(&outer.key, Some(Key::Named(key, _)) if key == "targets")
+    }
+
     /// Takes the next event. `None` if there is no going on.
     fn take(&mut self, event: Event<'_>, span: Span) -> Option<()> {
-        let place = place_of(span.start);
+        let place = self.place_of(span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
@@ -226,11 +252,12 @@ impl Builder<'_> {
         if anchor != 0 {
             self.anchors.insert(anchor, value.clone());
         }
+        let any_key = self.in_targets();
         match self.open.last_mut().map(|open| &mut open.collection) {
             None => self.root = Some(value),
             Some(Collection::List(items)) => items.push(value),
             Some(Collection::Mapping(mapping)) => match mapping.key.take() {
-                None => mapping.key = Some(mapping.key_from(value, merge, self.problems)),
+                None => mapping.key = Some(mapping.key_from(value, merge, any_key, self.problems)),
                 Some(Key::Named(key, key_place)) => mapping.entries.push(Entry {
                     key,
                     key_place,
@@ -267,12 +294,24 @@ impl Builder<'_> {
 }
 
 impl OpenMapping {
-    fn key_from(&mut self, value: Yaml, merge: bool, problems: &mut Problems) -> Key {
+    fn key_from(
+        &mut self,
+        value: Yaml,
+        merge: bool,
+        any_key: bool,
+        problems: &mut Problems,
+    ) -> Key {
         if merge {
             return Key::Merge;
         }
         let kind = value.kind();
-        let Data::Text(key) = value.data else {
+        let text = match value.data {
+            Data::Text(text) => Some(text),
+            Data::Bool(value) if any_key => Some(value.to_string()),
+            Data::Number(number) if any_key => Some(number.to_string()),
+            _ => None,
+        };
+        let Some(key) = text else {
             problems
                 .error(
                     Code::InvalidKey,

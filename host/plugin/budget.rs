@@ -1,0 +1,39 @@
+//! What loading a plugin leaves of the limits of a call.
+
+use crate::{Error, ErrorKind, Limits, Report, RunOptions};
+
+/// `options` with what `spent` leaves of `limits`.
+pub(super) fn left(options: RunOptions, limits: &Limits, spent: &Report) -> RunOptions {
+    let calls: u64 = spent.host_calls.values().sum();
+    let printed = usize::try_from(spent.output_bytes).unwrap_or(usize::MAX);
+    let options = options
+        .host_calls(limits.host_calls.saturating_sub(calls))
+        .output(limits.output.saturating_sub(printed));
+    match (limits.fuel, spent.fuel) {
+        // No fuel at all is a mistake in the options, not an empty tank.
+        (Some(limit), Some(spent)) => options.fuel(limit.saturating_sub(spent).max(1)),
+        _ => options,
+    }
+}
+
+/// The error of a run that had what was left of `limits`, as one of a run that had all of them.
+/// `walled` says that its time was that of the limit.
+pub(super) fn whole(error: Error, limits: &Limits, walled: bool) -> Error {
+    let kind = match (error.kind(), limits.fuel) {
+        (ErrorKind::OutOfFuel { at, .. }, Some(limit)) => ErrorKind::OutOfFuel {
+            limit,
+            at: at.clone(),
+        },
+        (ErrorKind::TooManyHostCalls { at, .. }, _) => ErrorKind::TooManyHostCalls {
+            limit: limits.host_calls,
+            at: at.clone(),
+        },
+        (ErrorKind::Timeout { at, begun, .. }, _) if walled => ErrorKind::Timeout {
+            limit: limits.wall,
+            at: at.clone(),
+            begun: *begun,
+        },
+        _ => return error,
+    };
+    kind.into()
+}

@@ -1,0 +1,262 @@
+//! One call of a plugin: an instance, the entry if it wasn't run there yet, the function.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::budget;
+use super::error::{CallError, CallErrorKind};
+use super::host::{Inner, Plugin};
+use super::kept::{Key, NoTurn, Wait};
+use super::manifest::Lifetime;
+use super::problem::suggest;
+use super::report::{CallReport, joined};
+use super::tenant::Reply;
+use crate::{
+    Branch, Cancel, Chunk, Error, ErrorKind, Handle, Outcome, Report, Result, RunOptions, StoreId,
+};
+
+/// What is particular to one call: when it must have ended, and a way to stop it.
+///
+/// How much it may use is for the plugin's manifest and the host to say.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct CallOptions {
+    deadline: Option<Instant>,
+    cancel: Option<Cancel>,
+}
+
+impl CallOptions {
+    /// Nothing particular.
+    pub fn new() -> CallOptions {
+        CallOptions::default()
+    }
+
+    /// When the call must have ended, waiting for an instance included.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Stops the call when it is fired, also while it waits for an instance.
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    fn run_options(&self) -> RunOptions {
+        let mut options = RunOptions::new();
+        if let Some(deadline) = self.deadline {
+            options = options.deadline(deadline);
+        }
+        if let Some(cancel) = &self.cancel {
+            options = options.cancel(cancel);
+        }
+        options
+    }
+}
+
+/// Who wants what of which plugin.
+pub(super) struct Call<'c> {
+    pub(super) host: &'c Inner,
+    pub(super) plugin: &'c Plugin,
+    pub(super) tenant: &'c Arc<str>,
+    pub(super) export: &'c str,
+    pub(super) options: &'c CallOptions,
+}
+
+impl<'c> Call<'c> {
+    /// Finds the plugin and sees that it exports the function.
+    pub(super) fn new(
+        host: &'c Inner,
+        tenant: &'c Arc<str>,
+        name: &str,
+        export: &'c str,
+        options: &'c CallOptions,
+    ) -> Result<Call<'c>, CallError> {
+        let Some(plugin) = host.plugins.get(name) else {
+            let known = host.plugins.keys().map(|name| &**name);
+            return Err(CallError::from(CallErrorKind::UnknownPlugin {
+                plugin: name.to_owned(),
+                hint: suggest(name, known),
+            }));
+        };
+        let exports = &plugin.manifest.exports;
+        if !exports.contains_key(export) {
+            return Err(CallError::from(CallErrorKind::UnknownExport {
+                plugin: name.to_owned(),
+                export: export.to_owned(),
+                hint: suggest(export, exports.keys().map(String::as_str)),
+            }));
+        }
+        Ok(Call {
+            host,
+            plugin,
+            tenant,
+            export,
+            options,
+        })
+    }
+
+    /// Makes the call.
+    pub(super) fn run<A, R>(&self, args: &A) -> Result<Reply<R>, CallError>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        match self.plugin.manifest.instance {
+            Lifetime::Fresh => {
+                let mut branch = self.branch().map_err(|error| self.failed(error, None))?;
+                let ran = self.run_on(&mut branch, true, args);
+                self.reply(ran, None)
+            }
+            Lifetime::Kept => self.run_kept(args),
+        }
+    }
+
+    fn run_kept<A, R>(&self, args: &A) -> Result<Reply<R>, CallError>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let key = Key {
+            plugin: Arc::clone(&self.plugin.name),
+            tenant: Arc::clone(self.tenant),
+        };
+        let wait = Wait {
+            patience: self.host.patience,
+            deadline: self.options.deadline,
+            cancel: self.options.cancel.as_ref(),
+        };
+        let keep = &self.host.keep;
+        let mut turn = keep.enter(&key, &wait).map_err(|why| self.no_turn(why))?;
+        let replaces = turn.lost;
+        let is_new = turn.branch().is_none();
+        let branch = if is_new {
+            let made = turn.make(|| self.branch());
+            made.map_err(|error| self.failed(error, None))?
+                .ok_or(CallErrorKind::TooManyKept { limit: keep.limit })?
+        } else {
+            turn.branch().expect("it is there")
+        };
+        let ran = self.run_on(branch, is_new, args);
+        if !ran.loaded || !branch.is_live() {
+            turn.discard(ran.loaded);
+        } else {
+            turn.lost = None;
+        }
+        self.reply(ran, replaces)
+    }
+
+    /// A fresh instance on the plugin's terms.
+    fn branch(&self) -> Result<Branch> {
+        let Inner { pool, .. } = self.host;
+        pool.branch_for(&self.options.run_options(), &self.plugin.options)
+    }
+
+    /// Runs the entry, if that is still to do, and then the function. Together they have
+    /// what the limits give to one call.
+    fn run_on<A, R>(&self, branch: &mut Branch, load: bool, args: &A) -> Ran<R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let limits = &self.plugin.limits;
+        let mut options = self.options.run_options();
+        let wall_ends = self.wall_ends();
+        if let Some(ends) = wall_ends {
+            options = options.deadline(ends);
+        }
+        let mut loading = None;
+        if load {
+            let entry = Chunk::body(&*self.plugin.entry).named(&*self.plugin.chunk_name);
+            let result = branch.with(&options).eval::<IgnoredAny>(entry);
+            let report = branch.take_report();
+            if let Err(error) = result {
+                return Ran {
+                    result: Err(error),
+                    report,
+                    loaded: false,
+                };
+            }
+            options = budget::left(options, limits, &report);
+            loading = Some(report);
+        }
+        let mut result = branch.with(&options).call(self.export, args);
+        let mut report = branch.take_report();
+        if let Some(loading) = loading {
+            result = result.map_err(|error| budget::whole(error, limits, wall_ends.is_some()));
+            if let Err(error) = &result {
+                report.outcome = Outcome::Failed {
+                    code: error.code().to_owned(),
+                    message: error.to_string(),
+                };
+            }
+            report = joined(loading, report);
+        }
+        Ran {
+            result,
+            report,
+            loaded: true,
+        }
+    }
+
+    /// When the wall-clock limit of a call that begins now stops it, unless the caller's
+    /// deadline comes first.
+    fn wall_ends(&self) -> Option<Instant> {
+        let ends = Instant::now().checked_add(self.plugin.limits.wall)?;
+        let is_first = self.options.deadline.is_none_or(|deadline| ends < deadline);
+        is_first.then_some(ends)
+    }
+
+    fn reply<R>(&self, ran: Ran<R>, replaces: Option<StoreId>) -> Result<Reply<R>, CallError> {
+        let manifest = &self.plugin.manifest;
+        let report = CallReport {
+            schema_version: CallReport::SCHEMA_VERSION,
+            plugin: manifest.name.clone(),
+            version: manifest.version.to_string(),
+            tenant: self.tenant.to_string(),
+            export: self.export.to_owned(),
+            instance: manifest.instance,
+            replaces,
+            run: ran.report,
+        };
+        match ran.result {
+            Ok(value) => Ok(Reply { value, report }),
+            Err(error) => Err(self.failed(error, Some(report))),
+        }
+    }
+
+    fn failed(&self, error: Error, report: Option<CallReport>) -> CallError {
+        let plugin = self.plugin.manifest.name.clone();
+        CallError::new(CallErrorKind::Run { plugin, error }, report)
+    }
+
+    fn no_turn(&self, why: NoTurn) -> CallError {
+        let plugin = self.plugin.manifest.name.clone();
+        let run = |kind: ErrorKind| self.failed(kind.into(), None);
+        match why {
+            NoTurn::InUse(waited) => CallErrorKind::InUse { plugin, waited }.into(),
+            NoTurn::Reentrant => CallErrorKind::Reentrant { plugin }.into(),
+            NoTurn::TimedOut(limit) => run(ErrorKind::Timeout {
+                limit,
+                at: None,
+                begun: false,
+            }),
+            NoTurn::Cancelled => run(ErrorKind::Cancelled {
+                at: None,
+                begun: false,
+            }),
+        }
+    }
+}
+
+/// What came of a call.
+struct Ran<R> {
+    result: Result<R>,
+    report: Report,
+    /// Whether the entry had been run to its end.
+    loaded: bool,
+}

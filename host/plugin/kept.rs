@@ -1,0 +1,255 @@
+//! Instances that are kept from call to call: one for each plugin and tenant, never shared.
+//!
+//! Each has a cell that one call at a time may be in. The locks are held for moments only,
+//! never while Lua runs; where both are needed, that of the map is taken first.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::{Branch, Cancel, Handle, StoreId};
+
+/// The kept instances of a host.
+#[derive(Debug)]
+pub(super) struct Keep {
+    /// How many there may be.
+    pub(super) limit: usize,
+    live: Arc<AtomicUsize>,
+    cells: Mutex<HashMap<Key, Arc<Cell>>>,
+}
+
+/// Whose instance it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) plugin: Arc<str>,
+    pub(super) tenant: Arc<str>,
+}
+
+#[derive(Debug, Default)]
+struct Cell {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The thread whose call is in the cell.
+    user: Option<ThreadId>,
+    kept: Option<Kept>,
+    lost: Option<StoreId>,
+    /// Whether the cell is out of the map: who waits for it has to look again.
+    retired: bool,
+}
+
+/// A kept instance.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) branch: Branch,
+    _permit: Permit,
+}
+
+/// The right to keep one instance.
+#[derive(Debug)]
+struct Permit(Arc<AtomicUsize>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How long a call waits for its turn.
+pub(super) struct Wait<'w> {
+    pub(super) patience: Duration,
+    pub(super) deadline: Option<Instant>,
+    pub(super) cancel: Option<&'w Cancel>,
+}
+
+/// Why a call didn't get its turn.
+pub(super) enum NoTurn {
+    InUse(Duration),
+    TimedOut(Duration),
+    Cancelled,
+    Reentrant,
+}
+
+impl Keep {
+    pub(super) fn new(limit: usize) -> Keep {
+        Keep {
+            limit,
+            live: Arc::default(),
+            cells: Mutex::default(),
+        }
+    }
+
+    /// How many instances are kept.
+    pub(super) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no other call is in the cell of `key`, and takes it.
+    pub(super) fn enter(&self, key: &Key, wait: &Wait<'_>) -> Result<Turn<'_>, NoTurn> {
+        let start = Instant::now();
+        loop {
+            let cell = Arc::clone(self.lock().entry(key.clone()).or_default());
+            if let Some((kept, lost)) = cell.take(start, wait)? {
+                return Ok(Turn {
+                    keep: self,
+                    key: key.clone(),
+                    cell,
+                    kept,
+                    lost,
+                    unwinding: thread::panicking(),
+                });
+            }
+        }
+    }
+
+    /// Ends the instances of `tenant`: at once, or when the call that is under way ends.
+    pub(super) fn release(&self, tenant: &str) {
+        let mut cells = self.lock();
+        let released: Vec<_> = cells.extract_if(|key, _| *key.tenant == *tenant).collect();
+        drop(cells);
+        for (_, cell) in released {
+            let kept = {
+                let mut state = cell.lock();
+                state.retired = true;
+                state.kept.take()
+            };
+            cell.changed.notify_all();
+            drop(kept);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Cell>>> {
+        // Nothing panics between two changes that belong together.
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Taken = (Option<Kept>, Option<StoreId>);
+
+impl Cell {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the cell when it is free; `None` when it is retired by then.
+    fn take(self: &Arc<Self>, start: Instant, wait: &Wait<'_>) -> Result<Option<Taken>, NoTurn> {
+        let me = thread::current().id();
+        let is_cancelled = || wait.cancel.is_some_and(Cancel::is_cancelled);
+        let cell = Arc::clone(self);
+        let _watch = wait.cancel.map(|cancel| {
+            cancel.on_cancel(move || {
+                // Under the lock: between a waiter's look at the handle and its sleep, it
+                // would miss this.
+                let _state = cell.lock();
+                cell.changed.notify_all();
+            })
+        });
+        let mut state = self.lock();
+        if state.user == Some(me) {
+            return Err(NoTurn::Reentrant);
+        }
+        let left = wait
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let patience = wait.patience.saturating_sub(start.elapsed());
+        let most = left.map_or(patience, |left| left.min(patience));
+        state = self
+            .changed
+            .wait_timeout_while(state, most, |state| {
+                state.user.is_some() && !state.retired && !is_cancelled()
+            })
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        if state.retired {
+            return Ok(None);
+        }
+        if state.user.is_some() {
+            return Err(if is_cancelled() {
+                NoTurn::Cancelled
+            } else if left.is_some_and(|left| left <= patience) {
+                NoTurn::TimedOut(start.elapsed())
+            } else {
+                NoTurn::InUse(start.elapsed())
+            });
+        }
+        state.user = Some(me);
+        Ok(Some((state.kept.take(), state.lost)))
+    }
+}
+
+/// A call that is in a cell; it leaves when this is dropped.
+pub(super) struct Turn<'k> {
+    keep: &'k Keep,
+    key: Key,
+    cell: Arc<Cell>,
+    kept: Option<Kept>,
+    /// The instance that was there before and is lost, until somebody is told.
+    pub(super) lost: Option<StoreId>,
+    /// Whether there was a panic already when the call began.
+    unwinding: bool,
+}
+
+impl Turn<'_> {
+    /// The instance that was kept.
+    pub(super) fn branch(&mut self) -> Option<&mut Branch> {
+        self.kept.as_mut().map(|kept| &mut kept.branch)
+    }
+
+    /// Makes an instance to be kept. `None` if there are too many.
+    pub(super) fn make<E>(
+        &mut self,
+        make: impl FnOnce() -> Result<Branch, E>,
+    ) -> Result<Option<&mut Branch>, E> {
+        let more = |live| (live < self.keep.limit).then_some(live + 1);
+        let taken = self
+            .keep
+            .live
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if taken.is_err() {
+            return Ok(None);
+        }
+        let permit = Permit(Arc::clone(&self.keep.live));
+        let kept = self.kept.insert(Kept {
+            branch: make()?,
+            _permit: permit,
+        });
+        Ok(Some(&mut kept.branch))
+    }
+
+    /// Ends the instance. The next one is told of it only if it held anything.
+    pub(super) fn discard(&mut self, held_state: bool) {
+        if let Some(kept) = self.kept.take()
+            && held_state
+        {
+            self.lost = Some(kept.branch.store_id());
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() && !self.unwinding {
+            self.discard(true);
+        }
+        let mut kept = self.kept.take();
+        // A cell that has nothing to tell goes; the map would grow with every tenant.
+        let mut cells = (kept.is_none() && self.lost.is_none()).then(|| self.keep.lock());
+        let mut state = self.cell.lock();
+        if !state.retired {
+            state.kept = kept.take();
+            state.lost = self.lost;
+            if let Some(cells) = &mut cells {
+                cells.remove(&self.key);
+                state.retired = true;
+            }
+        }
+        state.user = None;
+        drop(state);
+        self.cell.changed.notify_all();
+    }
+}

@@ -1,0 +1,110 @@
+//! What a plugin says about itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use semver::Version;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::Access;
+
+/// What a plugin says about itself: the file `plugin.toml` of its folder, or the comment that
+/// its only file begins with.
+///
+/// Serialised, for lists of plugins, as it would be written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// The name, which no other plugin of a host has.
+    pub name: String,
+    /// The version.
+    #[serde(serialize_with = "as_text")]
+    pub version: Version,
+    /// What the plugin is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The Lua file that is run first, beneath the plugin's folder. It defines the exported
+    /// functions as globals.
+    pub entry: String,
+    /// What instances the functions are called in.
+    pub instance: Lifetime,
+    /// The functions that a host may call, with what each is for.
+    pub exports: BTreeMap<String, String>,
+    /// What the plugin wants to do besides computing.
+    pub wants: Wants,
+    /// How much a call may use, where that is less than what the host gives.
+    pub limits: WantedLimits,
+}
+
+/// How long an instance of a plugin lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lifetime {
+    /// For one call.
+    #[default]
+    Fresh,
+    /// From call to call of one tenant, with what its globals hold.
+    Kept,
+}
+
+/// The capabilities that a plugin wants.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Wants {
+    /// Host functions, by name.
+    pub functions: Vec<String>,
+    /// Modules that the host has, by name. Those of its own folder a plugin always has.
+    pub modules: Vec<String>,
+    /// The time.
+    pub clock: bool,
+    /// Variables, by name.
+    pub variables: Vec<String>,
+    /// Folders of the host, by name.
+    pub folders: BTreeMap<String, Access>,
+    /// Where random numbers come from, to be the same in every instance. No power over
+    /// anything but the plugin itself, so it needs no granting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// Limits that a plugin asks for: of one call, loading included. What is missing is what the
+/// host gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WantedLimits {
+    /// [`Limits::wall`](crate::Limits::wall).
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_duration"
+    )]
+    pub wall: Option<Duration>,
+    /// [`Limits::fuel`](crate::Limits::fuel).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// [`Limits::memory`](crate::Limits::memory), in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<usize>,
+    /// [`Limits::output`](crate::Limits::output), in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<usize>,
+    /// [`Limits::host_calls`](crate::Limits::host_calls).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_calls: Option<u64>,
+    /// [`Limits::value`](crate::Limits::value), in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<usize>,
+    /// [`Limits::depth`](crate::Limits::depth).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+}
+
+fn as_text<S: Serializer>(version: &Version, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(version)
+}
+
+fn as_duration<S: Serializer>(wall: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    match wall {
+        Some(wall) => to.collect_str(&humantime::format_duration(*wall)),
+        None => to.serialize_none(),
+    }
+}

@@ -1,0 +1,54 @@
+//! Positions in a plugin's files.
+
+use std::fmt;
+
+/// A position in a file. Lines and columns count from one, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column, where it is known: Lua tells lines only.
+    pub column: Option<usize>,
+}
+
+impl Place {
+    /// The place of the byte at `offset` of `text`, or of its end.
+    pub(super) fn of(text: &str, offset: usize) -> Place {
+        let before = &text[..text.floor_char_boundary(offset)];
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        Place {
+            line: before.matches('\n').count() + 1,
+            column: Some(before[line_start..].chars().count() + 1),
+        }
+    }
+
+    /// A line as Lua tells it.
+    pub(super) fn line(line: usize) -> Place {
+        Place { line, column: None }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.column {
+            Some(column) => write!(f, "{}:{column}", self.line),
+            None => self.line.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters() {
+        let text = "a = 1\nä = \"ö\" x\n";
+        let at = |needle| Place::of(text, text.find(needle).unwrap()).to_string();
+        assert_eq!(
+            (at("a"), at("ö"), at("x")),
+            ("1:1".into(), "2:6".into(), "2:9".into())
+        );
+        assert_eq!(Place::of(text, 1000).to_string(), "3:1");
+    }
+}

@@ -1,0 +1,114 @@
+//! Single values of a manifest: names, versions, paths, numbers, durations, sizes.
+
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use semver::Version;
+
+use super::Reader;
+use super::table::Entry;
+use crate::Limits;
+use crate::plugin::manifest::Lifetime;
+
+impl Reader<'_, '_> {
+    pub(super) fn name(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<String> {
+        self.parsed(key, entry, |text| {
+            let fits = text.len() <= 40
+                && text.starts_with(|c: char| c.is_ascii_lowercase())
+                && text.bytes().all(|b| {
+                    b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_'
+                });
+            fits.then(|| text.to_owned()).ok_or_else(|| {
+                "a name is a lower-case letter, and up to 39 of a-z, 0-9, - and _".to_owned()
+            })
+        })
+    }
+
+    pub(super) fn version(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<Version> {
+        self.parsed(key, entry, |text| {
+            Version::parse(text).map_err(|error| format!("{error}; write it as in 1.2.0"))
+        })
+    }
+
+    pub(super) fn entry(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<String> {
+        self.parsed(key, entry, |text| {
+            let path = Path::new(text);
+            let stays = path
+                .components()
+                .all(|component| matches!(component, Component::Normal(_)));
+            if !stays || text.contains('\\') {
+                return Err("it must be a path beneath the plugin's folder".to_owned());
+            }
+            if !text.ends_with(".lua") {
+                return Err("it must be a file whose name ends in .lua".to_owned());
+            }
+            Ok(text.to_owned())
+        })
+    }
+
+    pub(super) fn lifetime(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<Lifetime> {
+        self.parsed(key, entry, |text| match text {
+            "fresh" => Ok(Lifetime::Fresh),
+            "kept" => Ok(Lifetime::Kept),
+            _ => Err("it must be \"fresh\" or \"kept\"".to_owned()),
+        })
+    }
+
+    pub(super) fn number(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<u64> {
+        self.typed(key, entry, "a whole number, not negative", |value| {
+            let number = value.as_integer()?;
+            u64::from_str_radix(number.as_str(), number.radix()).ok()
+        })
+    }
+
+    pub(super) fn depth(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<usize> {
+        let depth = self.number(key, entry)?;
+        match usize::try_from(depth) {
+            Ok(depth) if (1..=Limits::MAX_DEPTH).contains(&depth) => Some(depth),
+            _ => {
+                let why = format!("is {depth}; it must be between 1 and {}", Limits::MAX_DEPTH);
+                self.invalid(key, &entry.span(), why);
+                None
+            }
+        }
+    }
+
+    pub(super) fn duration(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<Duration> {
+        self.parsed(key, entry, |text| match humantime::parse_duration(text) {
+            Ok(Duration::ZERO) => Err("no call could run".to_owned()),
+            Ok(duration) => Ok(duration),
+            Err(error) => Err(format!("{error}; write it as in 300ms or 1m 30s")),
+        })
+    }
+
+    /// A number of bytes, as a number or as in `16MiB`.
+    pub(super) fn size(
+        &mut self,
+        key: &str,
+        entry: Entry<'_, '_>,
+        (least, most): (usize, usize),
+    ) -> Option<usize> {
+        let bytes = if entry.get_ref().as_integer().is_some() {
+            self.number(key, entry)?
+        } else {
+            self.parsed(key, entry, |text| {
+                let size = text.parse::<ByteSize>();
+                size.map(|size| size.as_u64())
+                    .map_err(|error| format!("{error}; write it as in 16MiB"))
+            })?
+        };
+        match usize::try_from(bytes) {
+            Ok(bytes) if (least..=most).contains(&bytes) => Some(bytes),
+            _ => {
+                let [least, most] = [least, most].map(|bytes| ByteSize(bytes as u64));
+                let why = format!(
+                    "is {}; it must be between {least} and {most}",
+                    ByteSize(bytes)
+                );
+                self.invalid(key, &entry.span(), why);
+                None
+            }
+        }
+    }
+}

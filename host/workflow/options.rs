@@ -1,0 +1,70 @@
+//! Settings of one run.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use super::Workflow;
+use super::event::{Event, Listener};
+use crate::{Cancel, Grants};
+
+/// Settings of one run. The default is what the workflow says.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct RunOptions {
+    /// How many branches may run at a time, instead of what the workflow's settings say. Where
+    /// neither says anything, as many as the machine has processors to offer.
+    pub max_workers: Option<NonZeroUsize>,
+    /// Stops the run when it is fired, within a tick of the pool's clock.
+    pub cancel: Option<Cancel>,
+    /// What nodes may do besides computing, in place of what the pool grants. Needed for a
+    /// workflow whose `capabilities` name `variables` and others besides.
+    pub grants: Option<Grants>,
+    /// Nodes to stop before, besides those that the workflow names.
+    pub interrupt_before: Vec<String>,
+    /// Nodes to stop after, besides those that the workflow names.
+    pub interrupt_after: Vec<String>,
+    /// The folder that checkpoints are written to, in place of the one that the workflow
+    /// names. Where there is none, none are written.
+    pub checkpoint_dir: Option<PathBuf>,
+    /// How many nodes may run on one path, in place of what the workflow says.
+    pub max_iterations: Option<NonZeroUsize>,
+    pub(super) listener: Option<Listener>,
+}
+
+impl RunOptions {
+    /// What the workflow says, and nothing else.
+    pub fn new() -> RunOptions {
+        RunOptions::default()
+    }
+
+    /// Tells `listener` of everything that happens, when it happens: on the thread where it
+    /// does, one call after another or several at once. The run waits for it.
+    #[must_use]
+    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> RunOptions {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// How many branches of `workflow` may run at a time.
+    pub(super) fn workers(&self, workflow: &Workflow) -> usize {
+        self.max_workers
+            .or(workflow.model.settings.parallel.max_workers)
+            .or_else(|| thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get)
+    }
+}
+
+impl fmt::Debug for RunOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunOptions")
+            .field("max_workers", &self.max_workers)
+            .field("interrupt_before", &self.interrupt_before)
+            .field("interrupt_after", &self.interrupt_after)
+            .field("checkpoint_dir", &self.checkpoint_dir)
+            .field("max_iterations", &self.max_iterations)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+//! `state_schema`: the types that keys of the state have.
+
+use serde_json::{Map, Value};
+
+use super::state::State;
+
+/// The declared keys. Other keys may be there, and declared ones may be absent or null.
+#[derive(Debug, Default)]
+pub(super) struct Schema {
+    keys: Vec<(String, Type)>,
+}
+
+/// The type of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    Any,
+    Bool,
+    Integer,
+    Number,
+    Text,
+    List,
+    Mapping,
+}
+
+/// The words for each type, those of JSON and of Python.
+const WORDS: [(&str, Type); 20] = [
+    ("any", Type::Any),
+    ("object", Type::Mapping),
+    ("dict", Type::Mapping),
+    ("map", Type::Mapping),
+    ("mapping", Type::Mapping),
+    ("array", Type::List),
+    ("list", Type::List),
+    ("bool", Type::Bool),
+    ("boolean", Type::Bool),
+    ("int", Type::Integer),
+    ("integer", Type::Integer),
+    ("float", Type::Number),
+    ("number", Type::Number),
+    ("str", Type::Text),
+    ("string", Type::Text),
+    ("text", Type::Text),
+    ("double", Type::Number),
+    ("null", Type::Any),
+    ("none", Type::Any),
+    ("table", Type::Mapping),
+];
+
+impl Type {
+    /// The type that a word stands for. `list[str]` is a list: what is in it is not looked at.
+    /// `optional[str]` is a string, since null fits everything, and one of several types is
+    /// anything.
+    pub(super) fn from_word(word: &str) -> Option<Type> {
+        let lower = word.trim().to_lowercase();
+        let (outer, inner) = match lower.split_once('[') {
+            Some((outer, inner)) => (outer.trim(), inner.strip_suffix(']')),
+            None => (lower.as_str(), None),
+        };
+        match (outer, inner) {
+            ("optional", Some(inner)) => Type::from_word(inner),
+            ("union", Some(_)) => Some(Type::Any),
+            _ if lower.contains('|') => Some(Type::Any),
+            _ => {
+                let found = WORDS.iter().find(|(known, _)| *known == outer);
+                found.map(|(_, kind)| *kind)
+            }
+        }
+    }
+
+    /// All words there are.
+    pub(super) fn words() -> impl Iterator<Item = &'static str> {
+        WORDS.iter().map(|(word, _)| *word)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Type::Any => "anything",
+            Type::Bool => "a boolean",
+            Type::Integer => "an integer",
+            Type::Number => "a number",
+            Type::Text => "a string",
+            Type::List => "a list",
+            Type::Mapping => "a mapping",
+        }
+    }
+
+    fn admits(self, value: &Value) -> bool {
+        match (self, value) {
+            (Type::Any, _) | (_, Value::Null) => true,
+            (Type::Bool, value) => value.is_boolean(),
+            (Type::Integer, value) => value.is_i64(),
+            (Type::Number, value) => value.is_number(),
+            (Type::Text, value) => value.is_string(),
+            (Type::List, value) => value.is_array(),
+            (Type::Mapping, value) => value.is_object(),
+        }
+    }
+}
+
+impl Schema {
+    pub(super) fn new(keys: Vec<(String, Type)>) -> Schema {
+        Schema { keys }
+    }
+
+    /// Checks a whole state.
+    ///
+    /// # Errors
+    /// The first key that is not what it was declared.
+    pub(super) fn check(&self, state: &State) -> Result<(), String> {
+        self.check_with(|key| state.get(key))
+    }
+
+    /// Checks what a node returned.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub(super) fn check_update(&self, update: &Map<String, Value>) -> Result<(), String> {
+        self.check_with(|key| update.get(key))
+    }
+
+    fn check_with<'v>(&self, get: impl Fn(&str) -> Option<&'v Value>) -> Result<(), String> {
+        for (key, kind) in &self.keys {
+            if let Some(value) = get(key)
+                && !kind.admits(value)
+            {
+                let found = match value {
+                    Value::Bool(_) => "a boolean",
+                    Value::Number(number) if number.is_i64() => "an integer",
+                    Value::Number(_) => "a number",
+                    Value::String(_) => "a string",
+                    Value::Array(_) => "a list",
+                    _ => "a mapping",
+                };
+                let expected = kind.name();
+                return Err(format!(
+                    "state.{key} must be {expected} by the `state_schema`, not {found}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("string", Some(Type::Text))]
+    #[case("Str", Some(Type::Text))]
+    #[case("list[str]", Some(Type::List))]
+    #[case("Optional[List[int]]", Some(Type::List))]
+    #[case("int | None", Some(Type::Any))]
+    #[case("union[int, str]", Some(Type::Any))]
+    #[case("datetime", None)]
+    fn words(#[case] word: &str, #[case] expected: Option<Type>) {
+        assert_eq!(Type::from_word(word), expected);
+    }
+}
