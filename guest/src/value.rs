@@ -38,8 +38,8 @@ const SPARSE_FROM: u64 = 10;
 /// Converts values, and remembers which tables are arrays.
 pub struct Values {
     lua: Lua,
-    /// A table with weak keys: tables that came from an array; values: [`Shape`]s as integers. And
-    /// views of tables; values: those tables.
+    /// A table with weak keys, the tables that came from an array; values: [`Shape`]s as integers.
+    /// And views of tables; values: those tables.
     arrays: Value,
     /// How deeply values may be nested.
     max_depth: Cell<usize>,
@@ -109,15 +109,6 @@ impl Shape {
     fn len(self) -> u64 {
         u64::from(self.last) + u64::from(self.nulls)
     }
-}
-
-/// What is known of a table beside its content.
-enum Known {
-    Nothing,
-    /// It came from an array.
-    Array(Shape),
-    /// It shows what is in the table with this address.
-    ViewOf(*const c_void),
 }
 
 impl Values {
@@ -421,17 +412,17 @@ impl Run {
         self.stack.raw_set(self.arrays);
     }
 
-    /// What is known of a table. If it is a view, what it shows is pushed.
-    fn known(&self, table: c_int) -> Known {
+    /// What the book has about a table; what a view shows lies on the stack afterwards.
+    fn entry(&self, table: c_int) -> Entry {
         self.stack.push_copy(table);
         self.stack.raw_get(self.arrays);
-        let known = match self.stack.item(self.stack.top()) {
-            Item::Table(address) => return Known::ViewOf(address),
-            Item::Integer(packed) => Known::Array(Shape::unpack(packed)),
-            _ => Known::Nothing,
+        let entry = match self.stack.item(self.stack.top()) {
+            Item::Table(viewed) => return Entry::View(viewed),
+            Item::Integer(packed) => Entry::Shape(Shape::unpack(packed)),
+            _ => Entry::None,
         };
         self.stack.pop();
-        known
+        entry
     }
 
     /// The text at a position, for a path.
@@ -441,6 +432,14 @@ impl Run {
             _ => Step::Key("?".to_owned()),
         }
     }
+}
+
+/// What the book of arrays has about a table.
+enum Entry {
+    Shape(Shape),
+    /// It is a view of this table.
+    View(*const c_void),
+    None,
 }
 
 /// A buffer that never aborts for want of memory.
@@ -716,13 +715,13 @@ impl Outgoing<'_> {
     }
 
     fn table<S: Serializer>(&self, address: *const c_void, sink: S) -> Result<S::Ok, S::Error> {
-        let shape = match self.run.known(self.at) {
-            Known::Nothing => None,
-            Known::Array(shape) => Some(shape),
-            Known::ViewOf(viewed) => {
-                let written = self.last().table(viewed, sink)?;
+        let shape = match self.run.entry(self.at) {
+            Entry::Shape(shape) => Some(shape),
+            Entry::None => None,
+            Entry::View(viewed) => {
+                let written = self.last().table(viewed, sink);
                 self.run.stack.pop();
-                return Ok(written);
+                return written;
             }
         };
         self.run.enter().map_err(|cause| self.fail(cause))?;
