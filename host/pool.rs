@@ -494,6 +494,11 @@ impl PoolBuilder {
     /// Keeps the compiled guest in this folder, for the next process to load in a moment
     /// where compiling takes a third of a second. What lies there is run as machine code:
     /// nobody else may be able to write to it. Without a folder nothing is kept.
+    ///
+    /// An application can ship the folder, filled by a run on a machine of the same kind: code
+    /// is found by the guest, the settings it is compiled with, and wasmtime's version, and is
+    /// checked to be for this processor; where nothing fits, the guest is compiled. `metered`
+    /// makes a difference, and so does a lack of address space; the other settings don't.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(folder.into());
         self
