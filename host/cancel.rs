@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -32,8 +33,9 @@ pub struct Cancel(Arc<Inner>);
 struct Inner {
     fired: AtomicBool,
     watchers: Mutex<Watchers>,
-    /// What fires this one when it is fired; dropped with it.
-    parents: Vec<CancelWatch>,
+    /// What fires this one when it is fired: kept, so that a handle in the middle of a chain may
+    /// be dropped.
+    parents: Vec<Place>,
 }
 
 type Callback = Box<dyn FnOnce() + Send>;
@@ -41,7 +43,27 @@ type Callback = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 struct Watchers {
     next: u64,
-    callbacks: BTreeMap<u64, Callback>,
+    watching: BTreeMap<u64, Watcher>,
+}
+
+enum Watcher {
+    Callback(Callback),
+    Child(Weak<Inner>),
+}
+
+impl Watchers {
+    fn add(&mut self, watcher: Watcher) -> u64 {
+        let key = self.next;
+        self.next += 1;
+        self.watching.insert(key, watcher);
+        key
+    }
+}
+
+/// Where something watches a handle.
+struct Place {
+    of: Cancel,
+    key: u64,
 }
 
 impl Cancel {
@@ -57,55 +79,61 @@ impl Cancel {
 
     /// A handle that is fired when any of `parents` is, and can be fired by itself.
     pub fn any<'a>(parents: impl IntoIterator<Item = &'a Cancel>) -> Cancel {
-        Cancel(Arc::new_cyclic(|child: &Weak<Inner>| {
-            let watch = |parent: &Cancel| {
-                let child = Weak::clone(child);
-                parent.on_cancel(move || {
-                    if let Some(child) = child.upgrade() {
-                        Cancel(child).cancel();
-                    }
-                })
-            };
-            let parents: Vec<_> = parents
+        let child = Cancel(Arc::new_cyclic(|child: &Weak<Inner>| Inner {
+            fired: AtomicBool::default(),
+            watchers: Mutex::default(),
+            parents: parents
                 .into_iter()
-                .map(|parent| (parent.is_cancelled(), watch(parent)))
-                .collect();
-            Inner {
-                // The child can't be reached yet by the callback of a parent that was fired
-                // already.
-                fired: AtomicBool::new(parents.iter().any(|(fired, _)| *fired)),
-                watchers: Mutex::default(),
-                parents: parents.into_iter().map(|(_, watch)| watch).collect(),
-            }
-        }))
-        .checked()
-    }
-
-    /// Catches a parent that was fired between the look at it and the child's being there.
-    fn checked(self) -> Cancel {
-        let fired = |watch: &CancelWatch| watch.of.upgrade().is_some_and(|of| of.is_fired());
-        if self.0.parents.iter().any(fired) {
-            self.cancel();
+                .map(|parent| Place {
+                    of: parent.clone(),
+                    key: parent.0.lock().add(Watcher::Child(Weak::clone(child))),
+                })
+                .collect(),
+        }));
+        // A parent that was fired before the child was there could not reach it.
+        if child.0.parents.iter().any(|place| place.of.is_cancelled()) {
+            child.cancel();
         }
-        self
+        child
     }
 
     /// Stops the runs that have this handle.
+    ///
+    /// # Panics
+    ///
+    /// When a callback of [`on_cancel`](Self::on_cancel) does, after all have been called.
     pub fn cancel(&self) {
-        let callbacks = {
-            let mut watchers = self.0.lock();
-            // Under the lock: who watches afterwards sees it, who watched before is called.
-            self.0.fired.store(true, Ordering::Release);
-            std::mem::take(&mut watchers.callbacks)
-        };
-        for callback in callbacks.into_values() {
-            callback();
+        // A list, not a recursion: handles may be children of children without end.
+        let mut to_fire = vec![self.clone()];
+        let mut callbacks = Vec::new();
+        while let Some(handle) = to_fire.pop() {
+            let watching = {
+                let mut watchers = handle.0.lock();
+                // Under the lock: who watches afterwards sees it, who watched before is called.
+                handle.0.fired.store(true, Ordering::Release);
+                std::mem::take(&mut watchers.watching)
+            };
+            for watcher in watching.into_values() {
+                match watcher {
+                    Watcher::Callback(callback) => callbacks.push(callback),
+                    Watcher::Child(child) => to_fire.extend(child.upgrade().map(Cancel)),
+                }
+            }
+        }
+        let mut panicked = None;
+        for callback in callbacks {
+            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(callback)) {
+                panicked.get_or_insert(payload);
+            }
+        }
+        if let Some(payload) = panicked {
+            panic::resume_unwind(payload);
         }
     }
 
     /// Whether it was fired.
     pub fn is_cancelled(&self) -> bool {
-        self.0.is_fired()
+        self.0.fired.load(Ordering::Acquire)
     }
 
     /// Calls `callback` once when the handle is fired, on the thread that fires it; at once if
@@ -115,29 +143,45 @@ impl Cancel {
     #[must_use = "the callback is forgotten when this is dropped"]
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> CancelWatch {
         let mut watchers = self.0.lock();
-        let key = watchers.next;
-        if self.is_cancelled() {
+        let key = if self.is_cancelled() {
             drop(watchers);
             callback();
+            None
         } else {
-            watchers.next += 1;
-            watchers.callbacks.insert(key, Box::new(callback));
-        }
-        CancelWatch {
-            of: Arc::downgrade(&self.0),
+            Some(watchers.add(Watcher::Callback(Box::new(callback))))
+        };
+        CancelWatch(key.map(|key| Place {
+            of: self.clone(),
             key,
-        }
+        }))
     }
 }
 
 impl Inner {
-    fn is_fired(&self) -> bool {
-        self.fired.load(Ordering::Acquire)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Watchers> {
         // Callbacks run outside of the lock, so that a panic leaves the book whole.
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // One by one, as above: a handle may be the last to keep a long line of parents.
+        let mut parents = std::mem::take(&mut self.parents);
+        while let Some(place) = parents.pop() {
+            place.forget();
+            if let Some(mut parent) = Arc::into_inner(place.of.0) {
+                parents.append(&mut parent.parents);
+            }
+        }
+    }
+}
+
+impl Place {
+    fn forget(&self) {
+        let forgotten = self.of.0.lock().watching.remove(&self.key);
+        // Outside of the lock: what a callback holds may be a handle to the same one.
+        drop(forgotten);
     }
 }
 
@@ -149,20 +193,14 @@ impl fmt::Debug for Cancel {
     }
 }
 
-/// Keeps a callback of [`Cancel::on_cancel`] until it is dropped.
-pub struct CancelWatch {
-    of: Weak<Inner>,
-    key: u64,
-}
+/// Keeps a callback of [`Cancel::on_cancel`] until it is dropped, and the handle with it.
+pub struct CancelWatch(Option<Place>);
 
 impl Drop for CancelWatch {
     fn drop(&mut self) {
-        let forgotten = self
-            .of
-            .upgrade()
-            .and_then(|inner| inner.lock().callbacks.remove(&self.key));
-        // Outside of the lock: what the callback holds may be a handle to the same one.
-        drop(forgotten);
+        if let Some(place) = &self.0 {
+            place.forget();
+        }
     }
 }
 
@@ -234,7 +272,58 @@ mod tests {
         for _ in 0..1000 {
             drop(parent.child());
         }
-        assert!(parent.0.lock().callbacks.is_empty());
+        assert!(parent.0.lock().watching.is_empty());
+    }
+
+    #[test]
+    fn a_chain_holds_though_nobody_keeps_its_middle() {
+        let (count, callback) = counter();
+        let parent = Cancel::new();
+        let grandchild = parent.child().child();
+        let watch = parent.child().on_cancel(callback);
+        parent.cancel();
+        assert!(grandchild.is_cancelled());
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        drop(watch);
+    }
+
+    #[test]
+    fn a_callback_that_panics_keeps_no_other_from_being_called() {
+        let (count, callback) = counter();
+        let cancel = Cancel::new();
+        let _first = cancel.on_cancel(|| panic!("of the callback's own"));
+        let _second = cancel.on_cancel(callback);
+        let child = cancel.child();
+        let result = panic::catch_unwind(AssertUnwindSafe(|| cancel.cancel()));
+        assert!(result.is_err());
+        assert!(child.is_cancelled());
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_callback_may_use_the_handle_that_fires_it() {
+        let cancel = Cancel::new();
+        let own = cancel.clone();
+        let _watch = cancel.on_cancel(move || {
+            own.cancel();
+            drop(own.on_cancel(|| ()));
+            assert!(own.child().is_cancelled());
+        });
+        cancel.cancel();
+    }
+
+    #[test]
+    fn children_of_children_do_not_use_up_the_stack() {
+        let first = Cancel::new();
+        let mut last = first.clone();
+        for _ in 0..100_000 {
+            last = last.child();
+        }
+        let other = last.child();
+        first.cancel();
+        assert!(last.is_cancelled());
+        drop((first, last));
+        drop(other);
     }
 
     #[test]

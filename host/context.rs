@@ -13,6 +13,7 @@ use crate::error::Site;
 use crate::grants::{Denial, Granted};
 use crate::host_call::{Cancels, HostCall};
 use crate::image::InterrupterExports;
+use crate::imports::guarded;
 use crate::limits::{Accountant, Limits};
 use crate::output::Output;
 use crate::report::Tally;
@@ -137,27 +138,37 @@ impl Interrupter {
 
 impl Context {
     /// A new store's data; `random` is the key of the pool's random numbers.
+    ///
+    /// # Errors
+    ///
+    /// `HostPanic` when the clock panics.
     pub(crate) fn new(
         limits: Limits,
         deadline: Option<Instant>,
         cancel: Option<Cancel>,
         granted: Arc<Granted>,
         random: &RandomState,
-    ) -> Context {
+    ) -> Result<Context, Stop> {
         let id = StoreId::next();
-        Context {
+        let start = Instant::now();
+        let born = match granted.clock() {
+            Some(clock) => guarded("clock", || clock.now())?,
+            None => Duration::ZERO,
+        };
+        Ok(Context {
             id,
             entropy: Entropy::new(random, id),
             accountant: Accountant::new(limits.memory),
             output: Output::default(),
             tally: Tally::default(),
             result: Vec::new(),
-            born: granted.clock().map_or(Duration::ZERO, |clock| clock.now()),
+            born,
             interrupter: None,
             call: Call {
                 limits,
-                start: Instant::now(),
-                deadline,
+                start,
+                // For what the module does when it is instantiated: ours does nothing.
+                deadline: earlier(deadline, start.checked_add(limits.wall)),
                 cancels: [None, None],
                 narrowed: None,
                 host_calls_left: 0,
@@ -170,7 +181,7 @@ impl Context {
             deadline,
             cancel,
             granted,
-        }
+        })
     }
 
     /// What the call under way may do.
@@ -202,12 +213,12 @@ impl Context {
 
 impl Call {
     /// Why the call has to stop, if it has to.
-    pub(crate) fn due(&self) -> Option<Stop> {
+    pub(crate) fn due(&self, now: Instant) -> Option<Stop> {
         if self.cancels.iter().flatten().any(Cancel::is_cancelled) {
             return Some(Stop::Cancelled);
         }
         let deadline = self.deadline?;
-        (Instant::now() >= deadline).then_some(Stop::Deadline)
+        (now >= deadline).then_some(Stop::Deadline)
     }
 }
 
@@ -227,14 +238,23 @@ pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Resu
     if let Some(stop) = call.stopping.take() {
         return Err(stop.into());
     }
-    let Some(stop) = call.due() else {
+    let Some(stop) = call.due(Instant::now()) else {
         return Ok(UpdateDeadline::Continue(1));
     };
+    // Before it is asked: if even that takes longer than a tick, it isn't asked again.
+    call.stopping = Some(stop.clone());
     if !interrupt(&mut store) {
         return Err(stop.into());
     }
-    store.data_mut().call.stopping = Some(stop);
     Ok(UpdateDeadline::Continue(1))
+}
+
+/// The earlier of two moments, if there are any.
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Asks the script that is in the middle of something to stop at its next Lua instruction.

@@ -11,6 +11,7 @@ use crate::function::Failed;
 use crate::host_call::HostCall;
 use crate::options::RunOptions;
 use crate::shared::Shared;
+use crate::stack;
 use crate::{Error, Result};
 
 /// Calls the host function `name` with the elements of `args`, within `options`.
@@ -19,6 +20,15 @@ use crate::{Error, Result};
 ///
 /// As [`Pool::call_function`](crate::Pool::call_function).
 pub(crate) fn call<A, R>(shared: &Shared, name: &str, args: &A, options: &RunOptions) -> Result<R>
+where
+    A: Serialize + ?Sized,
+    R: DeserializeOwned,
+{
+    // Values are converted here as on the way into a sandbox.
+    stack::with_room(|| call_here(shared, name, args, options))
+}
+
+fn call_here<A, R>(shared: &Shared, name: &str, args: &A, options: &RunOptions) -> Result<R>
 where
     A: Serialize + ?Sized,
     R: DeserializeOwned,
@@ -44,6 +54,9 @@ where
         deadline: terms.deadline.into_iter().chain(wall).min(),
         cancels: [terms.cancel, None],
     };
+    if call.is_cancelled() || call.remaining().is_some_and(|left| left.is_zero()) {
+        return Err(stopped(&call, start));
+    }
     let mut encoded = Vec::new();
     let value = |message: String| Error::from(ErrorKind::Value { message });
     codec::encode(args, &mut encoded).map_err(|error| value(format!("args: {error}")))?;
@@ -60,14 +73,23 @@ where
             traceback: None,
             value: None,
         },
-        Failed::Stopped if call.is_cancelled() => ErrorKind::Cancelled {
-            at: None,
-            begun: false,
-        },
-        Failed::Stopped => ErrorKind::Timeout {
-            limit: start.elapsed(),
-            at: None,
-        },
+        Failed::Stopped => return Err(stopped(&call, start)),
         Failed::Panicked { function, message } => ErrorKind::HostPanic { function, message },
     }))
+}
+
+/// What it means that `call` may not go on. No instance was involved that it could have ended.
+fn stopped(call: &HostCall, start: Instant) -> Error {
+    Error::from(if call.is_cancelled() {
+        ErrorKind::Cancelled {
+            at: None,
+            begun: false,
+        }
+    } else {
+        ErrorKind::Timeout {
+            limit: start.elapsed(),
+            at: None,
+            begun: false,
+        }
+    })
 }

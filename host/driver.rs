@@ -1,12 +1,13 @@
 //! Driving async host functions to completion from scripts, which wait for them.
 
-use std::future::Future;
-use std::sync::OnceLock;
+use std::future::{Future, poll_fn};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::calls;
 use crate::error::panic_message;
 use crate::host_call::HostCall;
 
@@ -67,16 +68,25 @@ impl Driver {
     ) -> Result<T, Unfinished> {
         let handle = self.handle()?;
         let (send, receive) = mpsc::channel();
-        let task = handle.spawn(future);
+        let mut future = Box::pin(future);
+        let task = handle.spawn(poll_fn(move |context| {
+            // The runtime's thread may be the one that main belongs to.
+            let _call = calls::enter();
+            future.as_mut().poll(context)
+        }));
         let abort = task.abort_handle();
-        let finished = send.clone();
+        // Only the task keeps the channel open: a runtime that was shut down drops it at once.
+        let finished = Arc::new(send);
+        let send = Arc::downgrade(&finished);
         handle.spawn(async move {
             // The receiver is gone where nobody waits any more.
             let _ = finished.send(Some(task.await));
         });
         let cancel = call.cancel();
         let _watch = cancel.on_cancel(move || {
-            let _ = send.send(None);
+            if let Some(send) = send.upgrade() {
+                let _ = send.send(None);
+            }
         });
         let received = match call.deadline {
             Some(deadline) => {

@@ -72,13 +72,16 @@ pub enum ErrorKind {
         /// The name and what is there instead.
         message: String,
     },
-    /// The wall-clock limit or the deadline passed; the instance is gone.
-    #[error("stopped: the script ran longer than {limit:?}{}", shown(at))]
+    /// The wall-clock limit or the deadline passed; if the script was under way, the instance is
+    /// gone.
+    #[error("{}", out_of_time(*limit, at, *begun))]
     Timeout {
         /// The time that the call had.
         limit: Duration,
         /// Where the script was.
         at: Option<Site>,
+        /// Whether the script had begun.
+        begun: bool,
     },
     /// The run was cancelled; if it was under way, the instance is gone.
     #[error("stopped: the run was cancelled{}", shown(at))]
@@ -192,6 +195,14 @@ pub struct Site {
     pub position: String,
     /// Lua's traceback from there, one frame a line, innermost first.
     pub traceback: String,
+}
+
+fn out_of_time(limit: Duration, at: &Option<Site>, begun: bool) -> String {
+    if begun {
+        format!("stopped: the script ran longer than {limit:?}{}", shown(at))
+    } else {
+        "stopped: the run's deadline passed".to_owned()
+    }
 }
 
 /// How a site is shown behind a message.
@@ -333,12 +344,11 @@ impl Error {
     /// Whether the call that gave this error ended its instance.
     pub fn ends_instance(&self) -> bool {
         match *self.0 {
-            ErrorKind::Timeout { .. }
-            | ErrorKind::OutOfFuel { .. }
+            ErrorKind::OutOfFuel { .. }
             | ErrorKind::TooManyHostCalls { .. }
             | ErrorKind::HostPanic { .. }
             | ErrorKind::Internal { .. } => true,
-            ErrorKind::Cancelled { begun, .. } => begun,
+            ErrorKind::Timeout { begun, .. } | ErrorKind::Cancelled { begun, .. } => begun,
             ErrorKind::OutOfMemory { fatal, .. } => fatal,
             _ => false,
         }

@@ -73,7 +73,7 @@ impl Folder {
     }
 
     /// Does what a script asked for at `path`, inside the folder. `max` is what may be read
-    /// in one piece.
+    /// or written in one piece.
     pub(crate) fn serve(
         &self,
         service: Service,
@@ -83,6 +83,9 @@ impl Folder {
     ) -> Result<Option<Vec<u8>>, Refusal> {
         if writes(service) && self.access == Access::ReadOnly {
             return Err(Refusal::ReadOnly);
+        }
+        if content.len() > max {
+            return Err(Refusal::TooLarge(max));
         }
         let path = Path::new(if path.is_empty() { "." } else { path });
         let nothing = |()| None;
@@ -105,7 +108,7 @@ impl Folder {
     fn read(&self, path: &Path, max: usize) -> Result<Vec<u8>, Refusal> {
         regular(&self.dir.metadata(path)?)?;
         let mut content = Vec::new();
-        let limit = max as u64 + 1;
+        let limit = (max as u64).saturating_add(1);
         self.dir.open(path)?.take(limit).read_to_end(&mut content)?;
         if content.len() > max {
             return Err(Refusal::TooLarge(max));

@@ -27,6 +27,15 @@ pub(crate) struct Image {
     metered: bool,
 }
 
+/// What compiled code looks at while it runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Checks {
+    /// Whether it is to stop.
+    pub(crate) epochs: bool,
+    /// What fuel is left.
+    pub(crate) fuel: bool,
+}
+
 /// Places of the module's exports: looking them up by name costs as much as a small call.
 pub(crate) struct Exports {
     pub(crate) memory: ModuleExport,
@@ -53,27 +62,27 @@ impl Image {
         guest: &[u8],
         slots: u32,
         limits: &Limits,
-        metered: bool,
+        checks: Checks,
         cache: Option<&Path>,
     ) -> Result<Image> {
         let cache = cache.map(open_cache).transpose()?;
         let plan = |reservation, reset| Plan {
             slots,
             memory: limits.memory,
-            metered,
+            checks,
             reservation,
             reset,
         };
         // What is best first, and then what does without the part that may be missing.
         let engine = [
-            plan(Reservation::Whole, Reset::TouchedPages),
             plan(Reservation::Whole, Reset::Everything),
             plan(Reservation::Limit, Reset::Everything),
         ]
         .iter()
-        .map(|plan| plan.engine(cache.clone()))
-        .reduce(Result::or)
-        .expect("there are plans")
+        .fold(
+            plan(Reservation::Whole, Reset::TouchedPages).engine(cache.clone()),
+            |engine, plan| engine.or_else(|_| plan.engine(cache.clone())),
+        )
         .map_err(|error| {
             Error::setup(format_args!(
                 "{error:#}; {slots} instances of {} bytes each need more address space than there \
@@ -82,7 +91,7 @@ impl Image {
                 limits.memory
             ))
         })?;
-        Image::link(&engine, guest, metered)
+        Image::link(&engine, guest, checks.fuel)
             .map_err(|error| Error::setup(format_args!("{error:#}")))
     }
 
@@ -172,7 +181,7 @@ struct Plan {
     /// The memory limit of an instance in bytes.
     memory: usize,
     /// Whether compiled code counts fuel.
-    metered: bool,
+    checks: Checks,
     reservation: Reservation,
     reset: Reset,
 }
@@ -225,8 +234,8 @@ impl Plan {
         let mut config = Config::new();
         config
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
-            .epoch_interruption(true)
-            .consume_fuel(self.metered)
+            .epoch_interruption(self.checks.epochs)
+            .consume_fuel(self.checks.fuel)
             .max_wasm_stack(WASM_STACK)
             .cranelift_opt_level(OptLevel::Speed)
             // Lua errors are wasm exceptions. The collector is named since the guest's caught
@@ -234,6 +243,10 @@ impl Plan {
             .wasm_exceptions(true)
             .collector(Collector::Copying)
             .wasm_backtrace_max_frames(None)
+            // What only backtraces and other languages' unwinders read; a fifth of the code that
+            // is kept between processes.
+            .generate_address_map(false)
+            .native_unwind_info(false)
             .cache(cache);
         if let Reservation::Limit = self.reservation {
             config

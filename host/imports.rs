@@ -3,11 +3,12 @@
 //! Each of them reads and writes the guest's memory where the guest says, after checking that
 //! it lies inside.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Extern, ExternType, FuncType, Linker, Module, Val};
 
@@ -93,7 +94,13 @@ fn host_call(
             (wire::RAISED, message.into_bytes())
         }
         // Its own idea of the time may be a moment ahead of ours.
-        Err(Failed::Stopped) => return Err(context.call.due().unwrap_or(Stop::Deadline).into()),
+        Err(Failed::Stopped) => {
+            return Err(context
+                .call
+                .due(Instant::now())
+                .unwrap_or(Stop::Deadline)
+                .into());
+        }
         Err(Failed::Panicked { function, message }) => {
             return Err(Stop::HostPanic { function, message }.into());
         }
@@ -123,6 +130,7 @@ fn host_ask(
         return match granted.module(subject) {
             Lookup::Granted(source) => context.keep(wire::DONE, source.as_bytes().to_vec()),
             Lookup::Absent => context.keep(wire::NOTHING, Vec::new()),
+            // A name that the pool has, hence of its own choosing.
             Lookup::Denied => {
                 let message = format!("module '{subject}' is not granted to this run");
                 context.deny(format!("module {subject}"), message)
@@ -130,9 +138,10 @@ fn host_ask(
         };
     }
     let (name, path) = split_path(subject);
+    let (subject, shown_name) = (shown(subject), shown(name));
     let Some(folder) = granted.folder(name) else {
-        let message = format!("{subject}: no folder '{name}' is granted to this run");
-        return context.deny(format!("folder {name}"), message);
+        let message = format!("{subject}: no folder '{shown_name}' is granted to this run");
+        return context.deny(format!("folder {shown_name}"), message);
     };
     match folder.serve(*service, path, content, context.call.limits.value) {
         Ok(Some(content)) => context.keep(wire::DONE, content),
@@ -169,12 +178,26 @@ impl Context {
     }
 }
 
+/// As much of a path as a message repeats: it has to pass whole, for a denial to be known by it.
+fn shown(path: &str) -> Cow<'_, str> {
+    /// Bytes that are shown.
+    const MAX: usize = 1 << 10;
+
+    let kept = &path[..path.floor_char_boundary(MAX)];
+    if kept.len() == path.len() {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(format!("{kept}..."))
+    }
+}
+
 /// Import `stopped`: where the script was that `moonfork_interrupt` asked to stop.
 fn stopped(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<()> {
     let (memory, context) = guest_memory(&mut caller)?;
     let site = read_site(slice(memory, ptr, len)?);
+    // A call before this one may have asked, and ended before it was heard.
     let Some(stop) = context.call.stopping.take() else {
-        return Err(Stop::Guest("it stopped without being asked to".into()).into());
+        return Ok(());
     };
     context.call.site = site;
     Err(stop.into())
@@ -194,7 +217,7 @@ pub(crate) fn read_site(text: &[u8]) -> Option<Site> {
 }
 
 /// Runs code of the embedder's; its panic stops the guest, and doesn't unwind through it.
-fn guarded<T>(name: &str, f: impl FnOnce() -> T) -> Result<T, Stop> {
+pub(crate) fn guarded<T>(name: &str, f: impl FnOnce() -> T) -> Result<T, Stop> {
     panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Stop::HostPanic {
         function: name.to_owned(),
         message: panic_message(&*payload),
@@ -223,6 +246,9 @@ fn panicked(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Re
 fn guest_memory<'a>(
     caller: &'a mut Caller<'_, Context>,
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Context)> {
+    if caller.data().call.post_mortem {
+        return Err(Stop::Guest("it went on after it was stopped".into()).into());
+    }
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Ok(memory.data_and_store_mut(caller)),
         _ => Err(Stop::Guest("it has no memory".into()).into()),

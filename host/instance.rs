@@ -1,5 +1,6 @@
 //! One wasmtime store with one instance in it, which is one Lua virtual machine.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use crate::calls;
 use crate::codec::{self, Unreadable};
-use crate::context::{self, Context, Interrupter, Stop};
+use crate::context::{self, Context, Interrupter, Stop, earlier};
 use crate::error::{ErrorKind, Site};
 use crate::grants::Granted;
 use crate::imports::{read_site, slice};
@@ -22,7 +23,7 @@ use crate::slots::Slot;
 use crate::stack;
 use crate::store_id::StoreId;
 use crate::ticker::Ticker;
-use crate::wire::{self, Allowance, Failure, FailureKind, Name, Op, Setup};
+use crate::wire::{self, Allowance, Failure, FailureKind, Header, Name, Op, Setup};
 use crate::{Cancel, Chunk, Error, Result, Role};
 
 /// An instance, or what is left of it.
@@ -80,6 +81,8 @@ struct Live {
     /// Narrower terms of the calls that come next.
     terms: Option<Terms>,
     request: Vec<u8>,
+    /// Where the guest has room for small requests, and how much.
+    room: Option<(u32, u32)>,
     shared: Arc<Shared>,
     _slot: Slot,
 }
@@ -89,8 +92,11 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// `Internal` when wasmtime can't make one though there is a slot for it.
+    /// `Internal` when wasmtime can't make one though there is a slot for it; `HostPanic` when
+    /// the clock that it is granted panics.
     pub(crate) fn new(shared: &Arc<Shared>, slot: Slot, terms: Terms) -> Result<Instance> {
+        // The clock is the embedder's code, called on behalf of what is to be an instance.
+        let _call = calls::enter();
         let context = Context::new(
             terms.limits,
             terms.deadline,
@@ -98,6 +104,12 @@ impl Instance {
             terms.granted.unwrap_or_else(|| Arc::clone(&shared.granted)),
             &shared.random,
         );
+        let context = context.map_err(|stop| match stop {
+            Stop::HostPanic { function, message } => {
+                Error::from(ErrorKind::HostPanic { function, message })
+            }
+            other => Error::internal(other),
+        })?;
         let live = Live::new(shared, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
         })?;
@@ -167,11 +179,12 @@ impl Instance {
         if let (Ok(terms), State::Live(live)) = (&terms, &mut self.state) {
             live.terms = Some(terms.clone());
         }
-        let result = terms.and_then(|_| f(self));
+        // What is being passed in or out may panic as it is converted.
+        let result = panic::catch_unwind(AssertUnwindSafe(|| terms.and_then(|_| f(self))));
         if let State::Live(live) = &mut self.state {
             live.terms = outer;
         }
-        result
+        result.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
 
     /// Runs `chunk` with `state`, if any.
@@ -192,26 +205,25 @@ impl Instance {
         path: &str,
         args: &A,
     ) -> Result<R> {
-        let name = Name { name: path.into() };
-        self.request(Op::Call, &name, |request| encode("args", args, request))
+        self.request(Op::Call, &Name(path), |request| {
+            encode("args", args, request)
+        })
     }
 
     /// Reads a global.
     pub(crate) fn get<R: DeserializeOwned>(&mut self, name: &str) -> Result<R> {
-        let name = Name { name: name.into() };
-        self.request(Op::Get, &name, |_| Ok(()))
+        self.request(Op::Get, &Name(name), |_| Ok(()))
     }
 
     /// Sets a global.
     pub(crate) fn set<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<()> {
-        let header = Name { name: name.into() };
-        self.request(Op::Set, &header, |request| encode(name, value, request))
+        self.request(Op::Set, &Name(name), |request| encode(name, value, request))
     }
 
     fn request<R: DeserializeOwned>(
         &mut self,
         op: Op,
-        header: &impl Serialize,
+        header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
         let live = match &mut self.state {
@@ -253,7 +265,9 @@ impl Instance {
 
 impl Live {
     fn new(shared: &Arc<Shared>, context: Context, slot: Slot) -> wasmtime::Result<Live> {
+        let running = Ticker::run(shared.image.ticker());
         let (mut store, instance) = shared.image.instantiate(context)?;
+        drop(running);
         let exports = shared.image.exports();
         let missing = || wasmtime::format_err!("an export is missing");
         let memory = instance
@@ -279,6 +293,7 @@ impl Live {
             ready: false,
             terms: None,
             request: Vec::new(),
+            room: None,
             shared: Arc::clone(shared),
             _slot: slot,
         })
@@ -315,7 +330,7 @@ impl Live {
     fn request<R: DeserializeOwned>(
         &mut self,
         op: Op,
-        header: &impl Serialize,
+        header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
         let limits = self.begin();
@@ -371,7 +386,7 @@ impl Live {
         let call = &mut context.call;
         call.start = Instant::now();
         call.deadline = earlier(call.deadline, call.start.checked_add(limits.wall));
-        match call.due() {
+        match call.due(call.start) {
             None => {}
             Some(Stop::Cancelled) => {
                 return Err(Error::from(ErrorKind::Cancelled {
@@ -383,6 +398,7 @@ impl Live {
                 return Err(Error::from(ErrorKind::Timeout {
                     limit: Duration::ZERO,
                     at: None,
+                    begun: false,
                 }));
             }
         }
@@ -450,7 +466,12 @@ impl Live {
 
     /// Sends the request buffer and reads the answer.
     fn exchange<R: DeserializeOwned>(&mut self, op: Op) -> Result<R> {
-        let limits = self.store.data().call.limits;
+        let context = self.store.data();
+        let limits = match op {
+            // What an instance is told of its grants is not part of the call that comes first.
+            Op::Setup => context.limits,
+            _ => context.call.limits,
+        };
         let (ptr, len) = match self.transfer(op, &limits) {
             Ok(Some(answer)) => answer,
             Ok(None) => {
@@ -513,10 +534,9 @@ impl Live {
     /// or nothing if the guest has no room for the request.
     fn transfer(&mut self, op: Op, limits: &Limits) -> wasmtime::Result<Option<(u32, u32)>> {
         let len = u32::try_from(self.request.len())?;
-        let ptr = self.alloc.call(&mut self.store, len)?;
-        if ptr == 0 {
+        let Some(ptr) = self.room_for(len)? else {
             return Ok(None);
-        }
+        };
         self.memory
             .write(&mut self.store, usize::try_from(ptr)?, &self.request)
             .map_err(|_| Stop::Guest("its buffer lies outside of the memory".into()))?;
@@ -533,6 +553,20 @@ impl Live {
         Ok(Some((answer as u32, (answer >> 32) as u32)))
     }
 
+    /// Where the guest has room for a request; nothing if it has none. Whatever it has had room
+    /// for, it has room for again, unless that was large.
+    fn room_for(&mut self, len: u32) -> wasmtime::Result<Option<u32>> {
+        if let Some((ptr, room)) = self.room
+            && len <= room
+        {
+            return Ok(Some(ptr));
+        }
+        let wanted = len.max(wire::ROOM);
+        let ptr = self.alloc.call(&mut self.store, wanted)?;
+        self.room = (ptr != 0 && wanted == wire::ROOM).then_some((ptr, wanted));
+        Ok((ptr != 0).then_some(ptr))
+    }
+
     /// What it means that a call into the guest ended in `error`.
     fn stopped(&mut self, error: &wasmtime::Error) -> Error {
         let site = self.store.data_mut().call.site.take();
@@ -544,6 +578,7 @@ impl Live {
                 deadline.duration_since(context.call.start)
             }),
             at,
+            begun: true,
         };
         match error.downcast_ref() {
             Some(Stop::Deadline) => timeout(at),
@@ -595,14 +630,6 @@ impl Live {
     }
 }
 
-/// The earlier of two moments, if there are any.
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
 /// The global that a script used though it is nil, by Lua's own words.
 fn nil_global(message: &str) -> Option<&str> {
     let (_, used) = message.rsplit_once(" a nil value (global '")?;
@@ -632,7 +659,7 @@ const HEADROOM: usize = 1 << 20;
 /// Fills `request` with the length of the header, the header, and the value.
 fn frame(
     request: &mut Vec<u8>,
-    header: &impl Serialize,
+    header: &impl Header,
     value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
 ) -> Result<()> {
     /// Bytes of capacity that are kept from one request to the next.
@@ -641,7 +668,7 @@ fn frame(
     request.clear();
     request.shrink_to(KEPT);
     request.extend([0; 4]);
-    codec::encode(header, request).map_err(Error::internal)?;
+    header.write(request);
     let len = u32::try_from(request.len() - 4).map_err(Error::internal)?;
     request[..4].copy_from_slice(&len.to_le_bytes());
     value(request)
@@ -657,6 +684,14 @@ fn encode<T: Serialize + ?Sized>(what: &str, value: &T, request: &mut Vec<u8>) -
 
 #[cfg(feature = "testing")]
 impl Instance {
+    /// All of its linear memory.
+    pub(crate) fn copy_memory(&self) -> Vec<u8> {
+        match &self.state {
+            State::Live(live) => live.memory.data(&live.store).to_vec(),
+            State::Gone(_) => Vec::new(),
+        }
+    }
+
     /// Tries to read this instance's memory through the store of `other`.
     pub(crate) fn read_through(&self, other: &Instance) {
         if let (State::Live(own), State::Live(other)) = (&self.state, &other.state) {

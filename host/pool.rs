@@ -17,7 +17,7 @@ use crate::error::ErrorKind;
 use crate::function::Functions;
 use crate::grants::{Granted, Grants};
 use crate::handle::{Held, enter};
-use crate::image::{GUEST, Image};
+use crate::image::{Checks, GUEST, Image};
 use crate::instance::Instance;
 use crate::module::Modules;
 use crate::shared::Shared;
@@ -305,6 +305,8 @@ pub struct PoolBuilder {
     cache: Option<PathBuf>,
     guest: Cow<'static, [u8]>,
     #[cfg(feature = "testing")]
+    unstoppable: bool,
+    #[cfg(feature = "testing")]
     sabotage: Option<crate::testing::Sabotage>,
 }
 
@@ -337,6 +339,8 @@ impl Default for PoolBuilder {
             grants: Grants::none(),
             cache: None,
             guest: Cow::Borrowed(GUEST),
+            #[cfg(feature = "testing")]
+            unstoppable: false,
             #[cfg(feature = "testing")]
             sabotage: None,
         }
@@ -502,6 +506,14 @@ impl PoolBuilder {
         self
     }
 
+    /// Compiles the guest without the checks by which a script is stopped, to tell what they
+    /// cost: no script that runs too long ever ends.
+    #[cfg(feature = "testing")]
+    pub fn unstoppable(mut self) -> Self {
+        self.unstoppable = true;
+        self
+    }
+
     /// Makes a pool that breaks its promises, to prove that the tests notice.
     #[cfg(feature = "testing")]
     pub fn sabotage(mut self, sabotage: crate::testing::Sabotage) -> Self {
@@ -530,7 +542,13 @@ impl PoolBuilder {
             &self.guest,
             slots,
             &self.limits,
-            self.metered,
+            Checks {
+                #[cfg(feature = "testing")]
+                epochs: !self.unstoppable,
+                #[cfg(not(feature = "testing"))]
+                epochs: true,
+                fuel: self.metered,
+            },
             self.cache.as_deref(),
         )?;
         Ok(Pool {

@@ -89,6 +89,7 @@ impl Slots {
             ErrorKind::Timeout {
                 limit: start.elapsed(),
                 at: None,
+                begun: false,
             }
         } else {
             ErrorKind::Busy {

@@ -94,6 +94,11 @@ impl Saboteur {
     }
 }
 
+/// A copy of all linear memory that the branch has at the moment; empty once it has ended.
+pub fn memory_of(branch: &Branch) -> Vec<u8> {
+    branch.0.with(Instance::copy_memory)
+}
+
 /// Tries to read the linear memory of `owner` through the store of `other`.
 ///
 /// # Errors

@@ -2,9 +2,9 @@
 //!
 //! A request is the length of a header, the header and, for some operations, one value behind
 //! it; an answer is a status byte, and then a value, or a [`Failure`] in the same frame as a
-//! header, with the value that was raised behind it if that wasn't text. All of it is
-//! MessagePack, with maps for objects. The host and the guest compile this same file, so that
-//! the two can't drift apart.
+//! header, with the value that was raised behind it if that wasn't text. All but the headers
+//! that come with every call is MessagePack, with maps for objects. The host and the guest
+//! compile this same file, so that the two can't drift apart.
 
 use std::borrow::Cow;
 
@@ -26,10 +26,19 @@ pub enum Op {
     Set = 4,
 }
 
+/// What a request begins with.
+pub trait Header {
+    /// Appends it to `out`.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
 /// First byte of an answer that carries a value.
 pub const OK: u8 = 0;
 /// First byte of an answer that carries a [`Failure`].
 pub const FAILED: u8 = 1;
+
+/// Bytes of a request that the guest always has room for, once it has been asked for them.
+pub const ROOM: u32 = 4 << 10;
 
 /// How deeply values may be nested, in either direction. Defends both stacks: each level of a
 /// value costs a few frames of recursion. Lower than what `serde_json` itself can read (128).
@@ -68,6 +77,12 @@ pub struct Setup<'a> {
     pub modules: bool,
     /// Whether it may use files: `fs`.
     pub files: bool,
+}
+
+impl Header for Setup<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        rmp_serde::encode::write(out, self).expect("a vector takes everything");
+    }
 }
 
 /// What the guest's own libraries ask of the host, each with up to two byte strings.
@@ -113,25 +128,37 @@ pub const RAISED: u32 = 1;
 /// There is nothing, which is no error.
 pub const NOTHING: u32 = 2;
 
-/// Source text to run.
-#[derive(Debug, Serialize, Deserialize)]
+/// Source text to run: whether it may be an expression, the length of its name (4 bytes,
+/// little-endian), the name, and the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {
     /// Where the text came from, as error messages show it: `node 'fetch'`, a file's name.
-    #[serde(borrow)]
     pub name: Cow<'a, str>,
     /// The text: Lua source, never bytecode.
-    #[serde(borrow)]
     pub code: Cow<'a, str>,
     /// Whether a bare expression will do, besides a chunk.
     pub expression: bool,
 }
 
-/// A global's name, or a dotted path that leads to a function.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Name<'a> {
-    /// The name.
-    #[serde(borrow)]
-    pub name: Cow<'a, str>,
+impl Header for Chunk<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(self.expression.into());
+        // Names are cut off long before that.
+        let len = u32::try_from(self.name.len()).unwrap_or(u32::MAX);
+        out.extend(len.to_le_bytes());
+        out.extend_from_slice(self.name.as_bytes());
+        out.extend_from_slice(self.code.as_bytes());
+    }
+}
+
+/// A global's name, or a dotted path that leads to a function: its bytes, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name<'a>(pub &'a str);
+
+impl Header for Name<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_bytes());
+    }
 }
 
 /// Why the guest could not do what it was asked.

@@ -125,3 +125,33 @@ fn one_that_waits_for_an_instance_stops_waiting() {
     });
     assert!(error.is_cancelled(), "{error}");
 }
+
+/// A coroutine that is asked to stop may give way before it hears of it, and the call may end
+/// within the same tick: that is no reason to stop it in a later call.
+#[test]
+fn a_coroutine_that_was_not_stopped_in_time_goes_on_in_the_next_call() {
+    let code = "
+        local t = {a = {b = 1}}
+        local all = {}
+        for i = 1, 1500 do
+          all[i] = coroutine.wrap(function()
+            while true do local x = t.a.b coroutine.yield(x) end
+          end)
+        end
+        function step() for i = 1, #all do all[i]() end end";
+    // Whether the tick falls into it is chance: several tries make it likely.
+    for _ in 0..200 {
+        let cancel = Cancel::new();
+        let fired = cancel.clone();
+        let grants = Grants::none().output(move |_| fired.cancel());
+        let mut branch = common::pool()
+            .branch_with(&RunOptions::new().grants(grants))
+            .unwrap();
+        branch.eval::<()>(code).unwrap();
+        let options = RunOptions::new().cancel(&cancel);
+        match branch.with(&options).eval::<()>("print() step()") {
+            Ok(()) => branch.eval::<()>("step()").unwrap(),
+            Err(error) => assert!(error.is_cancelled(), "{error}"),
+        }
+    }
+}

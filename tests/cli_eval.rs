@@ -129,6 +129,8 @@ fn grants_are_flags() {
     let random = "math.random(1000000)";
     assert_eq!(eval(&seed, random).json(), eval(&seed, random).json());
     eval(&["--folder", "here=absent"], "1").assert_failed(1, &["absent", "can't be granted"]);
+    eval(&["--folder", "here=.", "--folder", "here=/"], "1")
+        .assert_failed(1, &["two folders are named 'here'"]);
     eval(&["--module", "m=absent.lua"], "1").assert_failed(1, &["absent.lua"]);
     eval(&["--module", "tax=tax.lua", "--module", "tax=in.txt"], "1")
         .assert_failed(1, &["two modules are named 'tax'"]);

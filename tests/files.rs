@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use moonfork::{Access, Branch, Error, Folder, Grants, Handle, RunOptions};
+use moonfork::{Access, Branch, Error, Folder, Grants, Handle, Limits, RunOptions};
 use rstest::{fixture, rstest};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -243,4 +243,66 @@ fn a_folder_that_is_not_there_can_not_be_granted() {
 
 fn symlink(to: &str, at: &Path) {
     std::os::unix::fs::symlink(to, at).unwrap();
+}
+
+#[rstest]
+#[case::kept(2048, true)]
+#[case::broken(2049, false)]
+fn what_is_written_is_held_to_the_size_of_a_value(
+    site: Site,
+    #[case] size: usize,
+    #[case] fits: bool,
+    #[values("write", "append")] how: &str,
+) {
+    let options = RunOptions::new().value(2048);
+    let written = site
+        .branch(Access::ReadWrite)
+        .with(&options)
+        .eval::<()>(format!("fs.{how}('data/large', ('x'):rep({size}))"));
+    assert_eq!(written.is_ok(), fits, "{written:?}");
+    assert_eq!(site.data().join("large").exists(), fits);
+}
+
+#[rstest]
+fn a_value_may_be_as_large_as_can_be_counted(site: Site) {
+    let limits = Limits {
+        value: usize::MAX,
+        ..Limits::default()
+    };
+    let folder = Folder::open(site.data(), Access::ReadOnly).unwrap();
+    let pool = common::builder()
+        .limits(limits)
+        .grants(Grants::none().folder("data", folder))
+        .build()
+        .unwrap();
+    let mut branch = pool.branch().unwrap();
+    let text: String = branch.eval("fs.read('data/hello.txt')").unwrap();
+    assert_eq!(text, "hello");
+    let names: Value = branch.eval("fs.list('data')").unwrap();
+    assert_eq!(names, json!(["hello.txt", "sub"]));
+}
+
+/// A denial is known by its message, which has to pass whole.
+#[rstest]
+#[case("fs.read('other/' .. LONG)")]
+#[case("fs.read(LONG)")]
+#[case("fs.write('data/' .. LONG, '')")]
+fn a_denial_is_one_however_long_the_path(site: Site, #[case] code: &str) {
+    let code = code.replace("LONG", "('a\u{e4}'):rep(100000)");
+    let error = site.reads(&code).unwrap_err();
+    assert!(error.is_denied(), "{}", error.code());
+    assert!(error.to_string().len() < 4096);
+}
+
+#[rstest]
+#[case("data/.")]
+#[case("data/")]
+#[case("data/sub/..")]
+fn the_folder_itself_stays(site: Site, #[case] path: &str) {
+    let empty = "fs.remove('data/sub/bytes') fs.remove('data/hello.txt')";
+    let error = site
+        .writes(&format!("{empty} fs.remove('{path}')"))
+        .unwrap_err();
+    assert!(error.is_script(), "{error}");
+    assert!(site.data().exists());
 }

@@ -12,6 +12,7 @@ fn pool() -> Pool {
     common::builder()
         .function("add", |(a, b): (i64, i64)| Ok(a + b))
         .function("sub", |(a, b): (i64, i64)| Ok(a - b))
+        .function("same", |(value,): (Value,)| Ok(value))
         .module(
             "tax",
             "local tax = {} function tax.of(x) return x * 0.25 end return tax",
@@ -113,7 +114,10 @@ mod functions {
     fn names_that_the_pool_has_not_are_refused() {
         let error = eval(Grants::none().function("ad"), "1").unwrap_err();
         assert!(error.is_options(), "{error}");
-        assert!(error.to_string().contains("it has: add, sub"), "{error}");
+        assert!(
+            error.to_string().contains("it has: add, sub, same"),
+            "{error}"
+        );
         assert!(
             eval(Grants::none().module("taxes"), "1")
                 .unwrap_err()
@@ -172,6 +176,13 @@ mod clock {
         let none = RunOptions::new().grants(Grants::none());
         assert_eq!(branch.with(&none).eval::<i64>("os.time()").unwrap(), 0);
         assert_eq!(branch.eval::<i64>("os.time()").unwrap(), 1_234_567_890);
+    }
+
+    #[test]
+    fn a_clock_that_panics_at_once_is_an_error() {
+        let clock = Clock::from_fn(|| panic!("out of order"));
+        let error = eval(Grants::none().clock(clock), "1").unwrap_err();
+        assert!(error.is_host_panic(), "{error}");
     }
 
     #[test]
@@ -326,6 +337,25 @@ mod variables {
     #[case("local n = {} for k in pairs(variables) do n[#n + 1] = k end table.sort(n) return n", json!(["rates", "region"]))]
     fn they_can_be_read(#[case] code: &str, #[case] expected: Value) {
         assert_eq!(eval(variables(), code).unwrap(), expected);
+    }
+
+    #[rstest]
+    #[case("variables.rates", json!({"std": 0.19, "list": [1, 2, 3]}))]
+    #[case("{rates = variables.rates.list}", json!({"rates": [1, 2, 3]}))]
+    #[case("json.decode(json.encode(variables)).rates.list[3]", json!(3))]
+    #[case("add(#variables.rates.list, variables.rates.list[1])", json!(4))]
+    #[case("same(variables)", json!({"region": "eu", "rates": {"std": 0.19, "list": [1, 2, 3]}}))]
+    #[case("local kept = variables.rates variables = nil return kept", json!({"std": 0.19, "list": [1, 2, 3]}))]
+    fn nothing_of_them_is_lost_on_their_way_out(#[case] code: &str, #[case] expected: Value) {
+        let grants = variables().all_functions();
+        assert_eq!(eval(grants, code).unwrap(), expected);
+    }
+
+    #[test]
+    fn arrays_among_them_stay_arrays() {
+        let grants = || Grants::none().variable("lists", json!([[], [1, null], {}]));
+        let value = eval(grants(), "variables.lists").unwrap();
+        assert_eq!(value, json!([[], [1, null], {}]));
     }
 
     #[rstest]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use moonfork::{Cancel, Grants, Handle, HostCall, Pool, PoolBuilder, RunOptions};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 fn granted(builder: PoolBuilder) -> Pool {
     builder
@@ -118,6 +119,33 @@ fn a_function_called_from_rust_is_held_to_the_same_rules() {
     assert_eq!(call("fails", &granted).to_string(), "fails: on purpose");
 }
 
+#[test]
+fn a_function_is_not_called_from_rust_for_a_run_that_is_over() {
+    let pool = granted(common::builder().function("one", |()| Ok(1)));
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let call = |options| {
+        pool.call_function::<_, i64>("one", &(), &options)
+            .unwrap_err()
+    };
+    assert!(call(RunOptions::new().cancel(&cancel)).is_cancelled());
+    assert!(call(RunOptions::new().deadline(Instant::now())).is_timeout());
+}
+
+#[test]
+fn a_function_may_be_called_from_rust_on_a_small_stack() {
+    let pool = granted(common::builder().function("same", |(value,): (Value,)| Ok(value)));
+    let call = move || {
+        let deep = (0..90).fold(json!([]), |inner, _| json!({ "in": inner }));
+        let same: Value = pool
+            .call_function("same", &(&deep,), &RunOptions::new())
+            .unwrap();
+        assert_eq!(same, deep);
+    };
+    let thread = std::thread::Builder::new().stack_size(96 << 10);
+    thread.spawn(call).unwrap().join().unwrap();
+}
+
 mod async_ones {
     use super::*;
 
@@ -193,6 +221,20 @@ mod async_ones {
             error.to_string(),
             "host function 'panics' panicked: while it was awaited"
         );
+    }
+
+    #[test]
+    fn one_without_a_runtime_any_more_is_an_error() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let pool = granted(
+            common::builder()
+                .tokio(runtime.handle().clone())
+                .async_function("one", |_, ()| async { Ok(1) }),
+        );
+        drop(runtime);
+        let error = pool.branch().unwrap().eval::<i64>("one()").unwrap_err();
+        assert!(error.is_script(), "{error}");
+        assert!(error.to_string().contains("can't be awaited"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moonfork::{Error, Handle, Pool, PoolBuilder};
@@ -357,4 +359,121 @@ fn exports_of_other_types_are_refused() {
         (func (export \"moonfork_alloc\")) (func (export \"moonfork_call\")))";
     let error = pool(text).unwrap().branch().unwrap_err();
     assert!(error.is_internal(), "{error}");
+}
+
+/// A module that is to be stopped, and what it does with the exports it is asked through.
+fn interrupted(interrupt: &str, site: &str, stack_pointer: &str) -> Result<Value, Error> {
+    let sound = Module {
+        imports:
+            "(import \"moonfork\" \"stopped\" (func $stopped (param i32 i32)))
+            (import \"moonfork\" \"host_ask\" (func $ask (param i32 i32 i32 i32 i32) (result i64)))",
+        call: format!("(loop $more (br $more)) {}", answer(4096, 2)),
+        ..Module::default()
+    };
+    let text = sound.text();
+    let text = format!(
+        "{}
+            {stack_pointer}
+            (func $interrupt (export \"moonfork_interrupt\") (result i32) {interrupt})
+            (func (export \"moonfork_site\") (result i64) {site}))",
+        text.strip_suffix(')').unwrap()
+    );
+    let called = Arc::new(AtomicBool::new(false));
+    let note = Arc::clone(&called);
+    let pool = builder(&text)
+        .wall(Duration::from_millis(100))
+        .function("note", move |()| {
+            note.store(true, Ordering::Relaxed);
+            Ok(())
+        })
+        .build()
+        .unwrap();
+    let mut branch = pool.branch().unwrap();
+    let result = branch.eval::<Value>("1");
+    assert_eq!(pool.live(), 0);
+    assert!(
+        !called.load(Ordering::Relaxed),
+        "it called a function after it was stopped"
+    );
+    let printed = branch.take_report().output_bytes;
+    assert!(printed <= 1, "it was asked, or went on, {printed} times");
+    result
+}
+
+const SOUND_POINTER: &str = "(global (export \"__stack_pointer\") (mut i32) (i32.const 65536))";
+
+#[rstest]
+#[case::loops("(call $print (i32.const 0) (i32.const 1)) (loop $more (br $more)) (i32.const 1)")]
+#[case::traps("unreachable")]
+#[case::recurses("(call $interrupt)")]
+#[case::says_no("(i32.const 0)")]
+#[case::lies("(i32.const 1)")]
+#[case::grows("(drop (memory.grow (i32.const 1000))) (i32.const 1)")]
+#[case::says_where("(call $stopped (i32.const 4096) (i32.const 2)) (i32.const 1)")]
+#[case::says_where_outside("(call $stopped (i32.const -1) (i32.const 9)) (i32.const 1)")]
+#[case::starts_over(
+    "(drop (call $call (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))) (i32.const 1)"
+)]
+fn it_is_asked_to_stop_and(#[case] interrupt: &str) {
+    let error = interrupted(interrupt, "(i64.const 0)", SOUND_POINTER).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+#[rstest]
+#[case::loops("(loop $more (br $more)) (i64.const 0)")]
+#[case::traps("unreachable")]
+#[case::points_outside("(i64.const -1)")]
+#[case::calls_a_host_function(
+    "(i32.store8 (i32.const 64) (i32.const 0x90)) (drop (call $host_call (i32.const 2) (i32.const 64) (i32.const 1))) (i64.const 0)"
+)]
+#[case::asks(
+    "(drop (call $ask (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))) (i64.const 0)"
+)]
+#[case::prints("(call $print (i32.const 0) (i32.const 100)) (i64.const 0)")]
+#[case::grows("(drop (memory.grow (i32.const 1000))) (i64.const 0)")]
+fn it_is_asked_where_it_was_and(#[case] site: &str) {
+    let error = interrupted("(i32.const 0)", site, SOUND_POINTER).unwrap_err();
+    assert!(error.is_timeout() && error.site().is_none(), "{error}");
+}
+
+#[rstest]
+#[case::immutable("(global (export \"__stack_pointer\") i32 (i32.const 65536))")]
+#[case::of_another_type("(global (export \"__stack_pointer\") (mut i64) (i64.const 65536))")]
+#[case::a_function("(func (export \"__stack_pointer\"))")]
+#[case::at_the_end("(global (export \"__stack_pointer\") (mut i32) (i32.const -2147483648))")]
+fn its_stack_pointer_is(#[case] stack_pointer: &str) {
+    let error = interrupted("(i32.const 1)", "(i64.const 0)", stack_pointer).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+#[test]
+fn saying_where_it_was_without_being_asked_does_nothing() {
+    let call = format!(
+        "(call $stopped (i32.const 4096) (i32.const 2)) {}",
+        answer(4096, 2)
+    );
+    let pool = Module {
+        imports: "(import \"moonfork\" \"stopped\" (func $stopped (param i32 i32)))",
+        call,
+        ..Module::default()
+    }
+    .pool();
+    let result = pool.branch().unwrap().eval::<Value>("1");
+    assert_eq!(result.unwrap(), Value::Null);
+}
+
+#[test]
+fn time_without_end_is_refused_to_it_before_its_first_call() {
+    let sound = Module::default().text();
+    let text = format!(
+        "{} (func $start (loop $more (br $more))) (start $start))",
+        sound.strip_suffix(')').unwrap()
+    );
+    let pool = builder(&text)
+        .wall(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let error = pool.branch().unwrap_err();
+    assert!(error.is_internal(), "{error}");
+    assert_eq!(pool.live(), 0);
 }

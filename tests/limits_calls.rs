@@ -216,3 +216,42 @@ fn the_presets_can_be_kept() {
         assert_eq!(pool.branch().unwrap().eval::<i64>("1 + 1").unwrap(), 2);
     }
 }
+
+#[test]
+fn a_call_whose_deadline_has_passed_does_not_begin() {
+    let pool = pool();
+    let mut branch = pool.branch().unwrap();
+    branch.eval::<()>("x = 1").unwrap();
+    let over = RunOptions::new().deadline(Instant::now());
+    let error = branch.with(&over).eval::<()>("x = 2").unwrap_err();
+    assert!(error.is_timeout() && !error.ends_instance(), "{error}");
+    assert_eq!(error.to_string(), "stopped: the run's deadline passed");
+    assert_eq!(branch.eval::<i64>("x").unwrap(), 1);
+}
+
+#[test]
+fn limits_of_the_first_call_are_not_those_of_what_the_instance_is_granted() {
+    let pool = pool();
+    let grants = Grants::none().variable("deep", json!([[[1]]]));
+    let mut branch = pool.branch_with(&RunOptions::new().grants(grants)).unwrap();
+    let shallow = RunOptions::new().depth(1);
+    assert_eq!(branch.with(&shallow).eval::<i64>("1").unwrap(), 1);
+}
+
+#[test]
+fn options_of_some_calls_end_with_them_also_by_a_panic() {
+    struct Panics;
+    impl serde::Serialize for Panics {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("of the caller's own");
+        }
+    }
+    let pool = pool();
+    let mut branch = pool.branch().unwrap();
+    let one = RunOptions::new().depth(1);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        branch.with(&one).eval_with::<_, ()>("1", &Panics)
+    }));
+    assert!(result.is_err());
+    assert_eq!(branch.eval::<Value>("{{1}}").unwrap(), json!([[1]]));
+}

@@ -2,8 +2,9 @@
 
 mod common;
 
-use moonfork::{Handle, Limits, Pool};
+use moonfork::{Handle, Limits, Pool, RunOptions};
 use rstest::rstest;
+use serde_json::Value;
 
 const MIB: usize = 1 << 20;
 
@@ -173,4 +174,28 @@ fn a_value_larger_than_allowed_is_refused_on_both_ways() {
 fn limits_that_cannot_be_kept_are_refused(#[case] memory: usize) {
     let error = common::builder().memory(memory).build().unwrap_err();
     assert!(error.to_string().contains("must be between"), "{error}");
+}
+
+/// A limit below what the instance has already: everything is "not enough memory", and nothing
+/// is lost by that.
+#[rstest]
+#[case("local t = {} for i = 1, 1e5 do t[i] = {} end")]
+#[case("error({1})")]
+#[case("json.encode({1, 2, 3})")]
+#[case("local x = = 1")]
+fn less_than_there_is_already(#[case] code: &str) {
+    let mut branch = common::pool().branch().unwrap();
+    branch
+        .eval::<()>("kept = {} for i = 1, 20 do kept[i] = (i .. ''):rep(1 << 20) end")
+        .unwrap();
+    let less = RunOptions::new().memory(8 << 20);
+    let error = branch.with(&less).eval::<Value>(code).unwrap_err();
+    assert!(!error.ends_instance() && !error.is_internal(), "{error}");
+    let large = vec!["x".repeat(100); 10_000];
+    let error = branch
+        .with(&less)
+        .eval_with::<_, usize>("#state", &large)
+        .unwrap_err();
+    assert!(error.is_out_of_memory(), "{error}");
+    assert_eq!(branch.eval::<usize>("#kept").unwrap(), 20);
 }

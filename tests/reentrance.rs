@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use moonfork::{Handle, Main, Pool};
+use moonfork::{Clock, Grants, Handle, Main, Pool, RunOptions};
 
 /// A pool whose host function `ask` does `f` with the pool itself.
 fn pool(f: impl Fn(&Pool) -> Result<i64, moonfork::Error> + Send + Sync + 'static) -> Pool {
@@ -84,4 +84,51 @@ fn a_branch_that_wants_another_and_has_the_last_slot_is_told() {
         error.to_string().contains("all 1 instances of the pool"),
         "{error}"
     );
+}
+
+#[test]
+fn main_is_refused_to_the_clock_it_is_being_made_with() {
+    let own: Arc<OnceLock<Pool>> = Arc::default();
+    let asked: Arc<OnceLock<bool>> = Arc::default();
+    let (known, answer) = (Arc::clone(&own), Arc::clone(&asked));
+    let clock = Clock::from_fn(move || {
+        if let Some(pool) = known.get() {
+            let _ = answer.set(pool.main().is_err_and(|error| error.is_reentrant()));
+        }
+        Duration::ZERO
+    });
+    let pool = common::builder()
+        .grants(Grants::none().clock(clock))
+        .build()
+        .unwrap();
+    own.set(pool.clone()).unwrap();
+    pool.main().unwrap();
+    assert_eq!(asked.get(), Some(&true));
+}
+
+#[test]
+fn main_is_refused_to_an_async_function_on_main_s_own_thread() {
+    // The runtime's only thread is the one that builds the pool.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let own: Arc<OnceLock<Pool>> = Arc::default();
+    let known = Arc::clone(&own);
+    let pool = common::builder()
+        .tokio(runtime.handle().clone())
+        .async_function("ask", move |_, ()| {
+            let pool = known.get().unwrap().clone();
+            async move {
+                let secret = pool.main().and_then(|mut main| main.eval::<i64>("secret"));
+                secret.map_err(|error| error.to_string())
+            }
+        })
+        .grants(Grants::none().all_functions())
+        .build()
+        .unwrap();
+    own.set(pool.clone()).unwrap();
+    pool.main().unwrap().set_global("secret", &42).unwrap();
+    let run = pool.run_async(RunOptions::new(), |branch| branch.eval::<i64>("ask()"));
+    let error = runtime.block_on(run).unwrap_err();
+    assert!(error.to_string().contains("can't use main"), "{error}");
 }

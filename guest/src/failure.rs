@@ -81,14 +81,7 @@ impl From<Error> for Failure {
 fn frames(traceback: &str) -> Option<String> {
     let own = |frame: &&str| !frame.contains("[moonfork]") && *frame != "[C]: in ?";
     let traceback = traceback.trim_start_matches("stack traceback:\n");
-    let mut frames: Vec<&str> = traceback.lines().map(str::trim).filter(own).collect();
-    // Below the script there is only how it was called.
-    while frames
-        .last()
-        .is_some_and(|frame| frame.starts_with("[C]: in function 'xpcall'"))
-    {
-        frames.pop();
-    }
+    let frames: Vec<&str> = traceback.lines().map(str::trim).filter(own).collect();
     let mut frames = frames.join("\n");
     frames.truncate(frames.floor_char_boundary(MAX_TEXT));
     (!frames.is_empty()).then_some(frames)

@@ -30,7 +30,7 @@ pub(crate) fn outcome(lua: &Lua, result: Result<Value, Failure>) -> mlua::Result
     })
 }
 
-/// The three functions.
+/// The functions.
 pub(crate) struct Json {
     /// `value -> outcome`
     pub(crate) encode: Function,
@@ -38,6 +38,8 @@ pub(crate) struct Json {
     pub(crate) decode: Function,
     /// `table -> the same table`, marked
     pub(crate) array: Function,
+    /// `(view, table) -> nothing`: the view is written as the table
+    pub(crate) view: Function,
 }
 
 impl Json {
@@ -69,10 +71,15 @@ impl Json {
             marker.mark_array(&table)?;
             Ok(table)
         })?;
+        let marker = Rc::clone(values);
+        let view = lua.create_function(move |_, (view, table): (Table, Table)| {
+            marker.mark_view(&view, &table)
+        })?;
         Ok(Json {
             encode,
             decode,
             array,
+            view,
         })
     }
 }

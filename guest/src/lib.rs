@@ -5,6 +5,7 @@
 //! that everything but the calling convention is tested with plain `cargo test`.
 
 mod failure;
+mod header;
 mod host;
 mod json;
 mod path;

@@ -9,7 +9,7 @@ local native = ...
 local error, select, tostring, type = error, select, tostring, type
 local concat, pack = table.concat, table.pack
 local find, format, sub = string.find, string.format, string.sub
-local getmetatable, next, setmetatable, xpcall = getmetatable, next, setmetatable, xpcall
+local getmetatable, next, setmetatable = getmetatable, next, setmetatable
 
 local function raising(raw)
   return function(...)
@@ -178,12 +178,13 @@ local function grant(with_clock, with_modules, with_files)
   if with_files then _G.fs = fs end
 end
 
--- A view of a table that can be read and not written, and so for the tables in it.
+-- A view of a table that can be read and not written, and so for the tables in it. What leaves
+-- the sandbox is the table itself, with all that it had when it came in.
 local function frozen(value)
   if type(value) ~= "table" then return value end
   local inner = {}
   for k, v in next, value do inner[k] = frozen(v) end
-  return setmetatable({}, {
+  local view = setmetatable({}, {
     __index = inner,
     __newindex = function() error("variables are read-only", 2) end,
     __len = function() return #inner end,
@@ -196,6 +197,8 @@ local function frozen(value)
     end,
     __metatable = false,
   })
+  native.view(view, value)
+  return view
 end
 
 return {
@@ -203,5 +206,5 @@ return {
   freeze = function(table) variables = frozen(table) end,
   seed = function(low, high) randomseed(low, high) end,
   bounded = bounded,
-  run = function(f, ...) return xpcall(f, describe, ...) end,
+  describe = describe,
 }

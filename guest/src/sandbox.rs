@@ -66,9 +66,9 @@ pub(crate) struct Sandbox {
     pub(crate) freeze: Function,
     /// `raw -> function`: turns an outcome's message into a Lua error.
     pub(crate) bounded: Function,
-    /// `(function, ...) -> true, results`, or `false` and what [`trace`] made of the error, or
-    /// `false` and text when there was no memory left.
-    pub(crate) run: Function,
+    /// The message handler of all that runs: turns what an error was raised with into what
+    /// [`trace`] makes of it. Running out of memory doesn't come this way.
+    pub(crate) describe: Value,
 }
 
 impl Sandbox {
@@ -87,6 +87,7 @@ impl Sandbox {
         native.set("encode", json.encode)?;
         native.set("decode", json.decode)?;
         native.set("array", json.array)?;
+        native.set("view", json.view)?;
         native.set("max_arguments", MAX_ARGUMENTS)?;
         native.set("max_message", MAX_MESSAGE)?;
         native.set("trace", lua.create_function(trace)?)?;
@@ -121,7 +122,7 @@ impl Sandbox {
             grant: prelude.get("grant")?,
             freeze: prelude.get("freeze")?,
             bounded: prelude.get("bounded")?,
-            run: prelude.get("run")?,
+            describe: prelude.get("describe")?,
             memory: Account::open(&lua)?,
             lua,
             values,

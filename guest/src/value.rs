@@ -9,9 +9,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::io;
+use std::str;
 
 use mlua::{Lua, Table, Value};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -20,11 +21,12 @@ use serde::{Serialize, de};
 
 use crate::failure::{Failure, FailureKind};
 use crate::path::{Path, Step};
+use crate::raw::stack::{Item, Stack, protected};
 use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
 
 /// How many arguments a call may have between host and guest, either way. Each takes a place
 /// on a stack for which no error can be raised.
-pub(crate) const MAX_ARGUMENTS: usize = 250;
+pub(crate) const MAX_ARGUMENTS: u32 = 250;
 
 /// Tables are made with room for at most this many entries, whatever a length claims.
 const MAX_RESERVED: usize = 4096;
@@ -36,17 +38,19 @@ const SPARSE_FROM: u64 = 10;
 /// Converts values, and remembers which tables are arrays.
 pub struct Values {
     lua: Lua,
-    /// Weak keys: tables that came from an array; values: [`Shape`]s as integers.
-    arrays: Table,
+    /// A table with weak keys, the tables that came from an array; values: [`Shape`]s as integers.
+    /// And views of tables; values: those tables.
+    arrays: Value,
     /// How deeply values may be nested.
     max_depth: Cell<usize>,
 }
 
 /// One conversion under way. Each has its own: making Lua values may collect garbage, and a
 /// finalizer of the script may convert values in the middle of it.
-struct Run<'a> {
-    lua: &'a Lua,
-    arrays: &'a Table,
+struct Run {
+    stack: Stack,
+    /// Where the book of arrays lies on the stack.
+    arrays: c_int,
     fault: RefCell<Option<Fault>>,
     /// Tables being written at the moment, outermost first, to notice cycles.
     open: RefCell<Vec<*const c_void>>,
@@ -66,8 +70,8 @@ struct Fault {
 enum Cause {
     /// The value breaks a rule of the conversion.
     Rule(String),
-    /// Lua itself failed, for want of memory as a rule.
-    Lua(mlua::Error),
+    /// Lua's stack has no room.
+    Memory,
 }
 
 /// What an array looked like when it came in.
@@ -119,7 +123,7 @@ impl Values {
         arrays.set_metatable(Some(weak))?;
         Ok(Values {
             lua: lua.clone(),
-            arrays,
+            arrays: Value::Table(arrays),
             max_depth: Cell::new(MAX_DEPTH),
         })
     }
@@ -129,6 +133,11 @@ impl Values {
         self.max_depth.set(depth.min(MAX_DEPTH));
     }
 
+    /// The book of arrays: what conversions on a stack have to have there.
+    pub(crate) fn arrays(&self) -> &Value {
+        &self.arrays
+    }
+
     /// Marks `table` as an array, so that it stays one when it is empty.
     ///
     /// # Errors
@@ -136,6 +145,15 @@ impl Values {
     /// When Lua has no memory left.
     pub fn mark_array(&self, table: &Table) -> mlua::Result<()> {
         self.remember(table, Shape::default())
+    }
+
+    /// Has `view`, which shows what is in `table` without holding it, written as that.
+    ///
+    /// # Errors
+    ///
+    /// When Lua has no memory left.
+    pub fn mark_view(&self, view: &Table, table: &Table) -> mlua::Result<()> {
+        self.book().raw_set(view, table)
     }
 
     /// An array of `items`, which stays as long as it is whatever nils it ends with.
@@ -152,32 +170,64 @@ impl Values {
         Ok(table)
     }
 
+    fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
+        self.book().raw_set(table, shape.pack())
+    }
+
+    fn book(&self) -> &Table {
+        self.arrays.as_table().expect("it was made as one")
+    }
+
     /// Reads one value. `root` is what its path starts with in error messages.
     ///
     /// # Errors
     ///
     /// `Value` when it can't be a Lua value, `Memory` when Lua has no room for it.
     pub fn read<'de, D: Deserializer<'de>>(&self, source: D, root: &str) -> Result<Value, Failure> {
-        let run = self.run(usize::MAX);
-        Incoming { run: &run }
-            .deserialize(source)
-            .map_err(|error| run.failure(root, &error))
+        let (mut source, mut result) = (Some(source), Ok(()));
+        let value = protected(&self.lua, &Value::Nil, &[&self.arrays], &mut |stack| {
+            if let Some(source) = source.take() {
+                result = self.read_onto(stack, stack.top(), source, root);
+            }
+            1
+        });
+        result?;
+        value.map_err(|_| no_memory())
     }
 
-    /// Reads an array as one Lua value an element; null is an empty one.
+    /// Reads one value and pushes it. Lua raises an error when it has no memory for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(crate) fn read_onto<'de, D: Deserializer<'de>>(
+        &self,
+        stack: Stack,
+        arrays: c_int,
+        source: D,
+        root: &str,
+    ) -> Result<(), Failure> {
+        let run = self.run(stack, arrays, usize::MAX);
+        let read = Incoming { run: &run }.deserialize(source);
+        read.map_err(|error| run.failure(root, &error))
+    }
+
+    /// Reads an array and pushes each of its elements, and says how many that were; null is an
+    /// empty one. Lua raises an error when it has no memory for them.
     ///
     /// # Errors
     ///
     /// As [`read`](Self::read), and when there are more than a call may have.
-    pub fn read_each<'de, D: Deserializer<'de>>(
+    pub(crate) fn read_each_onto<'de, D: Deserializer<'de>>(
         &self,
+        stack: Stack,
+        arrays: c_int,
         source: D,
         root: &str,
-    ) -> Result<Vec<Value>, Failure> {
-        let run = self.run(usize::MAX);
-        source
-            .deserialize_any(EachElement { run: &run })
-            .map_err(|error| run.failure(root, &error))
+    ) -> Result<c_int, Failure> {
+        let run = self.run(stack, arrays, usize::MAX);
+        let read = source.deserialize_any(EachElement { run: &run });
+        read.map_err(|error| run.failure(root, &error))
     }
 
     /// Writes `value` as MessagePack behind what `out` holds already.
@@ -193,9 +243,27 @@ impl Values {
         out: &mut Vec<u8>,
         max: usize,
     ) -> Result<(), Failure> {
+        self.on_stack(value, &mut |stack, arrays| {
+            self.write_msgpack_from(stack, arrays, root, out, max)
+        })
+    }
+
+    /// Writes the last value of the stack likewise.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_msgpack`](Self::write_msgpack).
+    pub(crate) fn write_msgpack_from(
+        &self,
+        stack: Stack,
+        arrays: c_int,
+        root: &str,
+        out: &mut Vec<u8>,
+        max: usize,
+    ) -> Result<(), Failure> {
         let mut sink = Sink::new(out);
         let mut serializer = rmp_serde::Serializer::new(&mut sink);
-        let result = self.write(value, root, max, &mut serializer);
+        let result = self.write_from(stack, arrays, root, max, &mut serializer);
         sink.check().and(result)
     }
 
@@ -206,32 +274,54 @@ impl Values {
     /// As [`write_msgpack`](Self::write_msgpack).
     pub fn write_json(&self, value: &Value, root: &str, max: usize) -> Result<Vec<u8>, Failure> {
         let mut out = Vec::new();
-        let mut sink = Sink::new(&mut out);
-        let mut serializer = serde_json::Serializer::new(&mut sink);
-        let result = self.write(value, root, max, &mut serializer);
-        sink.check().and(result)?;
+        self.on_stack(value, &mut |stack, arrays| {
+            let mut sink = Sink::new(&mut out);
+            let mut serializer = serde_json::Serializer::new(&mut sink);
+            let result = self.write_from(stack, arrays, root, max, &mut serializer);
+            sink.check().and(result)
+        })?;
         Ok(out)
     }
 
-    fn write<S: Serializer>(
+    /// Does `write` with `value` on the stack.
+    fn on_stack(
         &self,
         value: &Value,
+        write: &mut dyn FnMut(Stack, c_int) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut result = Ok(());
+        let args = [&self.arrays, value];
+        let done = protected(&self.lua, &Value::Nil, &args, &mut |stack| {
+            result = write(stack, stack.top() - 1);
+            0
+        });
+        result?;
+        done.map(drop).map_err(|_| no_memory())
+    }
+
+    fn write_from<S: Serializer>(
+        &self,
+        stack: Stack,
+        arrays: c_int,
         root: &str,
         max: usize,
         sink: S,
     ) -> Result<(), Failure> {
-        let run = self.run(max);
-        let outgoing = Outgoing { run: &run, value };
-        match outgoing.serialize(sink) {
+        let run = self.run(stack, arrays, max);
+        let value = Outgoing {
+            run: &run,
+            at: stack.top(),
+        };
+        match value.serialize(sink) {
             Ok(_) => Ok(()),
             Err(error) => Err(run.failure(root, &error)),
         }
     }
 
-    fn run(&self, budget: usize) -> Run<'_> {
+    fn run(&self, stack: Stack, arrays: c_int, budget: usize) -> Run {
         Run {
-            lua: &self.lua,
-            arrays: &self.arrays,
+            stack,
+            arrays,
             fault: RefCell::default(),
             open: RefCell::default(),
             depth_left: Cell::new(self.max_depth.get()),
@@ -239,13 +329,13 @@ impl Values {
             budget: Cell::new(budget),
         }
     }
-
-    fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
-        self.arrays.raw_set(table, shape.pack())
-    }
 }
 
-impl Run<'_> {
+fn no_memory() -> Failure {
+    Failure::new(FailureKind::Memory, "not enough memory")
+}
+
+impl Run {
     /// The failure behind a serde error: ours with its place, or the format's own words.
     fn failure(&self, root: &str, error: &dyn fmt::Display) -> Failure {
         match self.fault.take() {
@@ -254,7 +344,7 @@ impl Run<'_> {
                     let message = format!("{}: {rule}", path.display(root));
                     Failure::new(FailureKind::Value, message)
                 }
-                Cause::Lua(error) => Failure::from(error),
+                Cause::Memory => no_memory(),
             },
             None => Failure::new(FailureKind::Value, format!("{root}: {error}")),
         }
@@ -297,16 +387,59 @@ impl Run<'_> {
         }
     }
 
-    fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
-        self.arrays.raw_set(table, shape.pack())
+    /// Enters a container: makes room for what lies in it.
+    ///
+    /// [`leave`](Self::leave) takes it back, rather than a guard: an error that Lua raises drops
+    /// nothing on its way.
+    fn enter(&self) -> Result<(), Cause> {
+        let left = self.depth_left.get().checked_sub(1);
+        let left = left.ok_or_else(|| Cause::Rule(self.too_deep()))?;
+        if !self.stack.room() {
+            return Err(Cause::Memory);
+        }
+        self.depth_left.set(left);
+        Ok(())
     }
 
-    fn shape(&self, table: &Table) -> mlua::Result<Option<Shape>> {
-        Ok(self
-            .arrays
-            .raw_get::<Option<i64>>(table)?
-            .map(Shape::unpack))
+    fn leave(&self) {
+        self.depth_left.set(self.depth_left.get() + 1);
     }
+
+    /// Remembers that the last value is a table that came from an array.
+    fn remember(&self, shape: Shape) {
+        self.stack.push_copy(self.stack.top());
+        self.stack.push_integer(shape.pack());
+        self.stack.raw_set(self.arrays);
+    }
+
+    /// What the book has about a table; what a view shows lies on the stack afterwards.
+    fn entry(&self, table: c_int) -> Entry {
+        self.stack.push_copy(table);
+        self.stack.raw_get(self.arrays);
+        let entry = match self.stack.item(self.stack.top()) {
+            Item::Table(viewed) => return Entry::View(viewed),
+            Item::Integer(packed) => Entry::Shape(Shape::unpack(packed)),
+            _ => Entry::None,
+        };
+        self.stack.pop();
+        entry
+    }
+
+    /// The text at a position, for a path.
+    fn step(&self, at: c_int) -> Step {
+        match self.stack.item(at) {
+            Item::Text(text) => Step::Key(String::from_utf8_lossy(text).into_owned()),
+            _ => Step::Key("?".to_owned()),
+        }
+    }
+}
+
+/// What the book of arrays has about a table.
+enum Entry {
+    Shape(Shape),
+    /// It is a view of this table.
+    View(*const c_void),
+    None,
 }
 
 /// A buffer that never aborts for want of memory.
@@ -343,198 +476,197 @@ impl io::Write for Sink<'_> {
     }
 }
 
-/// Reads one value into Lua.
+/// Reads one value and pushes it.
 struct Incoming<'a> {
-    run: &'a Run<'a>,
-}
-
-impl<'a> Incoming<'a> {
-    fn lua<E: de::Error, T>(&self, result: mlua::Result<T>) -> Result<T, E> {
-        result.map_err(|error| self.run.fail(Cause::Lua(error)))
-    }
-
-    fn enter<E: de::Error>(&self) -> Result<Level<'a>, E> {
-        Level::enter(&self.run.depth_left).ok_or_else(|| self.run.broken(self.run.too_deep()))
-    }
-}
-
-/// One level of nesting, left when dropped.
-struct Level<'a>(&'a Cell<usize>);
-
-impl<'a> Level<'a> {
-    fn enter(left: &'a Cell<usize>) -> Option<Self> {
-        left.set(left.get().checked_sub(1)?);
-        Some(Level(left))
-    }
-}
-
-impl Drop for Level<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() + 1);
-    }
+    run: &'a Run,
 }
 
 impl<'de> DeserializeSeed<'de> for Incoming<'_> {
-    type Value = Value;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
         source.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Incoming<'_> {
-    type Value = Value;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        Ok(Value::Nil)
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.run.stack.push_nil();
+        Ok(())
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Boolean(value))
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        self.run.stack.push_boolean(value);
+        Ok(())
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value))
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        self.run.stack.push_integer(value);
+        Ok(())
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        i64::try_from(value).map(Value::Integer).map_err(|_| {
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        let value = i64::try_from(value).map_err(|_| {
             self.run.broken(format!(
                 "{value} is too large for a Lua integer (the largest is {})",
                 i64::MAX
             ))
-        })
+        })?;
+        self.visit_i64(value)
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        if value.is_finite() {
-            Ok(Value::Number(value))
-        } else {
-            Err(self.run.broken(NOT_FINITE))
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
+        if !value.is_finite() {
+            return Err(self.run.broken(NOT_FINITE));
         }
+        self.run.stack.push_number(value);
+        Ok(())
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        self.lua(self.run.lua.create_string(value))
-            .map(Value::String)
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        self.run.stack.push_text(value.as_bytes());
+        Ok(())
     }
 
-    fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<Value, E> {
+    fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<(), E> {
         Err(self
             .run
             .broken("raw bytes have no JSON counterpart; pass text or an array"))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let _level = self.enter()?;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Run { stack, .. } = *self.run;
+        self.run.enter().map_err(|cause| self.run.fail(cause))?;
         let capacity = items.size_hint().unwrap_or(0).min(MAX_RESERVED);
-        let table = self.lua(self.run.lua.create_table_with_capacity(capacity, 0))?;
+        stack.push_table(capacity, 0);
+        let table = stack.top();
         let (mut len, mut last) = (0_u64, 0_u64);
-        loop {
-            let item = items
-                .next_element_seed(Incoming { run: self.run })
-                .inspect_err(|_| self.run.within(|| Step::Index(len + 1)))?;
-            let Some(item) = item else { break };
+        while items
+            .next_element_seed(Incoming { run: self.run })
+            .inspect_err(|_| self.run.within(|| Step::Index(len + 1)))?
+            .is_some()
+        {
             len += 1;
-            if !item.is_nil() {
+            if stack.last_is_nil() {
+                stack.pop();
+            } else {
                 last = len;
-                self.lua(table.raw_set(len, item))?;
+                stack.raw_set_index(table, len);
             }
         }
-        self.lua(self.run.remember(&table, Shape::of(len, last)))?;
-        Ok(Value::Table(table))
+        self.run.remember(Shape::of(len, last));
+        self.run.leave();
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let _level = self.enter()?;
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let Run { stack, .. } = *self.run;
+        self.run.enter().map_err(|cause| self.run.fail(cause))?;
         let capacity = entries.size_hint().unwrap_or(0).min(MAX_RESERVED);
-        let table = self.lua(self.run.lua.create_table_with_capacity(0, capacity))?;
-        while let Some(key) = entries.next_key_seed(Key { run: self.run })? {
-            let value = entries
+        stack.push_table(0, capacity);
+        let table = stack.top();
+        while entries.next_key_seed(Key { run: self.run })?.is_some() {
+            entries
                 .next_value_seed(Incoming { run: self.run })
-                .inspect_err(|_| self.run.within(|| Step::Key(key.to_string_lossy())))?;
-            self.lua(table.raw_set(key, value))?;
+                .inspect_err(|_| self.run.within(|| self.run.step(table + 1)))?;
+            stack.raw_set(table);
         }
-        Ok(Value::Table(table))
+        self.run.leave();
+        Ok(())
     }
 }
 
-/// Reads an object's key, as text.
+/// Reads an object's key and pushes it, as text.
 struct Key<'a> {
-    run: &'a Run<'a>,
-}
-
-impl Key<'_> {
-    fn text<E: de::Error>(&self, text: &str) -> Result<mlua::LuaString, E> {
-        let made = self.run.lua.create_string(text);
-        made.map_err(|error| self.run.fail(Cause::Lua(error)))
-    }
+    run: &'a Run,
 }
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = mlua::LuaString;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
         source.deserialize_any(self)
     }
 }
 
 impl Visitor<'_> for Key<'_> {
-    type Value = mlua::LuaString;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key: text or an integer")
     }
 
-    fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
-        self.text(key)
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<(), E> {
+        self.run.stack.push_text(key.as_bytes());
+        Ok(())
     }
 
-    fn visit_i64<E: de::Error>(self, key: i64) -> Result<Self::Value, E> {
-        self.text(&key.to_string())
+    fn visit_i64<E: de::Error>(self, key: i64) -> Result<(), E> {
+        let mut digits = Digits::default();
+        self.visit_str(digits.of(key.into()))
     }
 
-    fn visit_u64<E: de::Error>(self, key: u64) -> Result<Self::Value, E> {
-        self.text(&key.to_string())
+    fn visit_u64<E: de::Error>(self, key: u64) -> Result<(), E> {
+        let mut digits = Digits::default();
+        self.visit_str(digits.of(key.into()))
     }
 }
 
-/// Reads an array's elements as separate values.
+/// An integer as text, in a place that needn't be freed.
+#[derive(Default)]
+struct Digits {
+    bytes: [u8; 24],
+}
+
+impl Digits {
+    fn of(&mut self, number: i128) -> &str {
+        let mut rest = io::Cursor::new(&mut self.bytes[..]);
+        io::Write::write_fmt(&mut rest, format_args!("{number}")).expect("64 bits fit");
+        let len = usize::try_from(rest.position()).expect("it is short");
+        str::from_utf8(&self.bytes[..len]).expect("digits are ASCII")
+    }
+}
+
+/// Reads an array and pushes its elements; gives how many.
 struct EachElement<'a> {
-    run: &'a Run<'a>,
+    run: &'a Run,
 }
 
 impl<'de> Visitor<'de> for EachElement<'_> {
-    type Value = Vec<Value>;
+    type Value = c_int;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
+    fn visit_unit<E: de::Error>(self) -> Result<c_int, E> {
+        Ok(0)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut each = Vec::with_capacity(items.size_hint().unwrap_or(0).min(MAX_RESERVED));
-        let position = |each: &Vec<Value>| Step::Index(each.len() as u64 + 1);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<c_int, A::Error> {
+        let mut count = 0;
         loop {
+            if !self.run.stack.room() {
+                return Err(self.run.fail(Cause::Memory));
+            }
             let item = items
                 .next_element_seed(Incoming { run: self.run })
-                .inspect_err(|_| self.run.within(|| position(&each)))?;
-            match item {
-                Some(_) if each.len() == MAX_ARGUMENTS => {
-                    return Err(self.run.broken(format!(
-                        "a function takes at most {MAX_ARGUMENTS} arguments; pass one table"
-                    )));
-                }
-                Some(item) => each.push(item),
-                None => return Ok(each),
+                .inspect_err(|_| self.run.within(|| Step::Index(u64::from(count) + 1)))?;
+            if item.is_none() {
+                return Ok(c_int::try_from(count).unwrap_or(c_int::MAX));
             }
+            if count == MAX_ARGUMENTS {
+                return Err(self.run.broken(format!(
+                    "a function takes at most {MAX_ARGUMENTS} arguments; pass one table"
+                )));
+            }
+            count += 1;
         }
     }
 }
@@ -543,85 +675,91 @@ const TOO_LARGE: &str = "from here on the value is larger than what may pass in 
 
 const NOT_FINITE: &str = "NaN and infinities have no JSON counterpart";
 
-/// Writes one Lua value.
+/// Writes the value at a position of the stack. Nothing in this makes Lua values, so that Lua
+/// raises no errors, and no table changes meanwhile.
 struct Outgoing<'a> {
-    run: &'a Run<'a>,
-    value: &'a Value,
+    run: &'a Run,
+    at: c_int,
 }
 
 impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
         self.run.spend(VALUE_COST)?;
-        match self.value {
-            Value::Nil => sink.serialize_unit(),
-            value if value.is_null() => sink.serialize_unit(),
-            Value::Boolean(value) => sink.serialize_bool(*value),
-            Value::Integer(value) => sink.serialize_i64(*value),
-            Value::Number(value) if value.is_finite() => sink.serialize_f64(*value),
-            Value::Number(_) => Err(self.broken(NOT_FINITE)),
-            Value::String(text) => match text.to_str() {
+        match self.run.stack.item(self.at) {
+            Item::Nil | Item::Null => sink.serialize_unit(),
+            Item::Boolean(value) => sink.serialize_bool(value),
+            Item::Integer(value) => sink.serialize_i64(value),
+            Item::Number(value) if value.is_finite() => sink.serialize_f64(value),
+            Item::Number(_) => Err(self.broken(NOT_FINITE)),
+            Item::Text(text) => match str::from_utf8(text) {
                 Ok(text) => {
                     self.run.spend(text.len())?;
-                    sink.serialize_str(&text)
+                    sink.serialize_str(text)
                 }
                 Err(_) => Err(self.broken("the string is not valid UTF-8")),
             },
-            Value::Table(table) => self.table(table, sink),
-            other => Err(self.broken(format!("a {} has no JSON counterpart", other.type_name()))),
+            Item::Table(address) => self.table(address, sink),
+            Item::Other(kind) => Err(self.broken(format!("a {kind} has no JSON counterpart"))),
         }
     }
 }
 
 impl Outgoing<'_> {
     fn broken<E: serde::ser::Error>(&self, rule: impl Into<String>) -> E {
-        let _: de::value::Error = self.run.broken(rule);
+        self.fail(Cause::Rule(rule.into()))
+    }
+
+    fn fail<E: serde::ser::Error>(&self, cause: Cause) -> E {
+        let _: de::value::Error = self.run.fail(cause);
         E::custom("see the fault")
     }
 
-    fn lua<E: serde::ser::Error, T>(&self, result: mlua::Result<T>) -> Result<T, E> {
-        result.map_err(|error| {
-            let _: de::value::Error = self.run.fail(Cause::Lua(error));
-            E::custom("see the fault")
-        })
-    }
-
-    fn table<S: Serializer>(&self, table: &Table, sink: S) -> Result<S::Ok, S::Error> {
-        let Some(_level) = Level::enter(&self.run.depth_left) else {
-            return Err(self.broken(self.run.too_deep()));
+    fn table<S: Serializer>(&self, address: *const c_void, sink: S) -> Result<S::Ok, S::Error> {
+        let shape = match self.run.entry(self.at) {
+            Entry::Shape(shape) => Some(shape),
+            Entry::None => None,
+            Entry::View(viewed) => {
+                let written = self.last().table(viewed, sink);
+                self.run.stack.pop();
+                return written;
+            }
         };
-        let address = table.to_pointer();
+        self.run.enter().map_err(|cause| self.fail(cause))?;
         if self.run.open.borrow().contains(&address) {
             return Err(self.broken("the table contains itself"));
         }
         self.run.open.borrow_mut().push(address);
-        let keys = self.keys::<S::Error>(table)?;
+        let keys = self.keys::<S::Error>(shape)?;
         let written = match keys.array_len() {
-            Some(Ok(len)) => self.array(table, len, sink),
+            Some(Ok(len)) => self.array(len, sink),
             Some(Err(rule)) => Err(self.broken(rule)),
-            None => self.object(table, &keys, sink),
+            None => self.object(&keys, sink),
         };
         self.run.open.borrow_mut().pop();
+        self.run.leave();
         written
     }
 
     /// Looks at all keys once, to tell arrays from objects and both from what is neither.
-    fn keys<E: serde::ser::Error>(&self, table: &Table) -> Result<Keys, E> {
+    fn keys<E: serde::ser::Error>(&self, shape: Option<Shape>) -> Result<Keys, E> {
+        let Run { stack, .. } = *self.run;
         let mut keys = Keys {
-            shape: self.lua(self.run.shape(table))?,
+            shape,
             ..Keys::default()
         };
-        for pair in table.pairs::<Value, Value>() {
-            let (key, value) = self.lua(pair)?;
+        stack.push_nil();
+        let key = stack.top();
+        while stack.next(self.at) {
+            stack.pop();
             keys.count += 1;
-            match key {
-                Value::Integer(index) => {
+            match stack.item(key) {
+                Item::Integer(index) => {
                     keys.integers += 1;
                     keys.largest = keys.largest.max(index);
                     keys.unpositive |= index < 1;
                 }
-                Value::String(_) => {}
+                Item::Text(_) => {}
                 other => {
-                    drop(value);
                     return Err(self.broken(format!(
                         "a key is a {}; keys must be text or integers",
                         other.type_name()
@@ -632,55 +770,55 @@ impl Outgoing<'_> {
         Ok(keys)
     }
 
-    fn array<S: Serializer>(&self, table: &Table, len: u64, sink: S) -> Result<S::Ok, S::Error> {
+    /// Writes the last value of the stack and takes it away.
+    fn last<'a>(&'a self) -> Outgoing<'a> {
+        Outgoing {
+            run: self.run,
+            at: self.run.stack.top(),
+        }
+    }
+
+    fn array<S: Serializer>(&self, len: u64, sink: S) -> Result<S::Ok, S::Error> {
         let mut seq = sink.serialize_seq(usize::try_from(len).ok())?;
         for index in 1..=len {
-            let value: Value = self.lua(table.raw_get(index))?;
-            let item = Outgoing {
-                run: self.run,
-                value: &value,
-            };
-            seq.serialize_element(&item)
+            self.run.stack.raw_get_index(self.at, index);
+            seq.serialize_element(&self.last())
                 .inspect_err(|_| self.run.within(|| Step::Index(index)))?;
+            self.run.stack.pop();
         }
         seq.end()
     }
 
-    fn object<S: Serializer>(
-        &self,
-        table: &Table,
-        keys: &Keys,
-        sink: S,
-    ) -> Result<S::Ok, S::Error> {
+    fn object<S: Serializer>(&self, keys: &Keys, sink: S) -> Result<S::Ok, S::Error> {
         // Only where both kinds of key occur can two of them be written the same way.
         let mixed = keys.integers > 0 && keys.integers < keys.count;
         // A hash set would ask WASI for entropy, which isn't there.
         let mut written = BTreeSet::new();
+        let Run { stack, .. } = *self.run;
         self.run.spend(OBJECT_COST)?;
         let mut map = sink.serialize_map(Some(keys.count))?;
-        for pair in table.pairs::<Value, Value>() {
-            let (key, value) = self.lua(pair)?;
-            let key = match &key {
-                Value::Integer(index) => index.to_string(),
-                Value::String(text) => match text.to_str() {
-                    Ok(text) => text.to_owned(),
+        stack.push_nil();
+        let at = stack.top();
+        while stack.next(self.at) {
+            let mut digits = Digits::default();
+            let key = match stack.item(at) {
+                Item::Integer(index) => digits.of(index.into()),
+                Item::Text(text) => match str::from_utf8(text) {
+                    Ok(text) => text,
                     Err(_) => return Err(self.broken("a key is not valid UTF-8")),
                 },
                 _ => return Err(S::Error::custom("keys changed while they were read")),
             };
-            if mixed && !written.insert(key.clone()) {
+            if mixed && !written.insert(key.to_owned()) {
                 return Err(self.broken(format!(
                     "the integer key {key} and the text key \"{key}\" would be the same"
                 )));
             }
             self.run.spend(key.len())?;
-            map.serialize_key(&key)?;
-            let item = Outgoing {
-                run: self.run,
-                value: &value,
-            };
-            map.serialize_value(&item)
-                .inspect_err(|_| self.run.within(|| Step::Key(key)))?;
+            map.serialize_key(key)?;
+            map.serialize_value(&self.last())
+                .inspect_err(|_| self.run.within(|| Step::Key(key.to_owned())))?;
+            stack.pop();
         }
         map.end()
     }

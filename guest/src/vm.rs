@@ -1,16 +1,19 @@
 //! The virtual machine: one sandboxed Lua state that answers requests.
 
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
-use mlua::{Function, MultiValue, Table, Value};
+use mlua::{Function, MultiValue, Value};
 use serde::Deserialize;
 
 use crate::Host;
 use crate::failure::{Failure, FailureKind};
+use crate::header::{self, malformed};
 use crate::json::outcome;
 use crate::raw::reserve;
+use crate::raw::stack::{Item, Stack, protected};
 use crate::sandbox::Sandbox;
 use crate::wire::{self, Allowance, Chunk, Name, Op, Setup};
 
@@ -66,11 +69,7 @@ impl Vm {
         }
         answer.clear();
         answer.push(wire::OK);
-        let written = self.dispatch(op, request).and_then(|value| {
-            let values = &self.sandbox.values;
-            values.write_msgpack(&value, "result", answer, self.max_value.get())
-        });
-        if let Err(failure) = written {
+        if let Err(failure) = self.dispatch(op, request, answer) {
             self.write_failure(&failure, answer);
         }
     }
@@ -93,18 +92,53 @@ impl Vm {
         }
     }
 
-    fn dispatch(&mut self, op: u32, request: &[u8]) -> Result<Value, Failure> {
+    fn dispatch(&mut self, op: u32, request: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let (header, value) = split(request).ok_or_else(|| malformed("no header"))?;
         match operation(op).ok_or_else(|| malformed("no such operation"))? {
-            Op::Setup => self.setup(&read_header(header)?, value),
-            Op::Eval => self.eval(&read_header(header)?, value),
-            Op::Call => self.call(&read_header(header)?, value),
-            Op::Get => self.get(&read_header(header)?),
-            Op::Set => self.set(&read_header(header)?, value),
+            Op::Setup => self.setup(&read_header(header)?, value, answer),
+            Op::Eval => self.eval(&header::chunk(header)?, value, answer),
+            Op::Call => self.call(header::name(header)?, value, answer),
+            Op::Get => self.get(header::name(header)?, answer),
+            Op::Set => self.set(header::name(header)?, value, answer),
         }
     }
 
-    fn setup(&mut self, setup: &Setup<'_>, variables: &[u8]) -> Result<Value, Failure> {
+    /// Does `work`, which leaves one value on the stack, and writes that. Below it there is the
+    /// book of arrays, and `function` if it isn't nil.
+    fn run(
+        &self,
+        function: &Value,
+        answer: &mut Vec<u8>,
+        work: &mut dyn FnMut(Stack) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Sandbox {
+            lua,
+            values,
+            describe,
+            ..
+        } = &self.sandbox;
+        let max = self.max_value.get();
+        let mut result = Ok(());
+        let args = [values.arrays(), function];
+        let args = &args[..if function.is_nil() { 1 } else { 2 }];
+        let done = protected(lua, describe, args, &mut |stack| {
+            result = work(stack)
+                .and_then(|()| values.write_msgpack_from(stack, ARRAYS, "result", answer, max));
+            0
+        });
+        done.map_err(|described| {
+            self.raised.set(Failure::raised(&described));
+            Failure::of_script(&described)
+        })?;
+        result
+    }
+
+    fn setup(
+        &mut self,
+        setup: &Setup<'_>,
+        variables: &[u8],
+        answer: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         self.sandbox.seed.call::<()>(setup.seed)?;
         let globals = self.sandbox.lua.globals();
         for (number, name) in &setup.functions {
@@ -116,10 +150,12 @@ impl Vm {
             self.sandbox.grant.call::<()>(granted)?;
         }
         if !variables.is_empty() {
-            let variables = self.read(variables, "variables")?;
+            let mut source = rmp_serde::Deserializer::from_read_ref(variables);
+            let variables = self.sandbox.values.read(&mut source, "variables")?;
             self.sandbox.freeze.call::<()>(variables)?;
         }
-        Ok(Value::Nil)
+        answer.push(NULL);
+        Ok(())
     }
 
     fn host_function(&self, number: u32) -> mlua::Result<Function> {
@@ -147,28 +183,22 @@ impl Vm {
         self.sandbox.bounded.call(raw)
     }
 
-    fn eval(&self, chunk: &Chunk<'_>, state: &[u8]) -> Result<Value, Failure> {
-        if state.is_empty() {
-            return self.run(self.load(chunk, "")?, Vec::new());
-        }
-        let state = self.read(state, "state")?;
+    fn eval(&self, chunk: &Chunk<'_>, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         // On the script's own first line, so that the lines in messages are its own.
-        self.run(self.load(chunk, "local state = ...; ")?, vec![state])
-    }
-
-    /// Calls `function`, and describes the error it ends with, if it does.
-    fn run(&self, function: Function, args: Vec<Value>) -> Result<Value, Failure> {
-        let mut call = MultiValue::from_vec(args);
-        call.push_front(Value::Function(function));
-        let mut results: MultiValue = self.sandbox.run.call(call)?;
-        match results.pop_front() {
-            Some(Value::Boolean(true)) => single(results),
-            _ => {
-                let described = results.pop_front().unwrap_or_default();
-                self.raised.set(Failure::raised(&described));
-                Err(Failure::of_script(&described))
+        let prefix = if state.is_empty() {
+            ""
+        } else {
+            "local state = ...; "
+        };
+        let function = Value::Function(self.load(chunk, prefix)?);
+        self.run(&function, answer, &mut |stack| {
+            let mut args = 0;
+            if !state.is_empty() {
+                self.read(stack, state, "state")?;
+                args = 1;
             }
-        }
+            call_for_one(stack, args)
+        })
     }
 
     /// Compiles a chunk; a bare expression too, if it may be one.
@@ -197,55 +227,97 @@ impl Vm {
         })
     }
 
-    fn call(&self, name: &Name<'_>, args: &[u8]) -> Result<Value, Failure> {
-        let mut source = rmp_serde::Deserializer::from_read_ref(args);
-        let args = self.sandbox.values.read_each(&mut source, "args")?;
-        self.run(self.find(&name.name)?, args)
+    fn call(&self, Name(name): Name<'_>, args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.run(&Value::Nil, answer, &mut |stack| {
+            find(stack, name)?;
+            let mut source = rmp_serde::Deserializer::from_read_ref(args);
+            let values = &self.sandbox.values;
+            let count = values.read_each_onto(stack, ARRAYS, &mut source, "args")?;
+            call_for_one(stack, count)
+        })
     }
 
-    /// The function a dotted path leads to.
-    fn find(&self, path: &str) -> Result<Function, Failure> {
-        let not_callable = |what: String| Failure::new(FailureKind::NotCallable, what);
-        let mut found = Value::Table(self.sandbox.lua.globals());
-        let mut end = 0;
-        for (depth, key) in path.split('.').enumerate() {
-            let Value::Table(table) = found else {
-                return Err(not_callable(format!(
-                    "can't call '{path}': '{}' is a {} value",
-                    &path[..end],
-                    found.type_name()
-                )));
-            };
-            found = table.get(key)?;
-            end += key.len() + usize::from(depth > 0);
-        }
-        match found {
-            Value::Function(function) => Ok(function),
-            Value::Nil => Err(not_callable(format!(
-                "can't call '{path}': there is no such function"
-            ))),
-            other => Err(not_callable(format!(
-                "can't call '{path}': it is a {} value",
-                other.type_name()
-            ))),
-        }
+    fn get(&self, Name(name): Name<'_>, answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.run(&Value::Nil, answer, &mut |stack| {
+            stack.push_globals();
+            let globals = stack.top();
+            stack.push_text(name.as_bytes());
+            stack.get(globals);
+            Ok(())
+        })
     }
 
-    fn get(&self, name: &Name<'_>) -> Result<Value, Failure> {
-        let globals: Table = self.sandbox.lua.globals();
-        Ok(globals.get(name.name.as_ref())?)
+    fn set(&self, Name(name): Name<'_>, value: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.run(&Value::Nil, answer, &mut |stack| {
+            stack.push_globals();
+            let globals = stack.top();
+            stack.push_text(name.as_bytes());
+            self.read(stack, value, name)?;
+            stack.set(globals);
+            stack.push_nil();
+            Ok(())
+        })
     }
 
-    fn set(&self, name: &Name<'_>, value: &[u8]) -> Result<Value, Failure> {
-        let value = self.read(value, &name.name)?;
-        self.sandbox.lua.globals().set(name.name.as_ref(), value)?;
-        Ok(Value::Nil)
-    }
-
-    fn read(&self, bytes: &[u8], root: &str) -> Result<Value, Failure> {
+    fn read(&self, stack: Stack, bytes: &[u8], root: &str) -> Result<(), Failure> {
         let mut source = rmp_serde::Deserializer::from_read_ref(bytes);
-        self.sandbox.values.read(&mut source, root)
+        let values = &self.sandbox.values;
+        values.read_onto(stack, ARRAYS, &mut source, root)
     }
+}
+
+/// Where [`Vm::run`] has the book of arrays.
+const ARRAYS: c_int = 1;
+
+/// Null, as an answer has it.
+const NULL: u8 = 0xc0;
+
+/// Pushes the function that a dotted path leads to.
+fn find(stack: Stack, path: &str) -> Result<(), Failure> {
+    let not_callable = |what: String| Err(Failure::new(FailureKind::NotCallable, what));
+    stack.push_globals();
+    let found = stack.top();
+    let mut end = 0;
+    for (depth, key) in path.split('.').enumerate() {
+        let table = stack.item(found);
+        if !matches!(table, Item::Table(_)) {
+            return not_callable(format!(
+                "can't call '{path}': '{}' is a {} value",
+                &path[..end],
+                table.type_name()
+            ));
+        }
+        stack.push_text(key.as_bytes());
+        stack.get(found);
+        stack.put(found);
+        end += key.len() + usize::from(depth > 0);
+    }
+    match stack.item(found) {
+        Item::Other("function") => Ok(()),
+        Item::Nil => not_callable(format!("can't call '{path}': there is no such function")),
+        other => not_callable(format!(
+            "can't call '{path}': it is a {} value",
+            other.type_name()
+        )),
+    }
+}
+
+/// Calls the function that has so many arguments above it. Several results are refused, since
+/// all but one would be lost.
+fn call_for_one(stack: Stack, args: c_int) -> Result<(), Failure> {
+    let base = stack.top() - args - 1;
+    stack.call(args);
+    match stack.top() - base {
+        0 => stack.push_nil(),
+        1 => {}
+        several => {
+            return Err(Failure::new(
+                FailureKind::Value,
+                format!("result: {several} values were returned; return one table that holds them"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The operation with this number.
@@ -263,21 +335,6 @@ fn split(request: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn read_header<'a, T: Deserialize<'a>>(header: &'a [u8]) -> Result<T, Failure> {
     rmp_serde::from_slice(header).map_err(|error| malformed(error.to_string()))
-}
-
-fn malformed(message: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::Request, message)
-}
-
-/// The one value of a result: several are refused, since all but one would be lost.
-fn single(mut results: MultiValue) -> Result<Value, Failure> {
-    match results.len() {
-        0 | 1 => Ok(results.pop_front().unwrap_or(Value::Nil)),
-        several => Err(Failure::new(
-            FailureKind::Value,
-            format!("result: {several} values were returned; return one table that holds them"),
-        )),
-    }
 }
 
 /// Whether the first word of `code` rules out that it is an expression.

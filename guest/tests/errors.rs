@@ -3,7 +3,7 @@
 mod common;
 
 use common::Machine;
-use moonfork_guest::wire::{FailureKind, Name, Op};
+use moonfork_guest::wire::{FailureKind, Op};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -85,6 +85,8 @@ fn running_out_of_memory_can_be_caught_and_leaves_the_machine_usable() {
 #[case::short_header(1, b"\x05\0\0\0ab")]
 #[case::huge_header(1, b"\xff\xff\xff\xffab")]
 #[case::wrong_header(1, b"\x01\0\0\0\xc0")]
+#[case::wrong_chunk(1, b"\x06\0\0\0\0\xff\0\0\0a")]
+#[case::name_not_utf8(2, b"\x01\0\0\0\xff")]
 #[case::no_such_operation(99, b"\0\0\0\0")]
 fn malformed_requests_are_refused(#[case] op: u32, #[case] request: &[u8]) {
     assert_eq!(
@@ -95,9 +97,7 @@ fn malformed_requests_are_refused(#[case] op: u32, #[case] request: &[u8]) {
 
 #[test]
 fn a_value_that_breaks_off_is_refused() {
-    let header = rmp_serde::to_vec(&Name { name: "x".into() }).unwrap();
-    let mut request = u32::try_from(header.len()).unwrap().to_le_bytes().to_vec();
-    request.extend(header);
+    let mut request = b"\x01\0\0\0x".to_vec();
     request.extend(b"\x92\x01");
     assert_eq!(
         Machine::new()

@@ -58,7 +58,15 @@ impl GrantArgs {
         if let Some(seed) = self.seed {
             grants = grants.seed(seed);
         }
+        let mut folders: BTreeMap<&str, &Path> = BTreeMap::new();
         for Folder { name, path, access } in &self.folders {
+            if let Some(other) = folders.insert(name, path) {
+                anyhow::bail!(
+                    "two folders are named '{name}': {} and {}",
+                    other.display(),
+                    path.display()
+                );
+            }
             grants = grants.folder(name, moonfork::Folder::open(path, *access)?);
         }
         let mut modules: BTreeMap<&str, &Path> = BTreeMap::new();

@@ -8,7 +8,7 @@ use anyhow::Context;
 use moonfork::plugin::{
     Lifetime, Manifest, PluginHost, PluginHostBuilder, read_manifests, read_sound_manifests,
 };
-use moonfork::{Grants, PoolBuilder};
+use moonfork::{Grants, PoolBuilder, Report};
 use serde_json::Value;
 
 use super::{grants, input, limits, stream};
@@ -251,12 +251,23 @@ fn call(args: CallArgs) -> anyhow::Result<()> {
         Err(error) => error.report(),
     };
     if let Some(report) = report {
-        stream::pass_on(&report.run.output, report.run.output_truncated);
+        pass_on(&report.run);
     }
     if let (Some(path), Some(report)) = (&args.report, report) {
         write(report, path)?;
     }
     stream::print_json(&result?.value)
+}
+
+/// Passes on what the plugin printed: after the call, since the check printed the same before.
+fn pass_on(report: &Report) {
+    stream::pass_on_bytes(report.output.as_bytes());
+    if !report.output.is_empty() && !report.output.ends_with('\n') {
+        stream::pass_on_bytes(b"\n");
+    }
+    if report.output_truncated {
+        stream::note_truncated();
+    }
 }
 
 fn write(report: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {

@@ -41,18 +41,6 @@ pub(super) fn note(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Passes on what a script printed, to standard error.
-pub(super) fn pass_on(text: &str, truncated: bool) {
-    let mut err = io::stderr().lock();
-    let _ = err.write_all(text.as_bytes());
-    if !text.is_empty() && !text.ends_with('\n') {
-        let _ = err.write_all(b"\n");
-    }
-    if truncated {
-        let _ = writeln!(err, "{TRUNCATED}");
-    }
-}
-
 /// Passes on what a script prints, as it is printed.
 pub(super) fn pass_on_bytes(text: &[u8]) {
     let _ = io::stderr().lock().write_all(text);

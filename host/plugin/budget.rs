@@ -28,9 +28,10 @@ pub(super) fn whole(error: Error, limits: &Limits, walled: bool) -> Error {
             limit: limits.host_calls,
             at: at.clone(),
         },
-        (ErrorKind::Timeout { at, .. }, _) if walled => ErrorKind::Timeout {
+        (ErrorKind::Timeout { at, begun, .. }, _) if walled => ErrorKind::Timeout {
             limit: limits.wall,
             at: at.clone(),
+            begun: *begun,
         },
         _ => return error,
     };

@@ -240,7 +240,11 @@ impl<'c> Call<'c> {
         match why {
             NoTurn::InUse(waited) => CallErrorKind::InUse { plugin, waited }.into(),
             NoTurn::Reentrant => CallErrorKind::Reentrant { plugin }.into(),
-            NoTurn::TimedOut(limit) => run(ErrorKind::Timeout { limit, at: None }),
+            NoTurn::TimedOut(limit) => run(ErrorKind::Timeout {
+                limit,
+                at: None,
+                begun: false,
+            }),
             NoTurn::Cancelled => run(ErrorKind::Cancelled {
                 at: None,
                 begun: false,

@@ -11,7 +11,7 @@
 //! | AC-1: the tests pass in 20 consecutive runs | `cargo xtask stress --runs 20` |
 //! | AC-2: they compare store identities, never addresses of what may be freed | `checks::assert_distinct`: ids, and memory bases of live instances only |
 //! | AC-3: they hold the handles until after the comparison | every check collects handles, compares, and drops them when it returns |
-//! | AC-4: everything else passes, nothing gets slower | `cargo test --workspace`, `cargo bench` |
+//! | AC-4: everything else passes, nothing gets slower | `cargo test --workspace`, `cargo xtask perf` |
 //!
 //! | isolation case of The Edge Agent | where |
 //! | --- | --- |
@@ -22,7 +22,7 @@
 //! | tables don't leak | `tables_are_absent_elsewhere` |
 //! | two states at once: each run sees its own | `two_states_are_seen_by_their_own_run` |
 //! | main thread: two calls give the same runtime | `main_asked_twice_is_the_same_store` |
-//! | making one takes less than 10 ms | `cargo bench`, as a ratio to a native state |
+//! | making one takes less than 10 ms | `cargo xtask perf`, as a ratio to a native state |
 //! | three pool threads, none has main | `workers_never_get_main` |
 //! | branches a and b of a workflow: globals, functions, tables | `tests/workflow_isolation.rs` |
 //! | `initial_value` 42 is seen by both branches | `tests/workflow_isolation.rs` |

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::archiver;
+use crate::compiler;
 use crate::provenance;
 use crate::recipe::Recipe;
 use crate::toolchain::{TARGET, Toolchain, cargo, output, path_text};
@@ -19,6 +20,9 @@ pub(crate) const PACKAGE: &str = "moonfork-guest";
 
 /// The profile that the workspace's `Cargo.toml` makes for it.
 const PROFILE: &str = "guest";
+
+/// What is changed in Lua's sources.
+const PATCHES: &str = "guest/wasi/patches.toml";
 
 /// Compiles and links the guest in the folder `target`, and returns the module's path.
 pub(crate) fn compile(
@@ -91,19 +95,18 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Builds the `libsetjmp.a` that lua-src asks for. A WASI SDK has one of its own; with
-    /// ours in both cases, there is one less difference between the routes.
+    /// Builds the `libsetjmp.a` that lua-src asks for. What is in it is what Lua calls instead of
+    /// `setjmp` and `longjmp`.
     fn setjmp_library(&self) -> Result<()> {
         let folder = self.own_libraries();
         fs::create_dir_all(&folder)?;
-        let object = folder.join("setjmp.o");
+        let object = folder.join("protect.o");
         output(
             Command::new(&self.toolchain.clang)
                 .arg(format!("--target={TARGET}"))
-                .args(self.c_flags()?)
-                .args(&self.recipe.c.setjmp_flags)
+                .args(&self.recipe.c.assembler_flags)
                 .arg("-c")
-                .arg(self.workspace.join("guest/wasi/setjmp.c"))
+                .arg(self.workspace.join("guest/wasi/protect.s"))
                 .arg("-o")
                 .arg(&object),
         )?;
@@ -144,7 +147,10 @@ impl Build<'_> {
                 format!("CARGO_TARGET_{}_LINKER", target.to_uppercase()),
                 &self.toolchain.wasm_ld,
             )
-            .env(format!("CC_{target}"), &self.toolchain.clang)
+            .env(format!("CC_{target}"), env::current_exe()?)
+            .env(compiler::REAL, &self.toolchain.clang)
+            .env(compiler::PATCHES, self.workspace.join(PATCHES))
+            .env(compiler::PATCHED, self.target.join("patched"))
             .env(format!("AR_{target}"), env::current_exe()?)
             .env(archiver::REAL, &self.toolchain.ar)
             .env(format!("CFLAGS_{target}"), c_flags.join(" "))

@@ -12,7 +12,10 @@ use clap::{Parser, Subcommand};
 mod archiver;
 mod check;
 mod compile;
+mod compiler;
 mod guest;
+mod patch;
+mod perf;
 #[path = "../../host/build/provenance.rs"]
 mod provenance;
 mod recipe;
@@ -54,12 +57,29 @@ enum Chore {
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<String>,
     },
+
+    /// Time moonfork and native Lua states side by side, and print a table of ratios.
+    Perf {
+        /// Fewer and shorter rounds, for a look.
+        #[arg(long)]
+        quick: bool,
+
+        /// Only the rows whose names contain this.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+
+        /// Write the rows to this file too, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
-    let result = match std::env::var_os(archiver::REAL) {
-        Some(real) => archiver::run(&real),
-        None => run(Cli::parse()),
+    let tool = |variable| std::env::var_os(variable);
+    let result = match (tool(compiler::REAL), tool(archiver::REAL)) {
+        (Some(real), _) if compiler::is_called() => compiler::run(&real),
+        (_, Some(real)) => archiver::run(&real),
+        _ => run(Cli::parse()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,6 +100,9 @@ fn run(cli: Cli) -> Result<()> {
             route,
         } => guest::run(&workspace, &Toolchain::find(route)?),
         Chore::Stress { runs, args } => stress::run(&workspace, runs, &args),
+        Chore::Perf { quick, only, json } => {
+            perf::run(&workspace, quick, only.as_deref(), json.as_deref())
+        }
     }
 }
 

@@ -22,8 +22,8 @@ pub(crate) struct Recipe {
 pub(crate) struct C {
     /// Flags for all C code.
     pub(crate) flags: Vec<String>,
-    /// Flags for `setjmp.c` in addition.
-    pub(crate) setjmp_flags: Vec<String>,
+    /// Flags for `protect.s`.
+    pub(crate) assembler_flags: Vec<String>,
 }
 
 /// Settings for the linker.

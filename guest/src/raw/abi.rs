@@ -3,7 +3,7 @@
 //! | export | meaning |
 //! | --- | --- |
 //! | `moonfork_preinit()` | makes the virtual machine; runs once, before the snapshot |
-//! | `moonfork_alloc(len) -> ptr` | room for a request of `len` bytes, or 0 when there is none |
+//! | `moonfork_alloc(len) -> ptr` | room for requests of up to `len` bytes, or 0 when there is none; for [`wire::ROOM`] it stays until more is asked for |
 //! | `moonfork_call(op, len, lua_memory, max_value, max_depth) -> ptr \| len << 32` | answers the request that lies there, within this [`Allowance`] |
 //! | `moonfork_interrupt() -> asked` | makes the running script stop at its next instruction, if it is in Lua |
 //! | `moonfork_site() -> ptr \| len << 32` | where the script was that was stopped: position, then traceback |
@@ -14,10 +14,10 @@
 //! | `host_call(function, ptr, len) -> len \| status << 32` | calls a host function |
 //! | `host_ask(service, ptr, len, ptr, len) -> len \| status << 32` | asks for a service |
 //! | `host_take(ptr)` | copies what that call gave, `len` bytes, to `ptr` |
-//! | `stopped(ptr, len)` | takes the site of a script that was asked to stop; doesn't return |
+//! | `stopped(ptr, len)` | takes the site of a script that was asked to stop; doesn't return, unless that was in an earlier call |
 //! | `panicked(ptr, len)` | takes the message of a panic; doesn't return |
 //!
-//! An answer stays where it is until the next call of either function.
+//! An answer stays where it is until the next call.
 
 use std::cell::RefCell;
 
@@ -110,18 +110,20 @@ extern "C" fn moonfork_preinit() {
         import::panicked(message.as_ptr(), message.len());
     }));
     VM.set(Some(Vm::new(Outside)));
-    REQUEST.set(Vec::with_capacity(4 << 10));
+    REQUEST.set(vec![0; wire::ROOM as usize]);
     ANSWER.set(Vec::with_capacity(4 << 10));
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn moonfork_alloc(len: usize) -> *mut u8 {
     REQUEST.with_borrow_mut(|request| {
-        request.clear();
-        if request.try_reserve_exact(len).is_err() {
-            return std::ptr::null_mut();
+        // Never moved or shrunk for what is small: the host goes on using it without asking.
+        if len > request.len() {
+            if request.try_reserve_exact(len - request.len()).is_err() {
+                return std::ptr::null_mut();
+            }
+            request.resize(len, 0);
         }
-        request.resize(len, 0);
         request.as_mut_ptr()
     })
 }

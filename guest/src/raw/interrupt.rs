@@ -52,10 +52,14 @@ extern "C" fn moonfork_interrupt() -> u32 {
     1
 }
 
-/// The hook: says where the script is, and doesn't return.
+/// The hook: says where the script is, and doesn't return; unless the call that the host wanted
+/// to stop has ended meanwhile, in a coroutine that ran no further instruction of its own.
 unsafe extern "C-unwind" fn stop(state: *mut lua_State, _: *mut lua_Debug) {
-    // SAFETY: Lua calls its hooks with the thread that runs.
-    let (ptr, len) = unsafe { describe(state) };
+    // SAFETY: Lua calls its hooks with the thread that runs, and lets them change hooks.
+    let (ptr, len) = unsafe {
+        ffi::lua_sethook(state, None, 0, 0);
+        describe(state)
+    };
     import::stopped(ptr, len);
 }
 

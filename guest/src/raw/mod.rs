@@ -11,6 +11,7 @@ mod abi;
 mod interrupt;
 pub(crate) mod memory;
 pub(crate) mod reserve;
+pub(crate) mod stack;
 
 #[global_allocator]
 static ALLOCATOR: reserve::WithReserve = reserve::WithReserve;

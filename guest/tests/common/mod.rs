@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use moonfork_guest::Host;
 use moonfork_guest::vm::Vm;
-use moonfork_guest::wire::{self, Allowance, Chunk, Failure, Name, Op, Service, Setup};
+use moonfork_guest::wire::{self, Allowance, Chunk, Failure, Header, Name, Op, Service, Setup};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -103,22 +103,20 @@ impl Machine {
 
     /// Calls the function at `path`.
     pub(crate) fn call(&mut self, path: &str, args: &Value) -> Result<Value, Failure> {
-        self.request(Op::Call, &Name { name: path.into() }, Some(args))
+        self.request(Op::Call, &Name(path), Some(args))
     }
 
     /// Sends one request.
     pub(crate) fn request<V: Serialize>(
         &mut self,
         op: Op,
-        header: &impl Serialize,
+        header: &impl Header,
         value: Option<&V>,
     ) -> Result<Value, Failure> {
-        let header = rmp_serde::to_vec(header).expect("headers encode");
-        let mut request = u32::try_from(header.len())
-            .expect("short")
-            .to_le_bytes()
-            .to_vec();
-        request.extend(header);
+        let mut request = vec![0; 4];
+        header.write(&mut request);
+        let len = u32::try_from(request.len() - 4).expect("short");
+        request[..4].copy_from_slice(&len.to_le_bytes());
         if let Some(value) = value {
             request.extend(rmp_serde::to_vec_named(value).expect("values encode"));
         }

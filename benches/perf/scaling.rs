@@ -1,0 +1,64 @@
+//! Whether a second worker is worth as much to us as to native states.
+
+use std::thread;
+use std::time::Instant;
+
+use mlua::Lua;
+use moonfork::{Handle, Pool};
+
+use crate::Result;
+use crate::measure::{Pair, median};
+use crate::table::{Goal, Table};
+
+/// Branches of one measurement.
+const BRANCHES: u32 = 10_000;
+/// Rounds in which all of them are made, by one worker and by two.
+const ROUNDS: u32 = 10;
+
+/// What each branch does.
+const CHUNK: &str = "local sum = 0 for i = 1, 100 do sum = sum + i end return sum";
+
+pub fn rows(table: &mut Table) -> Result<()> {
+    let name = "10,000 branches: speed-up of 2 workers over 1";
+    if !table.wants(name) {
+        return Ok(());
+    }
+    let pool = Pool::builder().build()?;
+    let ours = || {
+        let sum: u32 = pool
+            .branch()
+            .and_then(|mut branch| branch.eval(CHUNK))
+            .expect("a branch runs");
+        assert_eq!(sum, 5050);
+    };
+    let native = || {
+        let sum: u32 = Lua::new().load(CHUNK).eval().expect("a state runs");
+        assert_eq!(sum, 5050);
+    };
+    // In turn in many small rounds, since two workers feel all else that the machine does.
+    let part = BRANCHES / ROUNDS;
+    let (mut our_speedups, mut native_speedups) = (vec![], vec![]);
+    for _ in 0..ROUNDS {
+        our_speedups.push(seconds(1, part, &ours) / seconds(2, part, &ours));
+        native_speedups.push(seconds(1, part, &native) / seconds(2, part, &native));
+    }
+    let (ours, native) = (median(our_speedups), median(native_speedups));
+    let pair = Pair {
+        ours,
+        native,
+        ratio: ours / native,
+    };
+    table.add(name, Goal::AtLeast(0.95), pair, "x");
+    Ok(())
+}
+
+/// Seconds in which `workers` threads do `work` so many times in all.
+fn seconds(workers: u32, times: u32, work: &(dyn Fn() + Sync)) -> f64 {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| (0..times / workers).for_each(|_| work()));
+        }
+    });
+    start.elapsed().as_secs_f64()
+}

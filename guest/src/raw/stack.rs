@@ -1,0 +1,251 @@
+//! Lua's stack, for the walks that convert values.
+//!
+//! mlua's own values take a protected call and a place in a table each, which is most of what a
+//! conversion would cost. Here one protected call is around a whole walk. An error that Lua
+//! raises in it, for want of memory, leaves the walk at once: nothing that it calls in between
+//! may own what has to be dropped while Lua is called.
+
+use std::ffi::{c_int, c_void};
+use std::slice;
+
+use mlua::{Lua, Value, ffi};
+
+/// The stack of a call into C that Lua has under way, for as long as that lasts.
+#[derive(Clone, Copy)]
+pub(crate) struct Stack(*mut ffi::lua_State);
+
+/// What lies at a place of the stack.
+pub(crate) enum Item<'a> {
+    Nil,
+    /// The `null` that scripts have.
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Number(f64),
+    Text(&'a [u8]),
+    /// With its address.
+    Table(*const c_void),
+    /// With the name of its type.
+    Other(&'static str),
+}
+
+impl Item<'_> {
+    /// The name of its type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Item::Nil => "nil",
+            Item::Null => "lightuserdata",
+            Item::Boolean(_) => "boolean",
+            Item::Integer(_) => "integer",
+            Item::Number(_) => "number",
+            Item::Text(_) => "string",
+            Item::Table(_) => "table",
+            Item::Other(name) => name,
+        }
+    }
+}
+
+/// Work to be done on the stack; returns how many values at its top are its results.
+type Work<'a> = dyn FnMut(Stack) -> c_int + 'a;
+
+/// Calls `work` with `args` on its stack, and returns its one result; or else the error that was
+/// raised in it, as `handler` made it if that isn't nil.
+pub(crate) fn protected(
+    lua: &Lua,
+    handler: &Value,
+    args: &[&Value],
+    mut work: &mut Work<'_>,
+) -> Result<Value, Value> {
+    lua.exec_raw_lua(|raw| {
+        let state = raw.state();
+        // SAFETY: the state is alive, and idle but for C functions. There is room for all that
+        // is pushed. `trampoline` gets what it expects, and `work` lives until the call ends.
+        unsafe {
+            let top = ffi::lua_gettop(state);
+            if ffi::lua_checkstack(state, ROOM) == 0 {
+                return Err(Value::Nil);
+            }
+            let push = |value| raw.push_value(value).map_err(|_| Value::Nil);
+            push(handler)?;
+            ffi::lua_pushcfunction(state, trampoline);
+            for arg in args {
+                push(arg)?;
+            }
+            let data: *mut &mut Work<'_> = &raw mut work;
+            ffi::lua_pushlightuserdata(state, data.cast());
+            let count = c_int::try_from(args.len() + 1).unwrap_or(c_int::MAX);
+            let handler = if handler.is_nil() { 0 } else { top + 1 };
+            let status = ffi::lua_pcall(state, count, 1, handler);
+            let value = raw.pop_value();
+            ffi::lua_settop(state, top);
+            if status == ffi::LUA_OK {
+                Ok(value)
+            } else {
+                Err(value)
+            }
+        }
+    })
+}
+
+unsafe extern "C-unwind" fn trampoline(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: `protected` pushed it last, and waits for this call to end.
+    unsafe {
+        let work: *mut &mut Work<'_> = ffi::lua_touserdata(state, -1).cast();
+        ffi::lua_pop(state, 1);
+        (*work)(Stack(state))
+    }
+}
+
+/// Places that each [`Stack::room`] makes sure of.
+const ROOM: c_int = 16;
+
+// SAFETY, for all that follows: a `Stack` is made only above, of a state that is alive, and is
+// used only while the call that it was made for is under way, which catches errors. Positions
+// are those of values that are there: whoever asks has pushed them. No walk pushes more than
+// a few values before it asks for `room` again.
+#[allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "said above, once for all"
+)]
+impl Stack {
+    /// Makes room for the next few values; false when there is no memory for that.
+    pub(crate) fn room(self) -> bool {
+        unsafe { ffi::lua_checkstack(self.0, ROOM) != 0 }
+    }
+
+    /// How many values there are, which is the position of the last one.
+    pub(crate) fn top(self) -> c_int {
+        unsafe { ffi::lua_gettop(self.0) }
+    }
+
+    pub(crate) fn push_nil(self) {
+        unsafe { ffi::lua_pushnil(self.0) }
+    }
+
+    pub(crate) fn push_boolean(self, value: bool) {
+        unsafe { ffi::lua_pushboolean(self.0, c_int::from(value)) }
+    }
+
+    pub(crate) fn push_integer(self, value: i64) {
+        unsafe { ffi::lua_pushinteger(self.0, value) }
+    }
+
+    pub(crate) fn push_number(self, value: f64) {
+        unsafe { ffi::lua_pushnumber(self.0, value) }
+    }
+
+    /// May raise a memory error, as all of the following may that make or enlarge something.
+    pub(crate) fn push_text(self, text: &[u8]) {
+        unsafe {
+            ffi::lua_pushlstring(self.0, text.as_ptr().cast(), text.len());
+        }
+    }
+
+    /// A table with room for so many elements and fields.
+    pub(crate) fn push_table(self, elements: usize, fields: usize) {
+        let count = |count| c_int::try_from(count).unwrap_or(c_int::MAX);
+        unsafe { ffi::lua_createtable(self.0, count(elements), count(fields)) }
+    }
+
+    /// Another copy of the value at a position.
+    pub(crate) fn push_copy(self, position: c_int) {
+        unsafe { ffi::lua_pushvalue(self.0, position) }
+    }
+
+    /// Whether the last value is nil.
+    pub(crate) fn last_is_nil(self) -> bool {
+        unsafe { ffi::lua_type(self.0, -1) == ffi::LUA_TNIL }
+    }
+
+    pub(crate) fn pop(self) {
+        unsafe { ffi::lua_pop(self.0, 1) }
+    }
+
+    /// Moves the last value to a position, in place of what is there.
+    pub(crate) fn put(self, position: c_int) {
+        unsafe { ffi::lua_replace(self.0, position) }
+    }
+
+    /// `table[index] = last value`, which is taken away.
+    pub(crate) fn raw_set_index(self, table: c_int, index: u64) {
+        unsafe { ffi::lua_rawseti(self.0, table, index.cast_signed()) }
+    }
+
+    /// `table[last but one] = last value`; both are taken away.
+    pub(crate) fn raw_set(self, table: c_int) {
+        unsafe { ffi::lua_rawset(self.0, table) }
+    }
+
+    /// Pushes `table[index]`.
+    pub(crate) fn raw_get_index(self, table: c_int, index: u64) {
+        unsafe {
+            ffi::lua_rawgeti(self.0, table, index.cast_signed());
+        }
+    }
+
+    /// Puts `table[last value]` in place of that value.
+    pub(crate) fn raw_get(self, table: c_int) {
+        unsafe {
+            ffi::lua_rawget(self.0, table);
+        }
+    }
+
+    /// Puts the key after the last value, and its value, in place of that; nothing after the
+    /// last key. What is there has to be nil, or a key of the table.
+    pub(crate) fn next(self, table: c_int) -> bool {
+        unsafe { ffi::lua_next(self.0, table) != 0 }
+    }
+
+    /// `table[last value]`, in place of that value, by the rules of scripts: may raise any
+    /// error.
+    pub(crate) fn get(self, table: c_int) {
+        unsafe {
+            ffi::lua_gettable(self.0, table);
+        }
+    }
+
+    /// `table[last but one] = last value` by the rules of scripts; both are taken away.
+    pub(crate) fn set(self, table: c_int) {
+        unsafe { ffi::lua_settable(self.0, table) }
+    }
+
+    /// The table of globals.
+    pub(crate) fn push_globals(self) {
+        unsafe {
+            ffi::lua_rawgeti(self.0, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
+        }
+    }
+
+    /// Calls the function that has so many arguments above it; all its results take their
+    /// place. May raise any error.
+    pub(crate) fn call(self, args: c_int) {
+        unsafe { ffi::lua_call(self.0, args, ffi::LUA_MULTRET) }
+    }
+
+    /// What lies at a position. Its text lives as long as that.
+    pub(crate) fn item<'a>(self, position: c_int) -> Item<'a> {
+        unsafe {
+            match ffi::lua_type(self.0, position) {
+                ffi::LUA_TNIL | ffi::LUA_TNONE => Item::Nil,
+                ffi::LUA_TBOOLEAN => Item::Boolean(ffi::lua_toboolean(self.0, position) != 0),
+                ffi::LUA_TNUMBER if ffi::lua_isinteger(self.0, position) != 0 => {
+                    Item::Integer(ffi::lua_tointeger(self.0, position))
+                }
+                ffi::LUA_TNUMBER => Item::Number(ffi::lua_tonumber(self.0, position)),
+                ffi::LUA_TSTRING => {
+                    let mut len = 0;
+                    let start = ffi::lua_tolstring(self.0, position, &raw mut len);
+                    Item::Text(slice::from_raw_parts(start.cast(), len))
+                }
+                ffi::LUA_TTABLE => Item::Table(ffi::lua_topointer(self.0, position)),
+                ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(self.0, position).is_null() => {
+                    Item::Null
+                }
+                ffi::LUA_TLIGHTUSERDATA => Item::Other("lightuserdata"),
+                ffi::LUA_TFUNCTION => Item::Other("function"),
+                ffi::LUA_TTHREAD => Item::Other("thread"),
+                _ => Item::Other("userdata"),
+            }
+        }
+    }
+}
