@@ -125,6 +125,12 @@ fn what_is_no_checkpoint() {
         "position": {"at": "after", "node": "gone"}, "ran": 1,
     });
     resume(folder.file("other", other.to_string())).assert_failed(1, &["the node `gone`"]);
+    let foreign = json!({
+        "schema_version": 1, "workflow": "shop", "written_at": "", "interrupt": null, "state": {},
+        "position": {"at": "start"}, "ran": 0,
+    });
+    let foreign = resume(folder.file("foreign", foreign.to_string()));
+    foreign.assert_failed(1, &["the checkpoint is of the workflow `shop`, not `ask`"]);
     let newer = json!({
         "schema_version": 2, "workflow": null, "written_at": "", "interrupt": null, "state": {},
         "position": {"at": "start"}, "ran": 1,

@@ -177,6 +177,12 @@ impl<'r> Run<'r> {
                 })
             }
             From::Checkpoint(checkpoint, input) => {
+                if let (Some(theirs), Some(ours)) = (&checkpoint.workflow, &name)
+                    && theirs != ours
+                {
+                    let why = format!("the checkpoint is of the workflow `{theirs}`, not `{ours}`");
+                    return Err(fail(why));
+                }
                 let at = checkpoint.at(&workflow.plan).map_err(fail)?;
                 let saver = match checkpoint.path() {
                     Some(_) => Saver::of(&checkpoint, name.clone()),
