@@ -5,16 +5,14 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::{
-    AsContextMut, Extern, Func, Global, ModuleExport, Store, StoreContextMut, UpdateDeadline, Val,
-};
+use wasmtime::{StoreContextMut, UpdateDeadline};
 
 use crate::entropy::Entropy;
 use crate::error::Site;
 use crate::grants::{Denial, Granted};
 use crate::host_call::{Cancels, HostCall};
-use crate::image::InterrupterExports;
 use crate::imports::guarded;
+use crate::interrupt::Interrupter;
 use crate::limits::{Accountant, Limits};
 use crate::output::Output;
 use crate::report::Tally;
@@ -97,44 +95,6 @@ pub(crate) enum Stop {
     /// The guest did what the guest we built never does.
     #[error("the guest module misbehaved: {0}")]
     Guest(String),
-}
-
-/// The guest's means to find out where a script is. What it exports is looked up when it is
-/// needed: few scripts are ever stopped.
-#[derive(Clone)]
-pub(crate) struct Interrupter {
-    pub(crate) instance: wasmtime::Instance,
-    pub(crate) exports: Arc<InterrupterExports>,
-}
-
-impl Interrupter {
-    /// Makes the script stop at the next Lua instruction; false when it is in a C function.
-    fn interrupt(&self, store: &mut StoreContextMut<'_, Context>) -> wasmtime::Result<bool> {
-        let function = self.function(&mut *store, &self.exports.interrupt)?;
-        let function = function.typed::<(), u32>(&*store)?;
-        Ok(function.call(&mut *store, ())? != 0)
-    }
-
-    /// Where the script was when it was stopped: address and length of a text in the guest's
-    /// memory.
-    pub(crate) fn site(&self, store: &mut Store<Context>) -> wasmtime::Result<u64> {
-        let function = self.function(&mut *store, &self.exports.site)?;
-        function.typed::<(), u64>(&*store)?.call(&mut *store, ())
-    }
-
-    /// Where the guest's stack ends.
-    fn stack_pointer(&self, store: &mut StoreContextMut<'_, Context>) -> Option<Global> {
-        self.instance
-            .get_module_export(store, &self.exports.stack_pointer)?
-            .into_global()
-    }
-
-    fn function(&self, store: impl AsContextMut, export: &ModuleExport) -> wasmtime::Result<Func> {
-        self.instance
-            .get_module_export(store, export)
-            .and_then(Extern::into_func)
-            .ok_or_else(|| wasmtime::format_err!("the guest can't tell where a script is"))
-    }
 }
 
 impl Context {
@@ -223,9 +183,6 @@ impl Call {
     }
 }
 
-/// Ticks that finding out where a script was may take after it ended.
-pub(crate) const POST_MORTEM: u64 = 4;
-
 /// What happens at a tick of the clock: only this instance's own deadline and handles count.
 ///
 /// A script in the middle of Lua code doesn't know its line exactly, since the interpreter
@@ -244,7 +201,8 @@ pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Resu
     };
     // Before it is asked: if even that takes longer than a tick, it isn't asked again.
     call.stopping = Some(stop.clone());
-    if !interrupt(&mut store) {
+    let interrupter = store.data().interrupter.clone();
+    if !interrupter.is_some_and(|interrupter| interrupter.interrupt(&mut store)) {
         return Err(stop.into());
     }
     Ok(UpdateDeadline::Continue(1))
@@ -256,30 +214,4 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
-}
-
-/// Asks the script that is in the middle of something to stop at its next Lua instruction.
-/// False where there is none to come, or it can't be asked.
-fn interrupt(store: &mut StoreContextMut<'_, Context>) -> bool {
-    /// Bytes below the stack pointer that a function may use without moving it: clang's red
-    /// zone, doubled.
-    const RED_ZONE: i32 = 256;
-
-    let Some(interrupter) = store.data().interrupter.clone() else {
-        return false;
-    };
-    let Some(stack_pointer) = interrupter.stack_pointer(store) else {
-        return false;
-    };
-    let Val::I32(top) = stack_pointer.get(&mut *store) else {
-        return false;
-    };
-    let below = Val::I32(top.wrapping_sub(RED_ZONE));
-    if stack_pointer.set(&mut *store, below).is_err() {
-        return false;
-    }
-    store.set_epoch_deadline(POST_MORTEM);
-    let asked = interrupter.interrupt(store);
-    let restored = stack_pointer.set(&mut *store, Val::I32(top));
-    restored.is_ok() && asked.unwrap_or(false)
 }

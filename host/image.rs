@@ -10,6 +10,7 @@ use wasmtime::{
 
 use crate::context::{self, Context};
 use crate::imports;
+use crate::interrupt::InterrupterExports;
 use crate::limits::{EXCEPTION_HEAP, Limits};
 use crate::stack::WASM_STACK;
 use crate::ticker::Ticker;
@@ -43,13 +44,6 @@ pub(crate) struct Exports {
     pub(crate) call: ModuleExport,
     /// Where a script is: a guest that can't tell is none the worse for it.
     pub(crate) interrupter: Option<Arc<InterrupterExports>>,
-}
-
-/// What [`Interrupter`](crate::context::Interrupter) is made from.
-pub(crate) struct InterrupterExports {
-    pub(crate) interrupt: ModuleExport,
-    pub(crate) site: ModuleExport,
-    pub(crate) stack_pointer: ModuleExport,
 }
 
 impl Image {
@@ -121,7 +115,7 @@ impl Image {
                 memory: export("memory")?,
                 alloc: export("moonfork_alloc")?,
                 call: export("moonfork_call")?,
-                interrupter: interrupter(&module).map(Arc::new),
+                interrupter: InterrupterExports::of(&module).map(Arc::new),
             },
             pre: linker.instantiate_pre(&module)?,
             ticker: Arc::new(Ticker::start(engine).map_err(wasmtime::Error::new)?),
@@ -165,14 +159,6 @@ impl Image {
     pub(crate) fn fixed_memory(&self) -> usize {
         self.fixed_memory
     }
-}
-
-fn interrupter(module: &Module) -> Option<InterrupterExports> {
-    Some(InterrupterExports {
-        interrupt: module.get_export_index("moonfork_interrupt")?,
-        site: module.get_export_index("moonfork_site")?,
-        stack_pointer: module.get_export_index("__stack_pointer")?,
-    })
 }
 
 /// How an engine is to lay out its instances.

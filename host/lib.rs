@@ -39,7 +39,9 @@ mod host_call;
 mod image;
 mod imports;
 mod instance;
+mod interrupt;
 mod limits;
+mod live;
 mod module;
 mod options;
 mod output;
@@ -51,6 +53,7 @@ mod shared;
 mod slots;
 mod stack;
 mod store_id;
+mod terms;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod ticker;

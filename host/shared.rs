@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::function::Functions;
 use crate::grants::{Granted, Grants};
 use crate::image::Image;
-use crate::instance::Terms;
 use crate::limits::Limits;
 use crate::module::Modules;
+use crate::terms::Terms;
 use crate::{Result, RunOptions};
 
 /// The shared parts of a pool.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::ErrorKind;
-use crate::instance::Terms;
+use crate::terms::Terms;
 use crate::{Cancel, Error, Result};
 
 /// A counting semaphore whose permits are given back when they are dropped.
