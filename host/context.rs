@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 use std::hash::RandomState;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::{StoreContextMut, UpdateDeadline};
 
 use crate::entropy::Entropy;
-use crate::error::Site;
+use crate::error::{Site, panic_message};
 use crate::grants::{Denial, Granted};
 use crate::host_call::{Cancels, HostCall};
-use crate::imports::guarded;
 use crate::interrupt::Interrupter;
 use crate::limits::{Accountant, Limits};
 use crate::output::Output;
@@ -214,4 +214,12 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
+}
+
+/// Runs code of the embedder's; its panic stops the guest, and doesn't unwind through it.
+pub(crate) fn guarded<T>(name: &str, f: impl FnOnce() -> T) -> Result<T, Stop> {
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Stop::HostPanic {
+        function: name.to_owned(),
+        message: panic_message(&*payload),
+    })
 }

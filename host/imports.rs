@@ -6,14 +6,13 @@
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Extern, ExternType, FuncType, Linker, Module, Val};
 
-use crate::context::{Context, Stop};
-use crate::error::{Site, panic_message};
+use crate::context::{Context, Stop, guarded};
+use crate::error::Site;
 use crate::files::Refusal;
 use crate::function::Failed;
 use crate::grants::{Denial, Lookup, split_path};
@@ -218,14 +217,6 @@ pub(crate) fn read_site(text: &[u8]) -> Option<Site> {
     Some(Site {
         position: position.to_owned(),
         traceback: traceback.trim_end().to_owned(),
-    })
-}
-
-/// Runs code of the embedder's; its panic stops the guest, and doesn't unwind through it.
-pub(crate) fn guarded<T>(name: &str, f: impl FnOnce() -> T) -> Result<T, Stop> {
-    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Stop::HostPanic {
-        function: name.to_owned(),
-        message: panic_message(&*payload),
     })
 }
 
