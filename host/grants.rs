@@ -85,6 +85,33 @@ impl Names {
     }
 }
 
+/// What a text names that asks for a capability.
+enum Capability<'n> {
+    Clock,
+    Variables,
+    Modules,
+    Folders,
+    Module(&'n str),
+    Folder(&'n str),
+    Function(&'n str),
+}
+
+impl Capability<'_> {
+    fn named(text: &str) -> Capability<'_> {
+        match text {
+            "clock" => Capability::Clock,
+            "variables" => Capability::Variables,
+            "modules" => Capability::Modules,
+            "folders" => Capability::Folders,
+            _ => match text.split_once(' ') {
+                Some(("module", name)) => Capability::Module(name),
+                Some(("folder", name)) => Capability::Folder(name),
+                _ => Capability::Function(text),
+            },
+        }
+    }
+}
+
 impl Grants {
     /// Nothing.
     pub fn none() -> Grants {
@@ -213,6 +240,61 @@ impl Grants {
     /// The folders that are granted, by name.
     pub fn granted_folders(&self) -> &BTreeMap<String, Folder> {
         &self.folders
+    }
+
+    /// The part of these that is named, for a run that is to have less: a host function by its
+    /// name; `clock`, `modules`, `folders` and `variables` for all there is of them; `module
+    /// NAME` and `folder NAME` for one. What isn't granted here isn't in the result either, nor
+    /// are a seed and an output.
+    ///
+    /// ```
+    /// use moonfork::Grants;
+    /// let all = Grants::none().function("add").function("sub").module("tax");
+    /// let some = all.only(["add", "module tax", "clock"]);
+    /// assert!(some.covers("add") && some.covers("module tax"));
+    /// assert!(!some.covers("sub") && !some.covers("clock"));
+    /// ```
+    pub fn only<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Grants {
+        let mut some = Grants::none();
+        for name in names.into_iter().filter(|name| self.covers(name)) {
+            match Capability::named(name) {
+                Capability::Clock => some.clock.clone_from(&self.clock),
+                Capability::Variables => some.variables.clone_from(&self.variables),
+                Capability::Modules => {
+                    some.modules.clone_from(&self.modules);
+                    some.own_modules.clone_from(&self.own_modules);
+                }
+                Capability::Folders => some.folders.clone_from(&self.folders),
+                Capability::Module(name) => match self.own_modules.get(name) {
+                    Some(source) => {
+                        some.own_modules.insert(name.to_owned(), Arc::clone(source));
+                    }
+                    None => some.modules.add(name.to_owned()),
+                },
+                Capability::Folder(name) => {
+                    let folder = self.folders.get(name).cloned();
+                    some.folders
+                        .extend(folder.map(|folder| (name.to_owned(), folder)));
+                }
+                Capability::Function(name) => some.functions.add(name.to_owned()),
+            }
+        }
+        some
+    }
+
+    /// Whether what is named, as for [`only`](Self::only), is granted, or some of it.
+    pub fn covers(&self, name: &str) -> bool {
+        match Capability::named(name) {
+            Capability::Clock => self.clock.is_some(),
+            Capability::Variables => !self.variables.is_empty(),
+            Capability::Modules => self.modules != Names::default() || !self.own_modules.is_empty(),
+            Capability::Folders => !self.folders.is_empty(),
+            Capability::Module(name) => {
+                self.modules.has(name) || self.own_modules.contains_key(name)
+            }
+            Capability::Folder(name) => self.folders.contains_key(name),
+            Capability::Function(name) => self.functions.has(name),
+        }
     }
 
     /// Refuses more than `granted`, which an instance has since it was made.

@@ -250,6 +250,11 @@ impl Pool {
         self.inner.shared.modules.names()
     }
 
+    /// What instances are granted that are made without grants of their own.
+    pub fn grants(&self) -> &Grants {
+        self.inner.shared.granted.grants()
+    }
+
     /// Whether the pool counts fuel.
     pub fn is_metered(&self) -> bool {
         self.inner.shared.image.is_metered()

@@ -19,8 +19,8 @@ pub struct RunOptions {
     pub max_workers: Option<NonZeroUsize>,
     /// Stops the run when it is fired, within a tick of the pool's clock.
     pub cancel: Option<Cancel>,
-    /// What nodes may do besides computing, in place of what the pool grants. Needed for a
-    /// workflow whose `capabilities` name `variables` and others besides.
+    /// What nodes may do besides computing, in place of what the pool grants. A workflow's
+    /// `capabilities` leave a part of it: see [`Grants::only`].
     pub grants: Option<Grants>,
     /// Nodes to stop before, besides those that the workflow names.
     pub interrupt_before: Vec<String>,

@@ -20,7 +20,7 @@ use super::terms::{Terms, VARIABLES};
 use super::track::Track;
 use super::trouble::Trouble;
 use super::workers::Workers;
-use crate::Pool;
+use crate::{Grants, Pool};
 
 /// What a run gave that came to its end, or to a node that it stops at.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl<'r> Run<'r> {
     /// Finds out what is needed before anything runs.
     fn prepare(&mut self, from: From) -> Result<Begin, Trouble> {
         self.stops = self.find_stops()?;
-        self.check_variables()?;
+        self.check_capabilities()?;
         let plan = &self.workflow.plan;
         let depth = plan.depth();
         if depth > self.pool.branches() {
@@ -136,19 +136,28 @@ impl<'r> Run<'r> {
         Ok(begin)
     }
 
-    /// Refuses to grant variables and something else besides where it isn't known what there is
-    /// to grant: what an instance is granted takes the place of what the pool grants.
-    fn check_variables(&self) -> Result<(), Trouble> {
+    /// Refuses a workflow that asks for what it isn't granted, before any of it runs.
+    fn check_capabilities(&self) -> Result<(), Trouble> {
         let named = self.workflow.model.settings.capabilities.as_ref();
         let mut names = named.into_iter().flat_map(|named| &named.names);
-        let (variables, others): (Vec<_>, Vec<_>) =
-            names.by_ref().partition(|name| name.value == VARIABLES);
-        if self.options.grants.is_some() || variables.is_empty() || others.is_empty() {
-            return Ok(());
+        let missing =
+            names.find(|name| name.value != VARIABLES && !self.granted().covers(&name.value));
+        match missing {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!(
+                    "the workflow asks for the capability `{}`, which it is not granted",
+                    name.value
+                );
+                Err(Failure::own("DeniedError", message).into())
+            }
         }
-        let message = "the workflow asks for `variables` and for other capabilities: say what it \
-                       is granted with `RunOptions::grants`";
-        Err(Failure::own("OptionError", message).into())
+    }
+
+    /// What nodes may do besides computing.
+    pub(super) fn granted(&self) -> &Grants {
+        let of_run = self.options.grants.as_ref();
+        of_run.unwrap_or_else(|| self.pool.grants())
     }
 
     fn begin(&self, from: From) -> Result<Begin, Trouble> {
@@ -244,19 +253,18 @@ impl<'r> Run<'r> {
     pub(super) fn instance_options(&self, terms: &Terms) -> crate::RunOptions {
         let options = terms.of_instance();
         let model = &self.workflow.model;
-        let mut grants = self.options.grants.clone();
         let named = model.settings.capabilities.as_ref();
-        if named.is_some_and(|named| named.names.iter().any(|it| it.value == VARIABLES)) {
-            let variables = model.variables.iter();
-            let all = variables.fold(grants.unwrap_or_default(), |grants, (name, value)| {
-                grants.variable(name.clone(), value.clone())
-            });
-            grants = Some(all);
+        let asks = named.is_some_and(|named| named.names.iter().any(|it| it.value == VARIABLES));
+        if !asks && self.options.grants.is_none() {
+            return options;
         }
-        match grants {
-            Some(grants) => options.grants(grants),
-            None => options,
+        let mut grants = self.granted().clone();
+        if asks {
+            for (name, value) in model.variables.iter() {
+                grants = grants.variable(name.clone(), value.clone());
+            }
         }
+        options.grants(grants)
     }
 
     fn main(&self, begin: Begin) -> Result<Outcome, RunError> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::Left;
 use super::model::{LimitSettings, Policy, Settings};
-use crate::{Cancel, Clock, Grants, Limits, RunOptions};
+use crate::{Cancel, Grants, Limits, RunOptions};
 
 /// The terms of one attempt at a node.
 #[derive(Clone, Debug)]
@@ -17,8 +17,6 @@ pub(super) struct Terms {
     pub(super) cancel: Cancel,
 }
 
-/// The capability of a clock.
-const CLOCK: &str = "clock";
 /// The capability of the workflow's variables.
 pub(super) const VARIABLES: &str = "variables";
 
@@ -93,10 +91,18 @@ impl Terms {
     }
 
     /// The options of a call of Lua, which may have no more than its instance.
-    pub(super) fn of_eval(&self, limits: &Limits, left: Left) -> RunOptions {
+    pub(super) fn of_eval(&self, limits: &Limits, left: Left, granted: &Grants) -> RunOptions {
         let options = self.of_call(limits, left);
         match &self.capabilities {
-            Some(names) => options.grants(grants(names)),
+            // Variables are there or not since the instance was made.
+            Some(names) => options.grants(
+                granted.only(
+                    names
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|it| *it != VARIABLES),
+                ),
+            ),
             None => options,
         }
     }
@@ -129,17 +135,6 @@ impl Terms {
         }
         options
     }
-}
-
-/// What the names stand for. A call is granted no more by it than its instance was.
-fn grants(names: &[String]) -> Grants {
-    names
-        .iter()
-        .fold(Grants::none(), |grants, name| match name.as_str() {
-            CLOCK => grants.clock(Clock::system()),
-            VARIABLES => grants,
-            function => grants.function(function),
-        })
 }
 
 impl LimitSettings {

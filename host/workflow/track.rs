@@ -108,7 +108,7 @@ impl<'r> Track<'r> {
     ) -> Result<Value, Trouble> {
         self.revive()?;
         let left = self.run.budget.left()?;
-        let options = terms.of_eval(self.run.pool.limits(), left);
+        let options = terms.of_eval(self.run.pool.limits(), left, self.run.granted());
         let chunk = Chunk::body(code).named(chunk_name(node));
         let result = on!(&mut self.instance, handle => {
             handle.with(&options).eval_with::<_, Value>(chunk, state)
