@@ -101,7 +101,7 @@ impl Folder {
             Service::Stat => self.stat(path)?,
             Service::Remove => self.remove(path).map(nothing)?,
             Service::MakeFolder => self.dir.create_dir(path).map(nothing)?,
-            Service::Module => unreachable!("modules are no files"),
+            Service::Module | Service::Time => unreachable!("neither is about files"),
         })
     }
 

@@ -136,6 +136,15 @@ fn host_ask(
             }
         };
     }
+    if let Service::Time = service {
+        return match granted.clock() {
+            Some(_) => context.keep(wire::NOTHING, Vec::new()),
+            None => context.deny(
+                "clock".into(),
+                "the clock is not granted to this run".into(),
+            ),
+        };
+    }
     let (name, path) = split_path(subject);
     let (subject, shown_name) = (shown(subject), shown(name));
     let Some(folder) = granted.folder(name) else {

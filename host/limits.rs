@@ -29,7 +29,7 @@ pub struct Limits {
     /// Bytes of printed output that are kept until they are taken; the rest is cut off, and said
     /// so. Defends the host's memory against `print` in a loop, in one call or in many.
     pub output: usize,
-    /// How many times a call may call host functions, `require` and `fs`. Defends what is
+    /// How many times a call may call host functions, `require`, `fs` and the clock of `os`. Defends what is
     /// behind them: a loop around a cheap question is a dear one for who answers it.
     pub host_calls: u64,
     /// What a value may cost on its way out: the bytes of its text, and besides 32 for each

@@ -51,7 +51,8 @@ pub struct Report {
     pub output_bytes: u64,
     /// Whether more was printed than was kept.
     pub output_truncated: bool,
-    /// How often they called each host function, `require`, and each function of `fs`.
+    /// How often they called each host function, `require`, each function of `fs`, and the clock
+    /// of `os`.
     pub host_calls: BTreeMap<String, u64>,
 }
 

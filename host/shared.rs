@@ -54,7 +54,7 @@ impl Shared {
     /// Names of what scripts can call outside of the sandbox: host functions by number, and
     /// behind them the services by theirs.
     pub(crate) fn host_call_names(&self) -> impl Iterator<Item = &str> {
-        const SERVICES: [&str; 8] = [
+        const SERVICES: [&str; 9] = [
             "require",
             "fs.read",
             "fs.write",
@@ -63,6 +63,7 @@ impl Shared {
             "fs.stat",
             "fs.remove",
             "fs.mkdir",
+            "os",
         ];
         self.functions.names().chain(SERVICES)
     }

@@ -105,11 +105,13 @@ pub enum Service {
     Remove = 6,
     /// Makes a folder, in a folder that is there.
     MakeFolder = 7,
+    /// Leave to tell the time; nothing comes with it.
+    Time = 8,
 }
 
 impl Service {
     /// All of them, each at the place of its number.
-    pub const ALL: [Service; 8] = [
+    pub const ALL: [Service; 9] = [
         Service::Module,
         Service::Read,
         Service::Write,
@@ -118,6 +120,7 @@ impl Service {
         Service::Stat,
         Service::Remove,
         Service::MakeFolder,
+        Service::Time,
     ];
 }
 

@@ -138,8 +138,12 @@ impl<'r> Run<'r> {
 
     /// Refuses a workflow that asks for what it isn't granted, before any of it runs.
     fn check_capabilities(&self) -> Result<(), Trouble> {
-        let named = self.workflow.model.settings.capabilities.as_ref();
-        let mut names = named.into_iter().flat_map(|named| &named.names);
+        let model = &self.workflow.model;
+        let of_nodes = model.nodes.iter().map(|node| &node.policy.capabilities);
+        let mut names = of_nodes
+            .chain([&model.settings.capabilities])
+            .flatten()
+            .flat_map(|named| &named.names);
         let missing =
             names.find(|name| name.value != VARIABLES && !self.granted().covers(&name.value));
         match missing {

@@ -70,8 +70,25 @@ impl Condition {
     }
 }
 
+/// Bytes that an expression may have. Each level of nesting takes frames of the stack, of the
+/// parser's and of whoever drops what it made, and a byte can be a level: a file must not be
+/// able to overrun the stack of a thread.
+pub(super) const MAX_LEN: usize = 2048;
+
+/// Refuses what is longer.
+pub(super) fn check_len(source: &str) -> Result<(), String> {
+    if source.len() <= MAX_LEN {
+        return Ok(());
+    }
+    Err(format!(
+        "the expression has {} bytes, and at most {MAX_LEN} are allowed; compute the value in a node",
+        source.len()
+    ))
+}
+
 /// Compiles an expression with strict comparisons.
 pub(super) fn compile(source: &str) -> Result<Expression<'static, 'static>, String> {
+    check_len(source)?;
     let strict = strict::rewrite(source).map_err(|error| message(&error))?;
     environment()
         .compile_expression_owned(strict)
@@ -203,6 +220,21 @@ mod tests {
         let condition = Condition::parse(text).unwrap_or_else(|why| panic!("{why}"));
         let error = condition.holds(&scope()).expect_err("it should fail");
         assert!(error.contains(why), "{error}");
+    }
+
+    #[rstest]
+    #[case::negated("not ", "x")]
+    #[case::attributes("", ".a")]
+    #[case::filters("", "|list")]
+    #[case::compared("", " == 1")]
+    fn one_without_end_is_refused_and_overruns_no_stack(#[case] before: &str, #[case] after: &str) {
+        let text = format!("{}x{}", before.repeat(30_000), after.repeat(30_000));
+        let error = Condition::parse(&text).unwrap_err();
+        assert!(error.contains("at most 2048 are allowed"), "{error}");
+        // One of the longest that may be, on the smallest stack that a run has.
+        let longest = format!("{}x", "-".repeat(2047));
+        let parse = move || drop(Condition::parse(&longest));
+        std::thread::spawn(parse).join().unwrap();
     }
 
     #[rstest]

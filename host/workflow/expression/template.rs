@@ -3,7 +3,7 @@
 use minijinja::Expression;
 use serde_json::{Map, Value};
 
-use super::condition::{bare, compile};
+use super::condition::{bare, check_len, compile};
 use super::{Scope, environment, message};
 
 /// A value that is filled in when it is needed.
@@ -33,6 +33,10 @@ impl Template {
         let inner = bare(text);
         if inner.len() < text.trim().len() {
             return Ok(Template::Value(inner.to_owned(), compile(inner)?));
+        }
+        for after in text.split("{{").skip(1).chain(text.split("{%").skip(1)) {
+            let end = after.find('}').unwrap_or(after.len());
+            check_len(&after[..end])?;
         }
         environment()
             .template_from_named_str("template", text)

@@ -88,6 +88,15 @@ fn each(
     problems: &mut Problems,
 ) -> Work {
     let fan_in = word(node, "fan_in", Code::InvalidNode, problems);
+    for key in ["retry", "on_error"] {
+        if let Some(yaml) = some(node, key) {
+            let message = format!(
+                "`{key}` is about this node as a whole: an item that fails is an entry of the \
+                 results, and isn't tried again"
+            );
+            problems.warning(Code::IgnoredKey, yaml.place, message);
+        }
+    }
     // The `output` of a host function is its own.
     let output = match body {
         Work::Call(_) if find(node, "action").is_none() => None,
