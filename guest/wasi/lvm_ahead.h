@@ -23,7 +23,7 @@ l_sinline const TValue *aheadget (const Table *t, const TString *key) {
   }
 }
 
-static CallInfo *ahead (lua_State *L, CallInfo *ci) {
+static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
   const Instruction *pc = ci->u.l.savedpc;
   LClosure *cl = ci_func(ci);
   TValue *k = cl->p->k;
