@@ -9,19 +9,82 @@
 #define updatetrap(ci)	{ if (l_unlikely(ci->u.l.trap)) goto leave; }
 #define Protect(exp)	goto back
 
-/* What a table has for a short string: NULL if there is no such key. */
-l_sinline const TValue *aheadget (const Table *t, const TString *key) {
-  const Node *n = gnode(t, lmod(key->hash, sizenode(t)));
-  for (;;) {
-    int nx;
-    if (keyisshrstr(n) && keystrval(n) == key)
-      return gval(n);
-    nx = gnext(n);
-    if (nx == 0)
-      return NULL;
-    n += nx;
-  }
-}
+/* The tags of two values as one number. */
+#define tags(v1,v2)	(cast_uint(rawtt(v1)) << 8 | rawtt(v2))
+#define BOTH(t)		((t) << 8 | (t))
+
+/* A value that is a number as a float; else goes on, to the fallback. */
+#define tofloat(v,n)  \
+  if (ttisfloat(v)) n = fltvalue(v);  \
+  else if (ttisinteger(v)) n = cast_num(ivalue(v));  \
+  else break;
+
+#define ahead_arith(v1_,v2_,iop,fop) {  \
+  StkId ra = RA(i);  \
+  TValue *v1 = v1_;  \
+  TValue *v2 = v2_;  \
+  unsigned int tt = tags(v1, v2);  \
+  if (tt == BOTH(LUA_VNUMINT)) {  \
+    lua_Integer i1 = ivalue(v1); lua_Integer i2 = ivalue(v2);  \
+    setivalue(s2v(ra), iop(L, i1, i2));  \
+  }  \
+  else {  \
+    lua_Number n1; lua_Number n2;  \
+    if (l_likely(tt == BOTH(LUA_VNUMFLT))) {  \
+      n1 = fltvalue(v1); n2 = fltvalue(v2);  \
+    }  \
+    else { tofloat(v1, n1); tofloat(v2, n2); }  \
+    setfltvalue(s2v(ra), fop(L, n1, n2));  \
+  }  \
+  pc++; }
+
+#define ahead_div(v1_,v2_) {  \
+  StkId ra = RA(i);  \
+  TValue *v1 = v1_;  \
+  TValue *v2 = v2_;  \
+  lua_Number n1; lua_Number n2;  \
+  tofloat(v1, n1); tofloat(v2, n2);  \
+  setfltvalue(s2v(ra), luai_numdiv(L, n1, n2));  \
+  pc++; }
+
+#define ahead_order(opi,opf) {  \
+  StkId ra = RA(i);  \
+  TValue *rb = vRB(i);  \
+  unsigned int tt = tags(s2v(ra), rb);  \
+  int cond;  \
+  if (tt == BOTH(LUA_VNUMINT))  \
+    cond = opi(ivalue(s2v(ra)), ivalue(rb));  \
+  else if (l_likely(tt == BOTH(LUA_VNUMFLT)))  \
+    cond = opf(fltvalue(s2v(ra)), fltvalue(rb));  \
+  else goto back;  \
+  docondjump(); }
+
+/*
+** Looks for a short string in the three first nodes of its chain: gives the value there, NULL
+** if there is no such key, and &unknown where there are more nodes.
+*/
+#define isnode(n,key)	(keyisshrstr(n) && keystrval(n) == (key))
+
+#define find(t,key,slot)  {  \
+  const Node *n_ = gnode(t, lmod((key)->hash, sizenode(t)));  \
+  slot = gval(n_);  \
+  if (l_unlikely(!isnode(n_, key))) {  \
+    int nx_ = gnext(n_);  \
+    if (nx_ == 0) slot = NULL;  \
+    else {  \
+      n_ += nx_;  \
+      slot = gval(n_);  \
+      if (!isnode(n_, key)) {  \
+        nx_ = gnext(n_);  \
+        if (nx_ == 0) slot = NULL;  \
+        else {  \
+          n_ += nx_;  \
+          slot = gval(n_);  \
+          if (!isnode(n_, key)) goto back;  \
+        }  \
+      }  \
+    }  \
+  }}
 
 static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
   const Instruction *pc = ci->u.l.savedpc;
@@ -76,10 +139,9 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
       }
       case OP_LOADNIL: {
         StkId ra = RA(i);
-        int b = GETARG_B(i);
-        do {
-          setnilvalue(s2v(ra++));
-        } while (b--);
+        if (GETARG_B(i) != 0)
+          goto back;
+        setnilvalue(s2v(ra));
         break;
       }
       case OP_GETUPVAL: {
@@ -174,24 +236,29 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
       }
       get: {  /* R[A] := h[key] */
         StkId ra = RA(i);
-        int loop;
-        for (loop = 0; ; loop++) {
-          const TValue *slot = aheadget(h, key);
-          Table *mt;
-          if (slot != NULL && !isempty(slot)) {
-            setobj2s(L, ra, slot);
-            break;
-          }
-          mt = h->metatable;
-          if (mt == NULL || (mt->flags & (1u << TM_INDEX))) {
-            setnilvalue(s2v(ra));
-            break;
-          }
-          slot = aheadget(mt, G(L)->tmname[TM_INDEX]);
-          if (slot == NULL || !ttistable(slot) || loop > 8)
-            goto back;
-          h = hvalue(slot);
+        const TValue *slot;
+        Table *mt;
+        find(h, key, slot);
+        if (slot != NULL && !isempty(slot)) {
+          setobj2s(L, ra, slot);
+          break;
         }
+        mt = h->metatable;
+        if (mt == NULL || (mt->flags & (1u << TM_INDEX))) {
+          setnilvalue(s2v(ra));
+          break;
+        }
+        {
+          const TString *index = G(L)->tmname[TM_INDEX];
+          find(mt, index, slot);
+        }
+        if (slot == NULL || !ttistable(slot))
+          goto back;
+        h = hvalue(slot);
+        find(h, key, slot);
+        if (slot == NULL || isempty(slot))
+          goto back;
+        setobj2s(L, ra, slot);
         break;
       }
       case OP_SETTABUP: {
@@ -256,7 +323,8 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         goto set;
       }
       set: {  /* h[key] := rc */
-        const TValue *slot = aheadget(h, key);
+        const TValue *slot;
+        find(h, key, slot);
         if (slot == NULL || isempty(slot) ||
             (iscollectable(rc) && isblack(h) && iswhite(gcvalue(rc))))
           goto back;
@@ -268,19 +336,19 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         break;
       }
       case OP_ADDK: {
-        op_arithK(L, l_addi, luai_numadd);
+        ahead_arith(vRB(i), KC(i), l_addi, luai_numadd);
         break;
       }
       case OP_SUBK: {
-        op_arithK(L, l_subi, luai_numsub);
+        ahead_arith(vRB(i), KC(i), l_subi, luai_numsub);
         break;
       }
       case OP_MULK: {
-        op_arithK(L, l_muli, luai_nummul);
+        ahead_arith(vRB(i), KC(i), l_muli, luai_nummul);
         break;
       }
       case OP_DIVK: {
-        op_arithfK(L, luai_numdiv);
+        ahead_div(vRB(i), KC(i));
         break;
       }
       case OP_MODK: {
@@ -336,19 +404,19 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         goto back;
       }
       case OP_ADD: {
-        op_arith(L, l_addi, luai_numadd);
+        ahead_arith(vRB(i), vRC(i), l_addi, luai_numadd);
         break;
       }
       case OP_SUB: {
-        op_arith(L, l_subi, luai_numsub);
+        ahead_arith(vRB(i), vRC(i), l_subi, luai_numsub);
         break;
       }
       case OP_MUL: {
-        op_arith(L, l_muli, luai_nummul);
+        ahead_arith(vRB(i), vRC(i), l_muli, luai_nummul);
         break;
       }
       case OP_DIV: {
-        op_arithf(L, luai_numdiv);
+        ahead_div(vRB(i), vRC(i));
         break;
       }
       case OP_UNM: {
@@ -407,27 +475,11 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         break;
       }
       case OP_LT: {
-        StkId ra = RA(i);
-        int cond;
-        TValue *rb = vRB(i);
-        if (ttisinteger(s2v(ra)) && ttisinteger(rb))
-          cond = l_lti(ivalue(s2v(ra)), ivalue(rb));
-        else if (ttisfloat(s2v(ra)) && ttisfloat(rb))
-          cond = luai_numlt(fltvalue(s2v(ra)), fltvalue(rb));
-        else goto back;
-        docondjump();
+        ahead_order(l_lti, luai_numlt);
         break;
       }
       case OP_LE: {
-        StkId ra = RA(i);
-        int cond;
-        TValue *rb = vRB(i);
-        if (ttisinteger(s2v(ra)) && ttisinteger(rb))
-          cond = l_lei(ivalue(s2v(ra)), ivalue(rb));
-        else if (ttisfloat(s2v(ra)) && ttisfloat(rb))
-          cond = luai_numle(fltvalue(s2v(ra)), fltvalue(rb));
-        else goto back;
-        docondjump();
+        ahead_order(l_lei, luai_numle);
         break;
       }
       case OP_EQK: {
@@ -498,14 +550,14 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         int narg, fsize;
         if (!ttisLclosure(s2v(ra)) || newci == NULL || L->hookmask)
           goto back;
-        cl = clLvalue(s2v(ra));
-        p = cl->p;
+        p = clLvalue(s2v(ra))->p;
         fsize = p->maxstacksize;
         if (L->stack_last.p - (b != 0 ? ra + b : L->top.p) <= fsize)
           goto back;
-        if (b != 0)
-          L->top.p = ra + b;
-        narg = cast_int(L->top.p - ra) - 1;
+        narg = (b != 0) ? b : cast_int(L->top.p - ra);
+        if (narg < p->numparams + 1)
+          goto back;
+        L->top.p = ra + narg;
         ci->u.l.savedpc = pc;
         newci->func.p = ra;
         newci->nresults = GETARG_C(i) - 1;
@@ -513,8 +565,7 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         newci->top.p = ra + 1 + fsize;
         pc = newci->u.l.savedpc = p->code;
         L->ci = ci = newci;
-        for (; narg < p->numparams; narg++)
-          setnilvalue(s2v(L->top.p++));
+        cl = clLvalue(s2v(ra));
         k = p->k;
         base = ra + 1;
         break;
@@ -524,8 +575,10 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         if (L->hookmask || (ci->callstatus & CIST_FRESH))
           goto back;
         nres = ci->nresults;
+        if (nres > 1)
+          goto back;
         L->top.p = base - 1;
-        for (; l_unlikely(nres > 0); nres--)
+        if (nres == 1)
           setnilvalue(s2v(L->top.p++));
         goto ret;
       }
@@ -534,14 +587,14 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         if (L->hookmask || (ci->callstatus & CIST_FRESH))
           goto back;
         nres = ci->nresults;
+        if (nres > 1)
+          goto back;
         if (nres == 0)
           L->top.p = base - 1;
         else {
           StkId ra = RA(i);
           setobjs2s(L, base - 1, ra);
           L->top.p = base;
-          for (; l_unlikely(nres > 1); nres--)
-            setnilvalue(s2v(L->top.p++));
         }
        ret:
         L->ci = ci = ci->previous;
