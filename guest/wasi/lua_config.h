@@ -28,7 +28,23 @@ extern struct lua_State *moonfork_running;
     }
 #define luai_jmpbuf char
 
-/* The iterator of `ipairs`, which the interpreter knows: see lvm_ahead.h. */
-int moonfork_ipairsaux(struct lua_State *state);
+/* Writes `value` to `to`, as "%lld" does; gives the length. */
+static inline int moonfork_decimal(char *to, long long value)
+{
+    char digits[20];
+    unsigned long long rest = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
+    int count = 0;
+    int length = 0;
+    do {
+        digits[count++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (value < 0)
+        to[length++] = '-';
+    while (count > 0)
+        to[length++] = digits[--count];
+    to[length] = '\0';
+    return length;
+}
 
 #endif
