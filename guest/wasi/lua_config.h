@@ -43,4 +43,7 @@ int moonfork_error(struct lua_State *L);
 int moonfork_pcallk(struct lua_State *L, int nargs, int nresults, int errfunc, intptr_t ctx,
                     int (*k)(struct lua_State *, int, intptr_t));
 
+/* The iterator of `ipairs`, which the interpreter knows: see lvm_ahead.h. */
+int moonfork_ipairsaux(struct lua_State *state);
+
 #endif
