@@ -41,7 +41,7 @@ impl Account {
         lua.exec_raw_lua(|raw| {
             // SAFETY: the state is alive, and idle as far as its memory goes. `allocate`
             // keeps the contract of `lua_Alloc`, and frees and resizes what mlua's allocator
-            // made, since both end at the system's allocator with the same layouts. `data` stays
+            // made, since both end at `Blocks` with the same layouts. `data` stays
             // valid for ever.
             unsafe { ffi::lua_setallocf(raw.state(), allocate, data.cast_mut().cast()) }
         });

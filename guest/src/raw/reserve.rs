@@ -2,8 +2,8 @@
 //!
 //! Lua can be told that an allocation failed; Rust code, ours and our libraries', aborts. So
 //! a block is kept aside that only Rust's allocator may break up, and only when there is
-//! nothing else: enough to report an error, or to collect garbage. Lua's own allocator goes
-//! to the system's directly, and never gets at it.
+//! nothing else: enough to report an error, or to collect garbage. Lua's own allocator doesn't
+//! ask here, and never gets at it.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -44,10 +44,10 @@ fn release() -> bool {
     })
 }
 
-/// The system's allocator, with the reserve behind it.
+/// [`Blocks`], with the reserve behind it.
 pub(crate) struct WithReserve;
 
-// SAFETY: every block comes from `System` and goes back to it with the layout that it came
+// SAFETY: every block comes from `Blocks` and goes back to it with the layout that it came
 // with; `release` doesn't allocate.
 unsafe impl GlobalAlloc for WithReserve {
     #[inline(never)]
