@@ -103,6 +103,18 @@
   else goto back;  \
   docondjump(); }
 
+/* Whether a key that a table doesn't have is for the table itself to take. */
+#define takesnew(t)	((t)->metatable == NULL || ((t)->metatable->flags & (1u << TM_NEWINDEX)))
+
+/*
+** Whether `n` isn't in the array part, as far as can be seen at once: `alimit` may be a hint to
+** where the list ends, in which case there is room behind it; it follows a list that grows.
+*/
+#define beyond(t,n)  \
+  ((n) - 1u >= (t)->alimit &&  \
+   ((n) - 1u != (t)->alimit || isrealasize(t) || ispow2((t)->alimit) ||  \
+    ((t)->alimit = cast_uint(n), 0)))
+
 /* Whether to write `v` into `o` is something that the collector has to be told. */
 #define barred(o,v)	(iscollectable(v) && isblack(o) && iswhite(gcvalue(v)))
 
@@ -293,7 +305,7 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
       }
       getint: {  /* R[A] := h[n] */
         StkId ra = RA(i);
-        if (n - 1u >= h->alimit)  /* not in the array? */
+        if (beyond(h, n))
           goto back;
         value = &h->array[n - 1u];
         if (l_likely(!isempty(value))) {
@@ -374,19 +386,32 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
       }
       setint: {  /* h[n] := value */
         TValue *slot;
-        if (n - 1u >= h->alimit)  /* not in the array? */
+        if (beyond(h, n))
           goto back;
         slot = &h->array[n - 1u];
-        if ((isempty(slot) && h->metatable != NULL) || barred(h, value))
+        if ((isempty(slot) && !takesnew(h)) || barred(h, value))
           goto back;
         setobj2t(L, slot, value);
         break;
       }
       setstr: {  /* h[key] := value */
         const TValue *slot;
-        find(h, key, slot);
-        if (slot == NULL || isempty(slot) || barred(h, value))
+        if (barred(h, value))
           goto back;
+        find(h, key, slot);
+        if (slot == NULL || isempty(slot)) {
+          if (!takesnew(h))
+            goto back;
+          if (slot == NULL) {  /* a new key: only where it belongs */
+            Node *node = gnode(h, lmod(key->hash, sizenode(h)));
+            if (!isempty(gval(node)) || isdummy(h) || (isblack(h) && iswhite(key)))
+              goto back;
+            keytt(node) = ctb(LUA_VSHRSTR);
+            keyval(node).gc = obj2gco(key);
+            slot = gval(node);
+          }
+          invalidateTMcache(h);
+        }
         setobj2t(L, cast(TValue *, slot), value);
         break;
       }
@@ -561,11 +586,16 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         if (ttisstring(rb)) {
           setivalue(s2v(ra), tsslen(tsvalue(rb)));
         }
-        else if (ttistable(rb)) {  /* a full array, and no more? */
-          Table *t = hvalue(rb);
+        else if (ttistable(rb)) {  /* whose list ends where `alimit` says? */
+          const Table *t = hvalue(rb);
           unsigned int limit = t->alimit;
-          if (t->metatable != NULL || !isrealasize(t) || !isdummy(t) ||
-              limit == 0 || isempty(&t->array[limit - 1]))
+          if (t->metatable != NULL || limit == 0 || isempty(&t->array[limit - 1]))
+            goto back;
+          if (isrealasize(t) || ispow2(limit)) {  /* is the array full? */
+            if (!isdummy(t))
+              goto back;
+          }
+          else if (!isempty(&t->array[limit]))
             goto back;
           setivalue(s2v(ra), limit);
         }
@@ -841,6 +871,8 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
 #undef shift_right
 #undef order
 #undef orderI
+#undef takesnew
+#undef beyond
 #undef barred
 #undef isnode
 #undef find
