@@ -336,7 +336,8 @@ impl fmt::Debug for PoolBuilder {
             .field("functions", &self.functions)
             .field("modules", &self.modules)
             .field("grants", &self.grants)
-            .field("compiled", &self.places)
+            .field("precompiled", &self.places.precompiled)
+            .field("cache_dir", &self.places.kept)
             .finish_non_exhaustive()
     }
 }
@@ -507,7 +508,7 @@ impl PoolBuilder {
     }
 
     /// Keeps the compiled guest in this folder, for the next process to load in a moment
-    /// where compiling takes a third of a second. Without a folder nothing is kept.
+    /// where compiling takes half a second. Without a folder nothing is kept.
     ///
     /// What lies there is run as machine code: nobody else may be able to write to it. On Unix
     /// this is looked at: folder and file have to belong to this user or to root, without the

@@ -3,7 +3,7 @@
 //! Files are reached through the folder's handle, and looked at through their own: what is checked
 //! is what is used, whatever happens to the paths meanwhile.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
@@ -25,12 +25,12 @@ const UNFINISHED: &str = "part";
 /// As many files as a folder may keep: those of several settings, programs and versions.
 const MOST_FILES: usize = 16;
 
-/// A folder, opened.
+/// A folder that nobody but this user and root can write to.
 pub(super) struct Folder(Dir);
 
 /// Who may read a file that is written.
 #[derive(Clone, Copy)]
-pub(super) enum Readers {
+enum Readers {
     Owner,
     Everyone,
 }
@@ -45,15 +45,15 @@ impl Trusted {
 }
 
 impl Folder {
-    /// Opens a folder that others can't write to.
+    /// Opens a folder.
     ///
     /// # Errors
     ///
-    /// When they can, or it isn't there.
+    /// When others can write to it, or it isn't there.
     pub(super) fn open(path: &Path) -> io::Result<Folder> {
-        let folder = Folder(Dir::open_ambient_dir(path, ambient_authority())?);
-        folder.check()?;
-        Ok(folder)
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        trust::check("its folder", &dir.dir_metadata()?)?;
+        Ok(Folder(dir))
     }
 
     /// As [`open`](Self::open); makes it, for this user alone, if it isn't there.
@@ -63,24 +63,6 @@ impl Folder {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.recursive(true).create(path)?;
         Folder::open(path)
-    }
-
-    /// The folder of a file, whoever can write to it, and the file's name.
-    pub(super) fn of(path: &Path) -> io::Result<(Folder, OsString)> {
-        let Some(name) = path.file_name() else {
-            return Err(io::Error::other("it is no file"));
-        };
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let folder = Folder(Dir::open_ambient_dir(folder, ambient_authority())?);
-        Ok((folder, name.to_owned()))
-    }
-
-    /// Refuses a folder that others can write to.
-    pub(super) fn check(&self) -> io::Result<()> {
-        trust::check("its folder", &self.0.dir_metadata()?)
     }
 
     /// Loads the code in a file.
@@ -104,46 +86,9 @@ impl Folder {
         Ok(Trusted(file.into_std()))
     }
 
-    /// Writes code to a file, so that there is either all of it or none, also for those that read
-    /// it or write it at the same time.
-    pub(super) fn write(
-        &self,
-        name: impl AsRef<Path>,
-        code: &[u8],
-        readers: Readers,
-    ) -> io::Result<()> {
-        // No other writer has the name, nor had one that was ended before it was done.
-        let random = RandomState::new().hash_one(std::process::id());
-        let unfinished = format!("{random:016x}.{UNFINISHED}");
-        let written = self
-            .create(&unfinished, readers)
-            .and_then(|mut file| {
-                file.write_all(code)?;
-                file.write_all(&seal::of(code))
-            })
-            .and_then(|()| self.0.rename(&unfinished, &self.0, name));
-        if written.is_err() {
-            // It may not even be there, and that it failed is said already.
-            let _ = self.0.remove_file(&unfinished);
-        }
-        written
-    }
-
-    fn create(&self, name: &str, readers: Readers) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            // Whoever reads it maps it, so nobody is to write into it, not even by mistake.
-            let mode = match readers {
-                Readers::Owner => 0o400,
-                Readers::Everyone => 0o444,
-            };
-            cap_std::fs::OpenOptionsExt::mode(&mut options, mode);
-        }
-        #[cfg(not(unix))]
-        let _ = readers;
-        self.0.open_with(name, &options)
+    /// Puts code into a file that only this user can read.
+    pub(super) fn keep(&self, name: impl AsRef<Path>, code: &[u8]) -> io::Result<()> {
+        write(&self.0, name.as_ref(), code, Readers::Owner)
     }
 
     /// Removes all but the newest files of ours.
@@ -167,6 +112,68 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Puts code into a file that all can read, whoever can write to its folder.
+///
+/// # Errors
+///
+/// When that can't be done; then a file that was there still is.
+pub(super) fn ship(path: &Path, code: &[u8]) -> io::Result<()> {
+    let (folder, name) = split(path)?;
+    let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
+    write(&dir, name.as_ref(), code, Readers::Everyone)
+}
+
+/// A file's folder and its name there.
+///
+/// # Errors
+///
+/// When the path is that of no file.
+pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::other("it is no file"));
+    };
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => Ok((folder, name)),
+        _ => Ok((Path::new("."), name)),
+    }
+}
+
+/// Writes code to a file, so that there is either all of it or none, also for those that read it
+/// or write it at the same time.
+fn write(dir: &Dir, name: &Path, code: &[u8], readers: Readers) -> io::Result<()> {
+    // No other writer has the name, nor had one that was ended before it was done.
+    let random = RandomState::new().hash_one(std::process::id());
+    let unfinished = format!("{random:016x}.{UNFINISHED}");
+    let written = create(dir, &unfinished, readers)
+        .and_then(|mut file| {
+            file.write_all(code)?;
+            file.write_all(&seal::of(code))
+        })
+        .and_then(|()| dir.rename(&unfinished, dir, name));
+    if written.is_err() {
+        // It may not even be there, and that it failed is said already.
+        let _ = dir.remove_file(&unfinished);
+    }
+    written
+}
+
+fn create(dir: &Dir, name: &str, readers: Readers) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        // Whoever reads it maps it, so nobody is to write into it, not even by mistake.
+        let mode = match readers {
+            Readers::Owner => 0o400,
+            Readers::Everyone => 0o444,
+        };
+        cap_std::fs::OpenOptionsExt::mode(&mut options, mode);
+    }
+    #[cfg(not(unix))]
+    let _ = readers;
+    dir.open_with(name, &options)
 }
 
 /// Whether a file's name is one that we give: the folder may hold what isn't ours.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::{Engine, Module, ModuleVersionStrategy};
 
-use folder::{Folder, Readers};
+use folder::Folder;
 
 /// Where a pool's machine code came from: [`Pool::compiled_code`](crate::Pool::compiled_code).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,23 +144,21 @@ pub(crate) fn module(
 /// When it can't be compiled, or the file can't be written.
 pub(crate) fn write(engine: &Engine, wasm: &[u8], path: &Path) -> wasmtime::Result<()> {
     let code = engine.precompile_module(wasm)?;
-    let (folder, name) = Folder::of(path)?;
-    folder.write(&name, &code, Readers::Everyone)?;
+    folder::ship(path, &code)?;
     Ok(())
 }
 
 fn shipped(engine: &Engine, path: &Path) -> io::Result<Module> {
     // It may be reached through links; where it really lies is what has to be well protected.
     let path = path.canonicalize()?;
-    let (folder, name) = Folder::of(&path)?;
-    folder.check()?;
-    folder.load(engine, &name)
+    let (folder, name) = folder::split(&path)?;
+    Folder::open(folder)?.load(engine, name)
 }
 
 fn keep(module: &Module, path: &Path, name: &str) -> io::Result<()> {
     let folder = Folder::make(path)?;
     let code = module.serialize().map_err(io::Error::other)?;
-    folder.write(name, &code, Readers::Owner)?;
+    folder.keep(name, &code)?;
     folder.prune()
 }
 
