@@ -28,13 +28,6 @@ const MOST_FILES: usize = 16;
 /// A folder that nobody but this user and root can write to.
 pub(super) struct Folder(Dir);
 
-/// Who may read a file that is written.
-#[derive(Clone, Copy)]
-enum Readers {
-    Owner,
-    Everyone,
-}
-
 /// A file that holds machine code as we have written it, which nobody else can change.
 pub(super) struct Trusted(fs::File);
 
@@ -86,9 +79,13 @@ impl Folder {
         Ok(Trusted(file.into_std()))
     }
 
-    /// Puts code into a file that only this user can read.
+    /// Puts code into a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`].
     pub(super) fn keep(&self, name: impl AsRef<Path>, code: &[u8]) -> io::Result<()> {
-        write(&self.0, name.as_ref(), code, Readers::Owner)
+        write(&self.0, name.as_ref(), code)
     }
 
     /// Removes all but the newest files of ours.
@@ -114,15 +111,15 @@ impl Folder {
     }
 }
 
-/// Puts code into a file that all can read, whoever can write to its folder.
+/// Puts code into a file, whoever can write to its folder.
 ///
 /// # Errors
 ///
 /// When that can't be done; then a file that was there still is.
-pub(super) fn ship(path: &Path, code: &[u8]) -> io::Result<()> {
+pub(super) fn put(path: &Path, code: &[u8]) -> io::Result<()> {
     let (folder, name) = split(path)?;
     let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
-    write(&dir, name.as_ref(), code, Readers::Everyone)
+    write(&dir, name.as_ref(), code)
 }
 
 /// A file's folder and its name there.
@@ -142,11 +139,11 @@ pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
 
 /// Writes code to a file, so that there is either all of it or none, also for those that read it
 /// or write it at the same time.
-fn write(dir: &Dir, name: &Path, code: &[u8], readers: Readers) -> io::Result<()> {
+fn write(dir: &Dir, name: &Path, code: &[u8]) -> io::Result<()> {
     // No other writer has the name, nor had one that was ended before it was done.
     let random = RandomState::new().hash_one(std::process::id());
     let unfinished = format!("{random:016x}.{UNFINISHED}");
-    let written = create(dir, &unfinished, readers)
+    let written = create(dir, &unfinished)
         .and_then(|mut file| {
             file.write_all(code)?;
             file.write_all(&seal::of(code))
@@ -159,20 +156,12 @@ fn write(dir: &Dir, name: &Path, code: &[u8], readers: Readers) -> io::Result<()
     written
 }
 
-fn create(dir: &Dir, name: &str, readers: Readers) -> io::Result<File> {
+fn create(dir: &Dir, name: &str) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
+    // Whoever reads it maps it, so nobody is to write into it, not even by mistake.
     #[cfg(unix)]
-    {
-        // Whoever reads it maps it, so nobody is to write into it, not even by mistake.
-        let mode = match readers {
-            Readers::Owner => 0o400,
-            Readers::Everyone => 0o444,
-        };
-        cap_std::fs::OpenOptionsExt::mode(&mut options, mode);
-    }
-    #[cfg(not(unix))]
-    let _ = readers;
+    cap_std::fs::OpenOptionsExt::mode(&mut options, 0o444);
     dir.open_with(name, &options)
 }
 

@@ -27,7 +27,7 @@ pub(super) fn load(engine: &Engine, file: Trusted) -> wasmtime::Result<Module> {
     //
     // And the file must not change while it is mapped. It is ours or root's as above; we never
     // write to a file that has its name already, but put another one in its place, and make it
-    // read-only for the owner, too. So it is with the program's own file and its shared libraries,
+    // read-only. So it is with the program's own file and its shared libraries,
     // which are mapped in the same way.
     unsafe { Module::deserialize_open_file(engine, file.into_file()) }
 }

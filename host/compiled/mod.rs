@@ -144,7 +144,7 @@ pub(crate) fn module(
 /// When it can't be compiled, or the file can't be written.
 pub(crate) fn write(engine: &Engine, wasm: &[u8], path: &Path) -> wasmtime::Result<()> {
     let code = engine.precompile_module(wasm)?;
-    folder::ship(path, &code)?;
+    folder::put(path, &code)?;
     Ok(())
 }
 
