@@ -1,8 +1,8 @@
 //! Picks the guest module that the library embeds.
 //!
 //! That is the committed one, unless the environment variable `MOONFORK_GUEST_WASM` names
-//! another. The library finds its path in `env!("MOONFORK_GUEST_WASM")` and its hash in
-//! `env!("MOONFORK_GUEST_SHA256")`.
+//! another. The library finds its path in `env!("MOONFORK_GUEST_WASM")`, its hash in
+//! `env!("MOONFORK_GUEST_SHA256")`, and what it is itself compiled for in `env!("MOONFORK_TARGET")`.
 
 #[path = "host/build/provenance.rs"]
 mod provenance;
@@ -37,6 +37,8 @@ fn embed() -> Result<()> {
     };
     println!("cargo::rustc-env=MOONFORK_GUEST_WASM={}", path.display());
     println!("cargo::rustc-env=MOONFORK_GUEST_SHA256={}", module.sha256);
+    let target = env::var("TARGET").context("not run by cargo")?;
+    println!("cargo::rustc-env=MOONFORK_TARGET={target}");
     Ok(())
 }
 

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::{
-    Cache, CacheConfig, Collector, Config, Enabled, Engine, ExternType, InstanceAllocationStrategy,
-    InstancePre, Linker, Module, ModuleExport, OptLevel, PoolingAllocationConfig, Store,
+    Collector, Config, Enabled, Engine, ExternType, InstanceAllocationStrategy, InstancePre,
+    Linker, Module, ModuleExport, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig, Store,
 };
 
+use crate::compiled::{self, CompiledCode, Places, Processors};
 use crate::context::{self, Context};
 use crate::imports;
 use crate::interrupt::InterrupterExports;
@@ -19,9 +20,16 @@ use crate::{Error, Result};
 /// The guest module, as `cargo xtask guest` built it.
 pub(crate) static GUEST: &[u8] = include_bytes!(env!("MOONFORK_GUEST_WASM"));
 
+/// Its hash.
+const GUEST_SHA256: &str = env!("MOONFORK_GUEST_SHA256");
+
+/// What this program is compiled for.
+const TARGET: &str = env!("MOONFORK_TARGET");
+
 /// Engine, compiled module, and all that is looked up once.
 pub(crate) struct Image {
     pre: InstancePre<Context>,
+    code: CompiledCode,
     exports: Exports,
     ticker: Arc<Ticker>,
     fixed_memory: usize,
@@ -47,7 +55,7 @@ pub(crate) struct Exports {
 }
 
 impl Image {
-    /// Compiles the guest for at most `slots` instances at once.
+    /// Loads or compiles the guest for at most `slots` instances at once.
     ///
     /// # Errors
     ///
@@ -57,9 +65,8 @@ impl Image {
         slots: u32,
         limits: &Limits,
         checks: Checks,
-        cache: Option<&Path>,
+        places: &Places,
     ) -> Result<Image> {
-        let cache = cache.map(open_cache).transpose()?;
         let plan = |reservation, reset| Plan {
             slots,
             memory: limits.memory,
@@ -74,8 +81,8 @@ impl Image {
         ]
         .iter()
         .fold(
-            plan(Reservation::Whole, Reset::TouchedPages).engine(cache.clone()),
-            |engine, plan| engine.or_else(|_| plan.engine(cache.clone())),
+            plan(Reservation::Whole, Reset::TouchedPages).engine(),
+            |engine, plan| engine.or_else(|_| plan.engine()),
         )
         .map_err(|error| {
             Error::setup(format_args!(
@@ -85,14 +92,44 @@ impl Image {
                 limits.memory
             ))
         })?;
-        Image::link(&engine, guest, checks.fuel)
+        compiled::module(&engine, guest, places)
+            .and_then(|(module, code)| Image::link(&module, code, checks.fuel))
             .map_err(|error| Error::setup(format_args!("{error:#}")))
     }
 
-    fn link(engine: &Engine, guest: &[u8], metered: bool) -> wasmtime::Result<Image> {
-        let module = Module::new(engine, guest)?;
+    /// Compiles our own guest to a file.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be written.
+    pub(crate) fn precompile(checks: Checks, processors: Processors, path: &Path) -> Result<()> {
+        let plan = Plan {
+            slots: 1,
+            memory: Limits::default().memory,
+            checks,
+            reservation: Reservation::Whole,
+            reset: Reset::Everything,
+        };
+        let mut config = plan.config();
+        let engine = match processors {
+            Processors::LikeThisOne => Engine::new(&config),
+            // Named, even if it is this machine's own, it gets nothing that not all have.
+            Processors::All => config.target(TARGET).and_then(|config| Engine::new(config)),
+        };
+        engine
+            .and_then(|engine| compiled::write(&engine, GUEST, path))
+            .map_err(|error| {
+                Error::setup(format_args!(
+                    "compiled code can't be written to {}: {error:#}",
+                    path.display()
+                ))
+            })
+    }
+
+    fn link(module: &Module, code: CompiledCode, metered: bool) -> wasmtime::Result<Image> {
+        let engine = module.engine();
         let mut linker = Linker::new(engine);
-        imports::define(&mut linker, &module)?;
+        imports::define(&mut linker, module)?;
         let export = |name: &str| {
             module
                 .get_export_index(name)
@@ -115,9 +152,10 @@ impl Image {
                 memory: export("memory")?,
                 alloc: export("moonfork_alloc")?,
                 call: export("moonfork_call")?,
-                interrupter: InterrupterExports::of(&module).map(Arc::new),
+                interrupter: InterrupterExports::of(module).map(Arc::new),
             },
-            pre: linker.instantiate_pre(&module)?,
+            pre: linker.instantiate_pre(module)?,
+            code,
             ticker: Arc::new(Ticker::start(engine).map_err(wasmtime::Error::new)?),
             fixed_memory,
             metered,
@@ -138,6 +176,11 @@ impl Image {
         }
         let instance = self.pre.instantiate(&mut store)?;
         Ok((store, instance))
+    }
+
+    /// Where the machine code came from.
+    pub(crate) fn code(&self) -> &CompiledCode {
+        &self.code
     }
 
     /// Where the exports are.
@@ -197,7 +240,11 @@ enum Reset {
 const KEPT_MAPPED: usize = 1 << 20;
 
 impl Plan {
-    fn engine(&self, cache: Option<Cache>) -> wasmtime::Result<Engine> {
+    fn engine(&self) -> wasmtime::Result<Engine> {
+        Engine::new(&self.config())
+    }
+
+    fn config(&self) -> Config {
         let mut pooling = PoolingAllocationConfig::new();
         pooling
             .total_core_instances(self.slots)
@@ -233,7 +280,10 @@ impl Plan {
             // is kept between processes.
             .generate_address_map(false)
             .native_unwind_info(false)
-            .cache(cache);
+            .module_version(ModuleVersionStrategy::Custom(compiled::identity(
+                GUEST_SHA256,
+            )))
+            .expect("it is short");
         if let Reservation::Limit = self.reservation {
             config
                 .memory_reservation(self.memory as u64)
@@ -243,20 +293,9 @@ impl Plan {
                 .gc_heap_reservation_for_growth(0)
                 .gc_heap_guard_size(GUARD);
         }
-        Engine::new(&config)
+        config
     }
 }
 
 /// Bytes of guard behind a memory that is checked anyway.
 const GUARD: u64 = 64 << 10;
-
-fn open_cache(folder: &Path) -> Result<Cache> {
-    let mut config = CacheConfig::new();
-    config.with_directory(folder);
-    Cache::new(config).map_err(|error| {
-        Error::setup(format_args!(
-            "the folder for compiled code, {}, can't be used: {error:#}",
-            folder.display()
-        ))
-    })
-}

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::RandomState;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::calls;
+use crate::compiled::Places;
 use crate::direct;
 use crate::error::ErrorKind;
 use crate::function::Functions;
@@ -22,7 +23,10 @@ use crate::instance::Instance;
 use crate::module::Modules;
 use crate::shared::Shared;
 use crate::slots::Slots;
-use crate::{Branch, Error, HostCall, Limits, Main, Result, RunMain, RunOptions, Runtime};
+use crate::{
+    Branch, CompiledCode, Error, HostCall, Limits, Main, Processors, Result, RunMain, RunOptions,
+    Runtime,
+};
 
 /// Makes Lua instances, each in a WebAssembly sandbox of its own.
 ///
@@ -260,6 +264,12 @@ impl Pool {
         self.inner.shared.image.is_metered()
     }
 
+    /// Where the machine code came from that the pool's instances run, and what of
+    /// [`PoolBuilder::precompiled`] and [`PoolBuilder::cache_dir`] was of no use.
+    pub fn compiled_code(&self) -> &CompiledCode {
+        self.inner.shared.image.code()
+    }
+
     fn fresh(&self, slots: &Arc<Slots>, options: &RunOptions) -> Result<Instance> {
         let terms = self.inner.shared.terms(options)?;
         let slot = slots.take(self.inner.patience, &terms)?;
@@ -307,7 +317,7 @@ pub struct PoolBuilder {
     functions: Functions,
     modules: Modules,
     grants: Grants,
-    cache: Option<PathBuf>,
+    places: Places,
     guest: Cow<'static, [u8]>,
     #[cfg(feature = "testing")]
     unstoppable: bool,
@@ -326,7 +336,8 @@ impl fmt::Debug for PoolBuilder {
             .field("functions", &self.functions)
             .field("modules", &self.modules)
             .field("grants", &self.grants)
-            .field("cache_dir", &self.cache)
+            .field("precompiled", &self.places.precompiled)
+            .field("cache_dir", &self.places.kept)
             .finish_non_exhaustive()
     }
 }
@@ -342,7 +353,7 @@ impl Default for PoolBuilder {
             functions: Functions::default(),
             modules: Modules::default(),
             grants: Grants::none(),
-            cache: None,
+            places: Places::default(),
             guest: Cow::Borrowed(GUEST),
             #[cfg(feature = "testing")]
             unstoppable: false,
@@ -497,16 +508,59 @@ impl PoolBuilder {
     }
 
     /// Keeps the compiled guest in this folder, for the next process to load in a moment
-    /// where compiling takes a third of a second. What lies there is run as machine code:
-    /// nobody else may be able to write to it. Without a folder nothing is kept.
+    /// where compiling takes half a second. Without a folder nothing is kept.
     ///
-    /// An application can ship the folder, filled by a run on a machine of the same kind: code
-    /// is found by the guest, the settings it is compiled with, and wasmtime's version, and is
-    /// checked to be for this processor; where nothing fits, the guest is compiled. `metered`
-    /// makes a difference, and so does a lack of address space; the other settings don't.
+    /// What lies there is run as machine code: nobody else may be able to write to it. On Unix
+    /// this is looked at: folder and file have to belong to this user or to root, without the
+    /// right for others to write, or are not used; a folder that isn't there is made for this
+    /// user alone. Elsewhere, name one in the user's own profile.
+    ///
+    /// Code is found by the guest, the settings it is compiled with, the processor, and wasmtime's
+    /// exact version. Where there is none that fits, or it is damaged, or can't be read, the guest
+    /// is compiled; [`Pool::compiled_code`] tells. `metered` makes a difference, and so does a
+    /// lack of address space; the other settings don't. Files are never changed, only replaced,
+    /// and of all but the newest few removed: several processes may share a folder.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cache = Some(folder.into());
+        self.places.kept = Some(folder.into());
         self
+    }
+
+    /// Loads the guest's machine code from a file that [`precompile`](Self::precompile) has
+    /// written, as an application does that is shipped with it. Of several, the first that fits
+    /// is used. If none does, the folder of [`cache_dir`](Self::cache_dir) is looked into, and
+    /// then the guest is compiled; [`Pool::compiled_code`] tells.
+    ///
+    /// The file is run as machine code, and mapped for as long as the pool lives: nobody but this
+    /// user or root may be able to write to it or to its folder, which is looked at as there, and
+    /// an update has to put another file in its place rather than write into it.
+    pub fn precompiled(mut self, file: impl Into<PathBuf>) -> Self {
+        self.places.precompiled.push(file.into());
+        self
+    }
+
+    /// Compiles the guest to a file, for [`precompiled`](Self::precompiled) to load on other
+    /// machines. It fits pools of the same version of this library with the same version of
+    /// wasmtime, for the same operating system and architecture, `metered` or not as this
+    /// builder is, where the address space for their instances can be had. Other settings
+    /// make no difference.
+    ///
+    /// A file that is there already is replaced.
+    ///
+    /// # Errors
+    ///
+    /// `Setup` when the file can't be written.
+    pub fn precompile(&self, file: impl AsRef<Path>, processors: Processors) -> Result<()> {
+        Image::precompile(self.checks(), processors, file.as_ref())
+    }
+
+    fn checks(&self) -> Checks {
+        Checks {
+            #[cfg(feature = "testing")]
+            epochs: !self.unstoppable,
+            #[cfg(not(feature = "testing"))]
+            epochs: true,
+            fuel: self.metered,
+        }
     }
 
     /// Runs another guest module than ours, to prove that the host trusts none.
@@ -541,6 +595,12 @@ impl PoolBuilder {
         self.limits.check(self.metered).map_err(Error::setup)?;
         self.functions.check()?;
         self.modules.check()?;
+        let checks = self.checks();
+        // Files are found by the hash of our own guest.
+        let places = match &self.guest {
+            Cow::Borrowed(_) => &self.places,
+            Cow::Owned(_) => &Places::default(),
+        };
         let functions = Arc::new(self.functions);
         let modules = Arc::new(self.modules);
         let granted = Granted::new(self.grants, &functions, &modules)?;
@@ -548,19 +608,7 @@ impl PoolBuilder {
             .checked_add(self.branches)
             .and_then(|slots| slots.checked_add(self.runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
-        let image = Image::new(
-            &self.guest,
-            slots,
-            &self.limits,
-            Checks {
-                #[cfg(feature = "testing")]
-                epochs: !self.unstoppable,
-                #[cfg(not(feature = "testing"))]
-                epochs: true,
-                fuel: self.metered,
-            },
-            self.cache.as_deref(),
-        )?;
+        let image = Image::new(&self.guest, slots, &self.limits, checks, places)?;
         Ok(Pool {
             inner: Arc::new(Inner {
                 shared: Arc::new(Shared {

@@ -72,3 +72,41 @@ fn a_folder_that_cannot_be_made_is_done_without() {
     eval_with_cache(&file);
     eval_with_cache(&file.join("inside"));
 }
+
+#[test]
+fn processes_that_start_at_once_share_it() {
+    let parent = Folder::new();
+    let folder = parent.path("shared");
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| eval_with_cache(&folder));
+        }
+    });
+    let files: Vec<_> = fs::read_dir(&folder)
+        .expect("the folder can be read")
+        .map(|entry| entry.expect("it can be read").path())
+        .collect();
+    let [file] = &*files else {
+        panic!("one file, not {files:?}");
+    };
+    let written = || fs::metadata(file).and_then(|it| it.modified());
+    let before = written().expect("it is there");
+    eval_with_cache(&folder);
+    assert_eq!(written().expect("it is there"), before);
+}
+
+#[test]
+fn a_damaged_file_is_replaced_without_a_word() {
+    let folder = Folder::new();
+    let folder = folder.path("kept");
+    eval_with_cache(&folder);
+    let file = fs::read_dir(&folder)
+        .expect("the folder can be read")
+        .next();
+    let file = file.expect("a file").expect("it can be read").path();
+    fs::remove_file(&file).expect("it is ours");
+    fs::write(&file, "damaged").expect("it is ours");
+    eval_with_cache(&folder);
+    let length = fs::metadata(&file).expect("it is there").len();
+    assert!(length > 1000, "{length} bytes");
+}

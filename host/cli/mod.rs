@@ -13,6 +13,7 @@ mod input;
 mod inspect;
 mod limits;
 mod plugin;
+mod precompile;
 mod repl;
 mod resume;
 mod run;
@@ -56,6 +57,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Lists, checks and calls plugins.
     Plugin(plugin::PluginArgs),
+    /// Compiles the sandbox's Lua to a file that an application can be shipped with.
+    Precompile(precompile::PrecompileArgs),
 }
 
 /// Does what the arguments say. The exit code is that of the process.
@@ -69,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Validate(args) => validate::validate(args),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Plugin(args) => plugin::plugin(args),
+        Command::Precompile(args) => precompile::precompile(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

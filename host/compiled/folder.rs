@@ -1,0 +1,196 @@
+//! A folder with files of machine code.
+//!
+//! Files are reached through the folder's handle, and looked at through their own: what is checked
+//! is what is used, whatever happens to the paths meanwhile.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File, OpenOptions};
+use wasmtime::{Engine, Module};
+
+use super::{mapped, seal, trust};
+
+/// How names of files with machine code end.
+pub(super) const EXTENSION: &str = "code";
+
+/// How names of files end that are being written.
+const UNFINISHED: &str = "part";
+
+/// As many files as a folder may keep: those of several settings, programs and versions.
+const MOST_FILES: usize = 16;
+
+/// A folder that nobody but this user and root can write to.
+pub(super) struct Folder(Dir);
+
+/// A file that holds machine code as we have written it, which nobody else can change.
+pub(super) struct Trusted(fs::File);
+
+impl Trusted {
+    pub(super) fn into_file(self) -> fs::File {
+        self.0
+    }
+}
+
+impl Folder {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    ///
+    /// When others can write to it, or it isn't there.
+    pub(super) fn open(path: &Path) -> io::Result<Folder> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        trust::check("its folder", &dir.dir_metadata()?)?;
+        Ok(Folder(dir))
+    }
+
+    /// As [`open`](Self::open); makes it, for this user alone, if it isn't there.
+    pub(super) fn make(path: &Path) -> io::Result<Folder> {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(path)?;
+        Folder::open(path)
+    }
+
+    /// Loads the code in a file.
+    ///
+    /// # Errors
+    ///
+    /// When there is none that can be trusted and fits.
+    pub(super) fn load(&self, engine: &Engine, name: impl AsRef<Path>) -> io::Result<Module> {
+        let file = self.trusted(name.as_ref())?;
+        mapped::load(engine, file).map_err(|error| io::Error::other(format!("{error:#}")))
+    }
+
+    fn trusted(&self, name: &Path) -> io::Result<Trusted> {
+        let mut file = self.0.open_with(name, &for_mapping())?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        trust::check("it", &metadata)?;
+        seal::check(&mut file, metadata.len())?;
+        Ok(Trusted(file.into_std()))
+    }
+
+    /// Puts code into a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`].
+    pub(super) fn keep(&self, name: impl AsRef<Path>, code: &[u8]) -> io::Result<()> {
+        write(&self.0, name.as_ref(), code)
+    }
+
+    /// Removes all but the newest files of ours.
+    pub(super) fn prune(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in self.0.entries()? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !is_ours(Path::new(&name)) {
+                continue;
+            }
+            // Another process may be about to remove it, too.
+            if let Ok(metadata) = entry.metadata() {
+                let modified = metadata.modified().map(cap_std::time::SystemTime::into_std);
+                files.push((modified.unwrap_or(SystemTime::UNIX_EPOCH), name));
+            }
+        }
+        files.sort_unstable_by(|one, other| other.cmp(one));
+        for (_, name) in files.iter().skip(MOST_FILES) {
+            let _ = self.0.remove_file(name);
+        }
+        Ok(())
+    }
+}
+
+/// Puts code into a file, whoever can write to its folder.
+///
+/// # Errors
+///
+/// When that can't be done; then a file that was there still is.
+pub(super) fn put(path: &Path, code: &[u8]) -> io::Result<()> {
+    let (folder, name) = split(path)?;
+    let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
+    write(&dir, name.as_ref(), code)
+}
+
+/// A file's folder and its name there.
+///
+/// # Errors
+///
+/// When the path is that of no file.
+pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::other("it is no file"));
+    };
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => Ok((folder, name)),
+        _ => Ok((Path::new("."), name)),
+    }
+}
+
+/// Writes code to a file, so that there is either all of it or none, also for those that read it
+/// or write it at the same time.
+fn write(dir: &Dir, name: &Path, code: &[u8]) -> io::Result<()> {
+    // No other writer has the name, nor had one that was ended before it was done.
+    let random = RandomState::new().hash_one(std::process::id());
+    let unfinished = format!("{random:016x}.{UNFINISHED}");
+    let written = create(dir, &unfinished)
+        .and_then(|mut file| {
+            file.write_all(code)?;
+            file.write_all(&seal::of(code))
+        })
+        .and_then(|()| dir.rename(&unfinished, dir, name));
+    if written.is_err() {
+        // It may not even be there, and that it failed is said already.
+        let _ = dir.remove_file(&unfinished);
+    }
+    written
+}
+
+fn create(dir: &Dir, name: &str) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // Whoever reads it maps it, so nobody is to write into it, not even by mistake.
+    #[cfg(unix)]
+    cap_std::fs::OpenOptionsExt::mode(&mut options, 0o444);
+    dir.open_with(name, &options)
+}
+
+/// Whether a file's name is one that we give: the folder may hold what isn't ours.
+fn is_ours(name: &Path) -> bool {
+    let is_number = |stem: &str| stem.len() == 16 && u64::from_str_radix(stem, 16).is_ok();
+    let stem = name.file_stem().and_then(|stem| stem.to_str());
+    let extension = name.extension().and_then(|extension| extension.to_str());
+    stem.is_some_and(is_number) && extension.is_some_and(|it| [EXTENSION, UNFINISHED].contains(&it))
+}
+
+/// How a file is opened that is to be mapped: no link, and without waiting for the other end of
+/// a pipe.
+fn for_mapping() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        cap_std::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
+    }
+    #[cfg(windows)]
+    {
+        const GENERIC_READ_AND_EXECUTE: u32 = 0x0012_0089 | 0x0012_00a0;
+        const SHARE_READ: u32 = 1;
+        use cap_std::fs::OpenOptionsExt;
+        options.access_mode(GENERIC_READ_AND_EXECUTE);
+        options.share_mode(SHARE_READ);
+    }
+    options
+}

@@ -1,0 +1,221 @@
+//! The guest's machine code, when it needn't be compiled: kept in a folder from one process to
+//! the next, or shipped in a file.
+//!
+//! Code that can't be used is no error. It is compiled as if there were none, and
+//! [`CompiledCode::notes`] says why.
+
+mod folder;
+mod mapped;
+mod seal;
+mod trust;
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wasmtime::{Engine, Module, ModuleVersionStrategy};
+
+use folder::Folder;
+
+/// Where a pool's machine code came from: [`Pool::compiled_code`](crate::Pool::compiled_code).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompiledCode {
+    origin: CodeOrigin,
+    notes: Vec<String>,
+}
+
+/// How a pool came by its machine code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CodeOrigin {
+    /// It was compiled when the pool was built.
+    Compiled,
+    /// It lay in the folder of [`PoolBuilder::cache_dir`](crate::PoolBuilder::cache_dir).
+    Kept,
+    /// It was loaded from this file, one of
+    /// [`PoolBuilder::precompiled`](crate::PoolBuilder::precompiled).
+    Precompiled(PathBuf),
+}
+
+impl CompiledCode {
+    /// Where it came from.
+    pub fn origin(&self) -> &CodeOrigin {
+        &self.origin
+    }
+
+    /// Why code that lay ready was not used, or why what was compiled is not kept. One line
+    /// each, with the file or folder; empty when all went as it should.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// The processors that code is compiled for ahead of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processors {
+    /// Those that have all that this machine's one has. It is what a pool compiles for itself.
+    LikeThisOne,
+    /// All of this architecture. A few instructions, such as rounding, take longer.
+    All,
+}
+
+/// Where machine code may lie.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// Files that are shipped, the first that fits is used.
+    pub(crate) precompiled: Vec<PathBuf>,
+    /// The folder that keeps what was compiled.
+    pub(crate) kept: Option<PathBuf>,
+}
+
+/// What code belongs to, in words. wasmtime writes it into the code and compares it on loading;
+/// by itself it would compare no more than its own major version.
+pub(crate) fn identity(guest_sha256: &str) -> String {
+    /// Notes down what is hashed: wasmtime tells its exact version to a hasher alone.
+    struct Listener(Vec<u8>);
+
+    impl Hasher for Listener {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0
+                .extend(bytes.iter().filter(|it| it.is_ascii_graphic()));
+        }
+
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+
+    let mut version = Listener(Vec::new());
+    ModuleVersionStrategy::WasmtimeVersion.hash(&mut version);
+    let version = String::from_utf8_lossy(&version.0).into_owned();
+    format!("guest {guest_sha256}, wasmtime {version}")
+}
+
+/// The module `wasm`, loaded from where it lies ready, else compiled.
+///
+/// # Errors
+///
+/// When it can't be compiled.
+pub(crate) fn module(
+    engine: &Engine,
+    wasm: &[u8],
+    places: &Places,
+) -> wasmtime::Result<(Module, CompiledCode)> {
+    let mut notes = Vec::new();
+    for path in &places.precompiled {
+        match shipped(engine, path) {
+            Ok(module) => {
+                let origin = CodeOrigin::Precompiled(path.clone());
+                return Ok((module, CompiledCode { origin, notes }));
+            }
+            Err(error) => notes.push(note(path, "is not used", error)),
+        }
+    }
+    let name = places.kept.as_ref().map(|_| name(engine));
+    let kept = places.kept.as_deref().zip(name.as_deref());
+    if let Some((path, name)) = kept {
+        match Folder::open(path).map(|folder| folder.load(engine, name)) {
+            Ok(Ok(module)) => {
+                let origin = CodeOrigin::Kept;
+                return Ok((module, CompiledCode { origin, notes }));
+            }
+            // As it is before the first time.
+            Err(error) | Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(Err(error)) => notes.push(note(&path.join(name), "is not used", error)),
+            // Once is enough, and it will be said below.
+            Err(_) => {}
+        }
+    }
+    let module = Module::new(engine, wasm)?;
+    if let Some((path, name)) = kept
+        && let Err(error) = keep(&module, path, name)
+    {
+        notes.push(note(path, "keeps no compiled code", error));
+    }
+    let origin = CodeOrigin::Compiled;
+    Ok((module, CompiledCode { origin, notes }))
+}
+
+/// Compiles `wasm` to a file that [`module`] accepts as a shipped one.
+///
+/// # Errors
+///
+/// When it can't be compiled, or the file can't be written.
+pub(crate) fn write(engine: &Engine, wasm: &[u8], path: &Path) -> wasmtime::Result<()> {
+    let code = engine.precompile_module(wasm)?;
+    folder::put(path, &code)?;
+    Ok(())
+}
+
+fn shipped(engine: &Engine, path: &Path) -> io::Result<Module> {
+    // It may be reached through links; where it really lies is what has to be well protected.
+    let path = path.canonicalize()?;
+    let (folder, name) = folder::split(&path)?;
+    Folder::open(folder)?.load(engine, name)
+}
+
+fn keep(module: &Module, path: &Path, name: &str) -> io::Result<()> {
+    let folder = Folder::make(path)?;
+    let code = module.serialize().map_err(io::Error::other)?;
+    folder.keep(name, &code)?;
+    folder.prune()
+}
+
+/// A file's name that all have in common whose code can replace each other's.
+fn name(engine: &Engine) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}.{}", hasher.finish(), folder::EXTENSION)
+}
+
+fn note(path: &Path, what: &str, error: impl fmt::Display) -> String {
+    format!("{} {what}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::Config;
+
+    /// The smallest module of all.
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+    fn engine(identity: &str) -> Engine {
+        let mut config = Config::new();
+        let version = ModuleVersionStrategy::Custom(identity.to_owned());
+        config.module_version(version).unwrap();
+        Engine::new(&config).unwrap()
+    }
+
+    #[test]
+    fn the_identity_has_the_exact_version_of_wasmtime() {
+        let identity = identity("0123abcd");
+        let version = identity.strip_prefix("guest 0123abcd, wasmtime ").unwrap();
+        let version = semver::Version::parse(version).unwrap();
+        assert!(version.major >= 48, "{version}");
+    }
+
+    #[test]
+    fn code_of_another_identity_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (engine("one"), engine("other"));
+        assert_ne!(name(&one), name(&other));
+        let places = Places {
+            kept: Some(folder.path().into()),
+            ..Places::default()
+        };
+        let origin_for = |engine| {
+            let (_, code) = module(engine, MODULE, &places).unwrap();
+            (code.origin, code.notes)
+        };
+        assert_eq!(origin_for(&one), (CodeOrigin::Compiled, vec![]));
+        assert_eq!(origin_for(&one), (CodeOrigin::Kept, vec![]));
+        let file = |engine| folder.path().join(name(engine));
+        std::fs::rename(file(&one), file(&other)).unwrap();
+        let (origin, notes) = origin_for(&other);
+        assert_eq!(origin, CodeOrigin::Compiled);
+        assert!(notes[0].contains("incompatible version 'one'"), "{notes:?}");
+        assert_eq!(origin_for(&other), (CodeOrigin::Kept, vec![]));
+    }
+}
