@@ -28,6 +28,7 @@ end
 local expected = {}
 for n = 1, SIZE do expected[n] = n end
 record.named, GLOBAL = {0}, {0}
+local grown, names = {}, 0
 
 for round = 1, 60000 do
   local n = random(SIZE)
@@ -38,6 +39,10 @@ for round = 1, 60000 do
   getmetatable(objects[n]).__index = {value = {round}}
   record.named = {round}
   GLOBAL = {round}
+  -- The only thing that holds these keys, which are made here, is the table.
+  if names == 40 then grown, names = {}, 0 end
+  names = names + 1
+  grown["made " .. round % 1000 .. " and " .. names] = {names}
   local garbage = {{}, {round}, "text " .. round}
   if round % 1000 == 0 then
     local good = record.named[1] == round and GLOBAL[1] == round and #garbage == 3
@@ -46,7 +51,12 @@ for round = 1, 60000 do
       good = good and list[k][1] == want and record["field" .. k][1] == want
         and upvalues[k].get() == want and objects[k].value[1] == want
     end
-    note(round, good, n, expected[n])
+    local found = 0
+    for key, value in pairs(grown) do
+      good = good and key:match("and (%d+)$") == tostring(value[1]) and grown[key] == value
+      found = found + 1
+    end
+    note(round, good and found == names, n, expected[n])
   end
 end
 

@@ -119,6 +119,49 @@ note(of_emptied.x)
 emptied.__index = {x = "again"}
 note(of_emptied.x)
 
+-- The same with room for what comes late, so that nothing has to be made anew.
+for _, name in ipairs {"__index", "__newindex", "__eq", "__len", "__call", "__add"} do
+  local roomy = {a = 1, b = 2, c = 3, d = 4, e = 5}
+  roomy.e, roomy.d = nil, nil
+  local object, other = setmetatable({}, roomy), setmetatable({}, roomy)
+  local function looks()
+    object.stored = 1
+    note(name, object.x, object[1], object == other, rawget(object, "stored"))
+    note(pcall(function() return #object, object(), object + 1 end))
+    object.stored = nil
+  end
+  looks()
+  roomy[name] = function(...) return select("#", ...) end
+  looks()
+  roomy[name] = nil
+  looks()
+  roomy["__" .. name:sub(3)] = function() return name end
+  looks()
+end
+
+-- New keys in tables that have room for them and that don't, removed and put back.
+for size = 0, 20 do
+  local fresh = {}
+  for n = 1, size do fresh["key" .. n] = n end
+  fresh.first = "first"
+  fresh.second = fresh.first .. size
+  fresh.first = nil
+  fresh.third, fresh.first = size, "again"
+  local count, sum = 0, 0
+  for key, value in pairs(fresh) do
+    count = count + 1
+    sum = sum + (tonumber(value) or #value) * #key
+  end
+  note(size, count, sum, fresh.first, fresh.second, fresh.third, fresh["key" .. size], next({}))
+end
+do
+  local point = {x = 1, y = 2}
+  point.z, point.w = 3, 4
+  note(point.x, point.y, point.z, point.w, point.v)
+  local function keeps() local self = {} self.a = 1 self.b = {} self.b.c = self.a return self.b.c end
+  note(keeps())
+end
+
 -- An `__index` that leads back to where it began.
 local loop = {}
 setmetatable(loop, {__index = loop})
@@ -155,6 +198,26 @@ for size = 0, 40 do
   list[#list] = nil
   list[#list] = nil
   note(size, full, more, #list, #{n = 1, 1, 2}, #{nil, nil, 3})
+end
+
+local list = {}
+for step = 1, 400 do
+  if step % 7 < 5 then
+    list[#list + 1] = step
+  else
+    list[#list] = nil
+  end
+  if step % 50 == 0 then list[#list + 2] = "beyond a hole" note(list[#list]) end
+  if step % 8 == 0 then note(step, #list, list[#list], list[#list + 1], list[1]) end
+end
+for n = #list, 1, -1 do list[n] = nil end
+note(#list, next(list))
+local stack, top = {}, 0
+for round = 1, 6 do
+  for n = 1, 40 * round do top = top + 1 stack[top] = n end
+  note(#stack, stack[top], stack[top + 1])
+  for n = 1, 39 * round do stack[top] = nil top = top - 1 end
+  note(#stack, stack[top], stack[top + 1])
 end
 
 -- Globals, and functions with an environment of their own.
