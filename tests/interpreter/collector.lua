@@ -13,6 +13,13 @@ local function random(limit)
   return state // 65536 % limit + 1
 end
 
+-- Enough to keep the collector at work for several of its steps.
+local ballast = {}
+for n = 1, 2000 do
+  ballast[n] = {}
+  for k = 1, 100 do ballast[n][k] = k end
+end
+
 local SIZE = 64
 local list, record, upvalues, objects = {}, {}, {}, {}
 for n = 1, SIZE do
@@ -30,6 +37,7 @@ for n = 1, SIZE do expected[n] = n end
 record.named, GLOBAL = {0}, {0}
 local grown, names = {}, 0
 
+local good = true
 for round = 1, 60000 do
   local n = random(SIZE)
   expected[n] = round
@@ -44,8 +52,8 @@ for round = 1, 60000 do
   names = names + 1
   grown["made " .. round % 1000 .. " and " .. names] = {names}
   local garbage = {{}, {round}, "text " .. round}
-  if round % 1000 == 0 then
-    local good = record.named[1] == round and GLOBAL[1] == round and #garbage == 3
+  if round % 20 == 0 then
+    good = good and record.named[1] == round and GLOBAL[1] == round and #garbage == 3
     for k = 1, SIZE do
       local want = expected[k]
       good = good and list[k][1] == want and record["field" .. k][1] == want
@@ -56,8 +64,9 @@ for round = 1, 60000 do
       good = good and key:match("and (%d+)$") == tostring(value[1]) and grown[key] == value
       found = found + 1
     end
-    note(round, good and found == names, n, expected[n])
+    good = good and found == names
   end
+  if round % 1000 == 0 then note(round, good, n, expected[n]) end
 end
 
 -- A weak table loses what nothing else holds, and keeps the rest.
