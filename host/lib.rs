@@ -26,6 +26,7 @@ mod cancel;
 mod chunk;
 mod clock;
 mod codec;
+mod compiler;
 mod context;
 mod direct;
 mod driver;

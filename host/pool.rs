@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::calls;
+use crate::compiler::Compiler;
 use crate::direct;
 use crate::error::ErrorKind;
 use crate::function::Functions;
@@ -271,6 +272,10 @@ impl Pool {
 impl Pool {
     pub(crate) fn branch_instance(&self) -> Result<Instance> {
         self.fresh(&self.inner.branch_slots, &RunOptions::new())
+    }
+
+    pub(crate) fn compiled_chunks(&self) -> usize {
+        self.inner.shared.compiler.known()
     }
 
     pub(crate) fn main_cell(&self) -> Result<Arc<Mutex<Instance>>> {
@@ -544,7 +549,8 @@ impl PoolBuilder {
         let functions = Arc::new(self.functions);
         let modules = Arc::new(self.modules);
         let granted = Granted::new(self.grants, &functions, &modules)?;
-        let slots = 1_u32
+        let nothing = Granted::new(Grants::none(), &functions, &modules)?;
+        let slots = (1 + Compiler::SLOTS)
             .checked_add(self.branches)
             .and_then(|slots| slots.checked_add(self.runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
@@ -569,6 +575,7 @@ impl PoolBuilder {
                     functions,
                     modules,
                     granted: Arc::new(granted),
+                    compiler: Compiler::new(nothing),
                     random: RandomState::new(),
                 }),
                 owner: thread::current().id(),

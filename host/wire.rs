@@ -24,6 +24,11 @@ pub enum Op {
     Get = 3,
     /// Set the global with this [`Name`] to the value behind it; answers null.
     Set = 4,
+    /// Compile what [`Eval`](Op::Eval) would run: a [`Chunk`], and a value behind it if there will
+    /// be a `state`. Answers the [`Bytecode`] in place of a value.
+    Compile = 5,
+    /// Run [`Bytecode`] with the value behind it as `state`; answers what it returned.
+    Run = 6,
 }
 
 /// What a request begins with.
@@ -162,6 +167,17 @@ impl Header for Chunk<'_> {
         out.push(self.expression.into());
         write_name(&self.name, out);
         out.extend_from_slice(self.code.as_bytes());
+    }
+}
+
+/// What a chunk was compiled to: its bytes, and nothing else. Lua doesn't verify them, so they
+/// have to come from the compiler, in an instance that has run nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytecode<'a>(pub &'a [u8]);
+
+impl Header for Bytecode<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0);
     }
 }
 

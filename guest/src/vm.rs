@@ -99,6 +99,8 @@ impl Vm {
             Op::Call => self.call(header::name(header)?, value, answer),
             Op::Get => self.get(header::name(header)?, answer),
             Op::Set => self.set(header::name(header)?, value, answer),
+            Op::Compile => self.compile(&header::chunk(header)?, !value.is_empty(), answer),
+            Op::Run => self.run(self.undump(header)?, value, answer),
         }
     }
 
@@ -192,14 +194,12 @@ impl Vm {
     }
 
     fn eval(&self, chunk: &Chunk<'_>, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        // On the script's own first line, so that the lines in messages are its own.
-        let prefix = if state.is_empty() {
-            ""
-        } else {
-            "local state = ...; "
-        };
-        let function = Value::Function(self.load(chunk, prefix)?);
-        self.answer(&[&function], answer, &mut |stack| {
+        self.run(self.load(chunk, !state.is_empty())?, state, answer)
+    }
+
+    /// Runs a compiled chunk.
+    fn run(&self, chunk: Function, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.answer(&[&Value::Function(chunk)], answer, &mut |stack| {
             let mut args = 0;
             if !state.is_empty() {
                 self.read(stack, state, "state")?;
@@ -209,8 +209,31 @@ impl Vm {
         })
     }
 
+    /// Answers what a chunk compiles to, with all that messages and tracebacks show.
+    fn compile(
+        &self,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+        answer: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        answer.extend(self.load(chunk, with_state)?.dump(false));
+        Ok(())
+    }
+
+    /// What [`compile`](Self::compile) gave, in whichever instance.
+    fn undump(&self, bytecode: &[u8]) -> Result<Function, Failure> {
+        let chunk = self.sandbox.lua.load(bytecode);
+        Ok(chunk.set_mode(ChunkMode::Binary).into_function()?)
+    }
+
     /// Compiles a chunk; a bare expression too, if it may be one.
-    fn load(&self, chunk: &Chunk<'_>, prefix: &str) -> Result<Function, Failure> {
+    fn load(&self, chunk: &Chunk<'_>, with_state: bool) -> Result<Function, Failure> {
+        // On the script's own first line, so that the lines in messages are its own.
+        let prefix = if with_state {
+            "local state = ...; "
+        } else {
+            ""
+        };
         let compile = |keyword: &str| {
             let text = [prefix, keyword, &chunk.code].concat();
             self.sandbox
@@ -327,9 +350,16 @@ fn call_for_one(stack: Stack, args: c_int) -> Result<(), Failure> {
 
 /// The operation with this number.
 fn operation(number: u32) -> Option<Op> {
-    [Op::Setup, Op::Eval, Op::Call, Op::Get, Op::Set]
-        .into_iter()
-        .find(|op| *op as u32 == number)
+    const ALL: [Op; 7] = [
+        Op::Setup,
+        Op::Eval,
+        Op::Call,
+        Op::Get,
+        Op::Set,
+        Op::Compile,
+        Op::Run,
+    ];
+    ALL.into_iter().find(|op| *op as u32 == number)
 }
 
 /// Splits a request into its header and its value.
