@@ -108,7 +108,7 @@ impl Vm {
     fn protected(
         &self,
         args: &[&Value],
-        work: &mut dyn FnMut(Stack) -> Result<(), Failure>,
+        mut work: impl FnMut(Stack) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let Sandbox { lua, gate, .. } = &self.sandbox;
         let mut result = Ok(());
@@ -125,10 +125,10 @@ impl Vm {
         &self,
         args: &[&Value],
         answer: &mut Vec<u8>,
-        work: &mut dyn FnMut(Stack) -> Result<(), Failure>,
+        mut work: impl FnMut(Stack) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let max = self.max_value.get();
-        self.protected(args, &mut |stack| {
+        self.protected(args, |stack| {
             work(stack)?;
             let values = &self.sandbox.values;
             values.write_msgpack_from(stack, "result", answer, max)
@@ -142,7 +142,7 @@ impl Vm {
         answer: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         // Every instance comes here, so not through mlua.
-        self.protected(&[&self.sandbox.seed], &mut |stack| {
+        self.protected(&[&self.sandbox.seed], |stack| {
             stack.push_integer(setup.seed.0);
             stack.push_integer(setup.seed.1);
             stack.call(2);
@@ -199,7 +199,7 @@ impl Vm {
 
     /// Runs a compiled chunk.
     fn run(&self, chunk: Function, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(&[&Value::Function(chunk)], answer, &mut |stack| {
+        self.answer(&[&Value::Function(chunk)], answer, |stack| {
             let mut args = 0;
             if !state.is_empty() {
                 self.read(stack, state, "state")?;
@@ -259,7 +259,7 @@ impl Vm {
     }
 
     fn call(&self, Name(name): Name<'_>, args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(&[], answer, &mut |stack| {
+        self.answer(&[], answer, |stack| {
             find(stack, name)?;
             let mut source = rmp_serde::Deserializer::from_read_ref(args);
             let values = &self.sandbox.values;
@@ -269,7 +269,7 @@ impl Vm {
     }
 
     fn get(&self, Name(name): Name<'_>, answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(&[], answer, &mut |stack| {
+        self.answer(&[], answer, |stack| {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
@@ -279,7 +279,7 @@ impl Vm {
     }
 
     fn set(&self, Name(name): Name<'_>, value: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(&[], answer, &mut |stack| {
+        self.answer(&[], answer, |stack| {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
