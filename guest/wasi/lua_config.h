@@ -28,4 +28,7 @@ extern struct lua_State *moonfork_running;
     }
 #define luai_jmpbuf char
 
+/* The iterator of `ipairs`, which the interpreter knows: see lvm_ahead.h. */
+int moonfork_ipairsaux(struct lua_State *state);
+
 #endif

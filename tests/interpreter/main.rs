@@ -1,0 +1,28 @@
+//! The guest's interpreter does most instructions in a function that Lua doesn't have
+//! (guest/wasi/lvm_ahead.h). What it does is what native Lua does: each script here works through
+//! operands, tables, calls or loops, and gives the log of what came of it.
+
+use moonfork::{Handle, Limits, Pool};
+use rstest::rstest;
+
+#[rstest]
+#[case::operators(include_str!("operators.lua"))]
+#[case::tables(include_str!("tables.lua"))]
+#[case::calls(include_str!("calls.lua"))]
+#[case::loops(include_str!("loops.lua"))]
+#[case::collector(include_str!("collector.lua"))]
+fn a_script_gives_what_it_gives_natively(#[case] script: &str) {
+    let pool = Pool::builder().branches(1).limits(Limits::unlimited());
+    let pool = pool.build().unwrap();
+    let ours: String = pool.branch().unwrap().eval(script).unwrap();
+
+    let lua = mlua::Lua::new();
+    let native: String = lua.load(script).set_name("=eval").eval().unwrap();
+
+    let lines = native.lines().count();
+    assert!(lines > 50, "{lines} lines are no log");
+    for (number, (ours, native)) in ours.lines().zip(native.lines()).enumerate() {
+        assert_eq!(ours, native, "line {} of the log", number + 1);
+    }
+    assert_eq!(ours.lines().count(), lines);
+}
