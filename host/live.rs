@@ -116,9 +116,12 @@ impl Live {
         self.begun(header, value, |live| live.set_up_and_exchange(op))
     }
 
-    /// What a chunk compiles to. Nothing else may ever be asked of the instance: what has run
-    /// a script may answer anything.
+    /// What a chunk compiles to, if that is within reason. Only a fresh instance is asked, and
+    /// only once: what has run a script may answer anything.
     pub(crate) fn compile(mut self, chunk: &Chunk<'_>, with_state: bool) -> Result<Vec<u8>> {
+        /// Bytes that leave room for the rest of a request.
+        const MAX: usize = HEADROOM / 2;
+
         let value = |request: &mut Vec<u8>| {
             if with_state {
                 encode("state", &(), request)?;
@@ -126,7 +129,13 @@ impl Live {
             Ok(())
         };
         self.begun(chunk, value, |live| {
-            live.exchange(Op::Compile, |bytecode, _| Ok(bytecode.to_vec()))
+            live.exchange(Op::Compile, |bytecode, _| {
+                if bytecode.len() > MAX {
+                    let message = format!("the bytecode has {} bytes", bytecode.len());
+                    return Err(Unreadable::Malformed(message));
+                }
+                Ok(bytecode.to_vec())
+            })
         })
     }
 

@@ -71,9 +71,9 @@ impl Gate {
     /// When Lua's stack has no room.
     pub(crate) fn new(lua: &Lua, table: &Value, handler: Option<&Value>) -> mlua::Result<Gate> {
         lua.exec_raw_lua(|raw| {
-            // SAFETY: the state is alive, and has memory: no limit is set before a script runs.
-            // Both references are taken to what was pushed last.
             let held = |value: &Value, upvalues: c_int| -> mlua::Result<c_int> {
+                // SAFETY: the state is alive, and has memory: no limit is set before a script
+                // runs. What is referred to is what was pushed last.
                 unsafe {
                     raw.push_value(value)?;
                     if upvalues > 0 {
