@@ -224,7 +224,7 @@ impl Plan {
             .consume_fuel(self.checks.fuel)
             .max_wasm_stack(WASM_STACK)
             .cranelift_opt_level(OptLevel::Speed)
-            // Lua errors are wasm exceptions. The collector is named since the guest's caught
+            // Lua errors are wasm exceptions, where they can't return. The collector is named since the guest's caught
             // exceptions are its garbage, and one that never collects would fill up.
             .wasm_exceptions(true)
             .collector(Collector::Copying)

@@ -151,8 +151,8 @@ impl Limits {
 }
 
 /// Bytes set aside for the heap that holds caught exceptions. wasmtime makes it when the first
-/// Lua error is raised: were there no room left by then, "not enough memory" itself could not
-/// be raised.
+/// Lua error is thrown: were there no room left by then, "not enough memory" itself could not
+/// be thrown.
 pub(crate) const EXCEPTION_HEAP: usize = 512 << 10;
 
 /// Adds up what a store has grown to: its linear memory, and the heap for exceptions.

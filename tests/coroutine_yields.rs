@@ -37,6 +37,20 @@ const PRELUDE: &str = "local log = {} \
        coroutine.yield(ok, e) error('again', 0) \
      end)"
 )]
+#[case::in_pcalls_in_pcalls(
+    "drive(function() \
+       local function inner(x) local y = coroutine.yield(x) return y, coroutine.yield(-x) end \
+       return pcall(pcall, function() return xpcall(inner, error, 1) end) \
+     end)"
+)]
+#[case::in_a_pcall_that_is_a_tail_call(
+    "drive(function(...) return pcall(coroutine.yield, ...) end)"
+)]
+#[case::as_a_tail_call_in_a_pcall(
+    "drive(function(...) \
+       return pcall(function(...) return coroutine.yield(...) end, coroutine.yield(...)) \
+     end)"
+)]
 #[case::after_an_error_was_caught(
     "drive(function() \
        for i = 1, 2 do local ok, e = pcall(error, i) coroutine.yield(ok, e) end \

@@ -100,15 +100,20 @@ fn the_same_error_twice_is_not_held_on_to() {
     assert!(error.is_value() && error.value().is_none());
 }
 
-/// Caught errors are exceptions of the sandbox, whose heap is bounded.
-#[test]
-fn two_hundred_thousand_caught_errors_leave_memory_as_it_was() {
+/// Some caught errors are exceptions of the sandbox, whose heap is bounded.
+#[rstest]
+#[case::raised_by_the_script("pcall(error, {i})")]
+#[case::raised_by_lua("pcall(string.rep)")]
+#[case::raised_in_a_callback("pcall(string.gsub, 'x', '.', error)")]
+#[case::in_a_coroutine("coroutine.wrap(function() pcall(error, {i}) pcall(string.rep) end)()")]
+#[case::that_end_a_coroutine("pcall(coroutine.wrap(error), {i})")]
+fn two_hundred_thousand_caught_errors_leave_memory_as_it_was(#[case] caught: &str) {
     let mut branch = common::pool().branch().unwrap();
-    let round = "for i = 1, 20000 do pcall(error, {i}) end return collectgarbage('count')";
-    branch.eval::<f64>(round).unwrap();
+    let round = format!("for i = 1, 20000 do {caught} end return collectgarbage('count')");
+    branch.eval::<f64>(&*round).unwrap();
     let before = branch.take_report().peak_memory;
     for _ in 0..10 {
-        branch.eval::<f64>(round).unwrap();
+        branch.eval::<f64>(&*round).unwrap();
     }
     let after = branch.take_report().peak_memory;
     assert!(after <= before + (1 << 20), "{before} {after}");

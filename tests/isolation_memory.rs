@@ -8,13 +8,17 @@ use rstest::rstest;
 const SECRET: &str = "a secret of the one before";
 
 /// Fills memory with the secret: a little, as much as stays mapped, much more than that; with
-/// errors, whose exceptions have a heap of their own; and until the instance is stopped.
+/// errors, and with those that are exceptions, which have a heap of their own; and until the
+/// instance is stopped.
 #[rstest]
 #[case::little("x = secret")]
 #[case::pages("t = {} for i = 1, 2000 do t[i] = secret .. i end")]
 #[case::megabytes("t = {} for i = 1, 20 do t[i] = secret:rep(20000) .. i end")]
 #[case::garbage("for i = 1, 200 do local s = secret:rep(1000) .. i end")]
 #[case::errors("for i = 1, 2000 do pcall(error, secret .. i) end")]
+#[case::exceptions(
+    "for i = 1, 2000 do pcall(string.gsub, 'x', 'x', function() error(secret .. i) end) end"
+)]
 #[case::coroutines(
     "for i = 1, 200 do local f = coroutine.wrap(function(s) coroutine.yield(s) end) f(secret .. i) end"
 )]

@@ -33,6 +33,9 @@ fn site(error: &Error) -> Site {
 #[case::endless_calls("local function f() end\nwhile true do\nf()\nend", 1..=4)]
 #[case::in_pcall("pcall(function()\nlocal x\nwhile true do end\nend)", 3..=3)]
 #[case::pcall_in_a_loop("while true do\npcall(error, 'x')\nend", 1..=3)]
+#[case::errors_of_lua_itself_in_a_loop("while true do\npcall(string.rep)\nend", 1..=3)]
+#[case::in_a_handler("xpcall(error, function()\nwhile true do end\nend)", 2..=2)]
+#[case::while_an_error_passes("pcall(function()\nlocal x <close> = setmetatable({}, {__close = function()\nwhile true do end\nend})\nerror('x')\nend)", 3..=3)]
 #[case::in_a_metamethod("local t = setmetatable({}, {__index = function()\nwhile true do end\nend})\nreturn t.x", 2..=2)]
 #[case::in_a_finalizer_of_close("local x <close> = setmetatable({}, {__close = function()\nwhile true do end\nend})", 2..=2)]
 #[case::in_a_comparator("local t = {}\nfor i = 1, 100 do t[i] = i end\ntable.sort(t, function()\nwhile true do end\nend)", 4..=4)]
@@ -72,6 +75,21 @@ fn after_a_coroutine_that_ended() {
         "coroutine.wrap(function() end)()\npcall(coroutine.wrap(error))\n\nwhile true do end",
     );
     assert_eq!(site.position, "node 'spin':4");
+}
+
+#[test]
+fn after_errors_in_a_coroutine() {
+    let site = killed(
+        "coroutine.wrap(function()
+           pcall(error)
+           pcall(function() coroutine.yield() end)
+         end)()
+         coroutine.wrap(function()
+           pcall(pcall, error)
+           while true do end
+         end)()",
+    );
+    assert_eq!(site.position, "node 'spin':7");
 }
 
 #[test]

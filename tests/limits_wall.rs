@@ -22,6 +22,10 @@ fn a_script_within_the_limit_ends_by_itself() {
 #[case::empty_loop("while true do end")]
 #[case::in_a_coroutine("coroutine.wrap(function() while true do end end)()")]
 #[case::pcall_in_a_loop("while true do pcall(error) end")]
+#[case::pcall_of_exceptions("while true do pcall(string.rep) end")]
+#[case::pcall_in_a_loop_in_a_coroutine(
+    "coroutine.wrap(function() while true do pcall(error) end end)()"
+)]
 #[case::loop_in_pcall("while true do pcall(function() while true do end end) end")]
 #[case::in_a_c_function("string.find(('a'):rep(28), ('a?'):rep(28) .. ('a'):rep(28))")]
 #[case::in_a_metamethod("return setmetatable({}, {__index = function() while true do end end}).x")]

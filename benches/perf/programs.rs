@@ -20,7 +20,9 @@ const PROGRAMS: [(&str, &str); 15] = scripts!("programs":
 );
 
 /// Loops around one thing, each of which returns how often it did it.
-const SWITCHES: [(&str, &str); 3] = scripts!("switches": "pcall" "pcall_error" "coroutine");
+const SWITCHES: [(&str, &str); 5] = scripts!("switches":
+    "pcall" "pcall_error" "pcall_error_in_coroutine" "pcall_run_time_error" "coroutine"
+);
 
 pub fn rows(table: &mut Table) -> Result<()> {
     let shipped = Pool::builder().build()?.branch()?;
@@ -111,16 +113,18 @@ fn geometric_mean(pairs: &[Pair]) -> Pair {
 }
 
 fn switches(table: &mut Table, branch: &mut Branch) -> Result<()> {
-    const ROWS: [(&str, f64); 3] = [
-        ("`pcall` that succeeds", 2.0),
-        ("`pcall(error)`", 4.0),
-        ("coroutine resume and yield", 4.0),
+    const ROWS: [(&str, Goal); 5] = [
+        ("`pcall` that succeeds", Goal::AtMost(2.0)),
+        ("`pcall(error)`", Goal::AtMost(4.0)),
+        ("  `pcall(error)` in a coroutine", Goal::None),
+        ("  `pcall` of an error that Lua raises", Goal::None),
+        ("coroutine resume and yield", Goal::AtMost(4.0)),
     ];
     for ((name, goal), (_, code)) in ROWS.into_iter().zip(SWITCHES) {
         let lua = Lua::new();
         table.time(
             name,
-            Goal::AtMost(goal),
+            goal,
             &mut || Ok(branch.eval::<u32>(code)?),
             &mut || Ok(lua.load(code).eval::<u32>()?),
         )?;

@@ -4,6 +4,8 @@
 #ifndef MOONFORK_LUA_CONFIG_H
 #define MOONFORK_LUA_CONFIG_H
 
+#include <stdint.h>
+
 struct lua_State;
 
 /* See protect.s. */
@@ -28,7 +30,36 @@ extern struct lua_State *moonfork_running;
     }
 #define luai_jmpbuf char
 
-/* The iterator of `ipairs`, which the interpreter knows: see lvm_ahead.h. */
-int moonfork_ipairsaux(struct lua_State *state);
+/*
+ * What a C function returns after a yield or an error that unwinds Lua's stack by returning, up
+ * to where a jump would lead: see patches.toml.
+ */
+#define UNWINDING (-2)
+
+/* As `lua_error`, for a C function that returns at once what this returns. */
+int moonfork_error(struct lua_State *L);
+
+/* As `lua_pcallk`, for a C function that returns `UNWINDING` at once if this does. */
+int moonfork_pcallk(struct lua_State *L, int nargs, int nresults, int errfunc, intptr_t ctx,
+                    int (*k)(struct lua_State *, int, intptr_t));
+
+/* Writes `value` to `to`, as "%lld" does; gives the length. */
+static inline int moonfork_decimal(char *to, long long value)
+{
+    char digits[20];
+    unsigned long long rest = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
+    int count = 0;
+    int length = 0;
+    do {
+        digits[count++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (value < 0)
+        to[length++] = '-';
+    while (count > 0)
+        to[length++] = digits[--count];
+    to[length] = '\0';
+    return length;
+}
 
 #endif

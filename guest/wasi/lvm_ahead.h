@@ -112,26 +112,48 @@
 */
 #define isnode(n,key)	(keyisshrstr(n) && keystrval(n) == (key))
 #define find(t,key,slot) {  \
-  const Node *n_ = gnode(t, lmod((key)->hash, sizenode(t)));  \
-  slot = gval(n_);  \
-  if (l_unlikely(!isnode(n_, key))) {  \
-    if (gnext(n_) == 0)  \
+  const Node *node_ = gnode(t, lmod((key)->hash, sizenode(t)));  \
+  slot = gval(node_);  \
+  if (l_unlikely(!isnode(node_, key))) {  \
+    if (gnext(node_) == 0)  \
       slot = NULL;  \
     else {  \
-      n_ += gnext(n_);  \
-      slot = gval(n_);  \
-      if (!isnode(n_, key)) {  \
-        if (gnext(n_) == 0)  \
+      node_ += gnext(node_);  \
+      slot = gval(node_);  \
+      if (!isnode(node_, key)) {  \
+        if (gnext(node_) == 0)  \
           slot = NULL;  \
         else {  \
-          n_ += gnext(n_);  \
-          slot = gval(n_);  \
-          if (!isnode(n_, key))  \
+          node_ += gnext(node_);  \
+          slot = gval(node_);  \
+          if (!isnode(node_, key))  \
             goto back;  \
         }  \
       }  \
     }  \
   }}
+
+/* The iterators of `pairs` and `ipairs`. */
+int luaB_next (lua_State *L);
+int ipairsaux (lua_State *L);
+
+/* The place of a value's node, after it was found. */
+#define place(t,value)	(cast(const Node *, value) - gnode(t, 0))
+
+/* If the hash part has something at the place `j`, `next` gives it; otherwise goes on. */
+#define nextnode(t,j)  {  \
+  const Node *node_;  \
+  if ((j) >= cast_uint(sizenode(t))) {  \
+    setnilvalue(s2v(ra + 4));  \
+    break;  \
+  }  \
+  node_ = gnode(t, j);  \
+  if (!isempty(gval(node_))) {  \
+    getnodekey(L, s2v(ra + 4), node_);  \
+    setobj2s(L, ra + 5, gval(node_));  \
+    break;  \
+  }  \
+  (j)++; }
 
 /*
 ** Runs `ci`, and what it calls and returns to, until an instruction comes that can't be done
@@ -144,7 +166,7 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
   StkId base = ci->func.p + 1;
   for (;;) {
     Instruction i = *(pc++);
-    /* what several instructions share that read and write tables */
+    /* what several instructions share that have to do with tables */
     Table *h;
     const TString *key;
     lua_Unsigned n;
@@ -398,6 +420,18 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
       }
       case OP_MODK: {
         floored(KC(i), rest < 0 ? rest + n : rest);
+        break;
+      }
+      case OP_POWK: {  /* squares, which Lua multiplies too */
+        StkId ra = RA(i);
+        const TValue *v1 = vRB(i);
+        const TValue *v2 = KC(i);
+        lua_Number n1;
+        if (!(ttisinteger(v2) ? ivalue(v2) == 2 : ttisfloat(v2) && fltvalue(v2) == 2))
+          goto back;
+        needfloat(v1, n1);
+        setfltvalue(s2v(ra), n1 * n1);
+        pc++;
         break;
       }
       case OP_DIVK: {
@@ -724,23 +758,54 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
         }
         break;
       }
-      case OP_TFORCALL: {  /* of `ipairs`, for the next value in an array */
+      case OP_TFORCALL: {  /* of `pairs` and `ipairs`, with the next value near by */
         StkId ra = RA(i);
-        const Table *t;
-        const TValue *slot;
-        if (!ttislcf(s2v(ra)) || fvalue(s2v(ra)) != moonfork_ipairsaux || GETARG_C(i) > 2 ||
-            !ttistable(s2v(ra + 1)) || !ttisinteger(s2v(ra + 2)) || l_unlikely(L->hookmask))
+        const TValue *control = s2v(ra + 2);
+        if (!ttislcf(s2v(ra)) || GETARG_C(i) > 2 || !ttistable(s2v(ra + 1)) ||
+            l_unlikely(L->hookmask))
           goto back;
-        t = hvalue(s2v(ra + 1));
-        n = l_castS2U(ivalue(s2v(ra + 2)));
-        if (n >= t->alimit)
-          goto back;
-        slot = &t->array[n];
-        if (isempty(slot))
-          goto back;
-        setivalue(s2v(ra + 4), l_castU2S(n + 1u));
-        setobj2s(L, ra + 5, slot);
-        break;
+        h = hvalue(s2v(ra + 1));
+        if (fvalue(s2v(ra)) == ipairsaux) {
+          if (!ttisinteger(control))
+            goto back;
+          n = l_castS2U(ivalue(control));
+          if (n >= h->alimit || isempty(&h->array[n]))
+            goto back;
+          setivalue(s2v(ra + 4), l_castU2S(n + 1u));
+          setobj2s(L, ra + 5, &h->array[n]);
+          break;
+        }
+        else if (fvalue(s2v(ra)) == luaB_next) {
+          unsigned int j;
+          if (!isrealasize(h))
+            goto back;
+          if (ttisshrstring(control)) {
+            key = tsvalue(control);
+            find(h, key, value);
+            if (value == NULL)
+              goto back;
+            j = cast_uint(place(h, value)) + 1;
+          }
+          else {
+            if (ttisnil(control))
+              n = 0;
+            else if (ttisinteger(control) && l_castS2U(ivalue(control)) - 1u < h->alimit)
+              n = l_castS2U(ivalue(control));
+            else goto back;
+            if (n < h->alimit) {
+              if (isempty(&h->array[n]))
+                goto back;
+              setivalue(s2v(ra + 4), l_castU2S(n + 1u));
+              setobj2s(L, ra + 5, &h->array[n]);
+              break;
+            }
+            j = 0;
+          }
+          nextnode(h, j);
+          nextnode(h, j);
+          nextnode(h, j);
+        }
+        goto back;
       }
       case OP_TFORLOOP: {
         StkId ra = RA(i);
@@ -779,3 +844,5 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
 #undef barred
 #undef isnode
 #undef find
+#undef place
+#undef nextnode

@@ -5,12 +5,14 @@
 //! "not enough memory", an error that scripts can catch: also when memory that is free in
 //! total lies in pieces that are too small. It never touches the [`reserve`](super::reserve).
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 
 use mlua::{Lua, ffi};
+
+use super::blocks::Blocks;
 
 /// What Lua has allocated, and how much it may.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Account {
         lua.exec_raw_lua(|raw| {
             // SAFETY: the state is alive, and idle as far as its memory goes. `allocate`
             // keeps the contract of `lua_Alloc`, and frees and resizes what mlua's allocator
-            // made, since both end at the system's allocator with the same layouts. `data` stays
+            // made, since both end at `Blocks` with the same layouts. `data` stays
             // valid for ever.
             unsafe { ffi::lua_setallocf(raw.state(), allocate, data.cast_mut().cast()) }
         });
@@ -85,7 +87,7 @@ unsafe extern "C" fn allocate(
         account.change(old, 0);
         if !block.is_null() {
             // SAFETY: `block` was allocated with this layout.
-            unsafe { System.dealloc(block.cast(), layout) };
+            unsafe { Blocks.dealloc(block.cast(), layout) };
         }
         return ptr::null_mut();
     }
@@ -97,10 +99,10 @@ unsafe extern "C" fn allocate(
     }
     let made = if block.is_null() {
         // SAFETY: `new` isn't zero.
-        unsafe { System.alloc(new_layout) }
+        unsafe { Blocks.alloc(new_layout) }
     } else {
         // SAFETY: `block` was allocated with `layout`, and `new` isn't zero.
-        unsafe { System.realloc(block.cast(), layout, new) }
+        unsafe { Blocks.realloc(block.cast(), layout, new) }
     };
     if made.is_null() {
         account.change(new, old);

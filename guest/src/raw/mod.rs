@@ -7,6 +7,7 @@
 
 #[cfg(target_family = "wasm")]
 mod abi;
+mod blocks;
 #[cfg(target_family = "wasm")]
 mod interrupt;
 pub(crate) mod memory;

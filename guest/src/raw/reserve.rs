@@ -2,12 +2,14 @@
 //!
 //! Lua can be told that an allocation failed; Rust code, ours and our libraries', aborts. So
 //! a block is kept aside that only Rust's allocator may break up, and only when there is
-//! nothing else: enough to report an error, or to collect garbage. Lua's own allocator goes
-//! to the system's directly, and never gets at it.
+//! nothing else: enough to report an error, or to collect garbage. Lua's own allocator doesn't
+//! ask here, and never gets at it.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::ptr;
+
+use super::blocks::Blocks;
 
 /// Bytes kept aside: many times what reporting an error takes.
 const RESERVE: Layout = match Layout::from_size_align(256 << 10, 16) {
@@ -24,7 +26,7 @@ pub(crate) fn fill() -> bool {
     BLOCK.with(|block| {
         if block.get().is_null() {
             // SAFETY: the layout isn't of size zero.
-            block.set(unsafe { System.alloc(RESERVE) });
+            block.set(unsafe { Blocks.alloc(RESERVE) });
         }
         !block.get().is_null()
     })
@@ -36,39 +38,41 @@ fn release() -> bool {
         let held = block.replace(ptr::null_mut());
         if !held.is_null() {
             // SAFETY: `fill` allocated it with this layout, and nothing else knows of it.
-            unsafe { System.dealloc(held, RESERVE) };
+            unsafe { Blocks.dealloc(held, RESERVE) };
         }
         !held.is_null()
     })
 }
 
-/// The system's allocator, with the reserve behind it.
+/// [`Blocks`], with the reserve behind it.
 pub(crate) struct WithReserve;
 
-// SAFETY: every block comes from `System` and goes back to it with the layout that it came
+// SAFETY: every block comes from `Blocks` and goes back to it with the layout that it came
 // with; `release` doesn't allocate.
 unsafe impl GlobalAlloc for WithReserve {
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps the contract of `alloc`.
-        let made = unsafe { System.alloc(layout) };
+        let made = unsafe { Blocks.alloc(layout) };
         if made.is_null() && release() {
             // SAFETY: as above.
-            return unsafe { System.alloc(layout) };
+            return unsafe { Blocks.alloc(layout) };
         }
         made
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(block, layout) }
+        unsafe { Blocks.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller keeps the contract of `realloc`.
-        let made = unsafe { System.realloc(block, layout, size) };
+        let made = unsafe { Blocks.realloc(block, layout, size) };
         if made.is_null() && release() {
             // SAFETY: as above; a failed `realloc` leaves the block as it was.
-            return unsafe { System.realloc(block, layout, size) };
+            return unsafe { Blocks.realloc(block, layout, size) };
         }
         made
     }

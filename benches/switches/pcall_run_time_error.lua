@@ -1,0 +1,3 @@
+local function fail(t) return t.field end
+for _ = 1, 500 do pcall(fail) end
+return 500
