@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bytecode::Compiler;
 use crate::calls;
 use crate::context::{Context, Stop};
 use crate::error::ErrorKind;
@@ -18,7 +19,7 @@ use crate::slots::Slot;
 use crate::stack;
 use crate::store_id::StoreId;
 use crate::terms::Terms;
-use crate::wire::{Header, Name, Op};
+use crate::wire::{self, Bytecode, Header, Name, Op};
 use crate::{Chunk, Error, Result, Role};
 
 /// An instance, or what is left of it.
@@ -160,10 +161,27 @@ impl Instance {
         chunk: &Chunk<'_>,
         state: Option<&S>,
     ) -> Result<R> {
-        self.request(Op::Eval, &chunk.to_wire(), |request| match state {
+        let chunk = chunk.to_wire();
+        let value = |request: &mut Vec<u8>| match state {
             Some(state) => encode("state", state, request),
             None => Ok(()),
-        })
+        };
+        let compiled = match &self.state {
+            State::Live(live) => Compiler::compiled(&live.shared, &chunk, state.is_some()),
+            State::Gone(_) => None,
+        };
+        match compiled {
+            Some(bytecode) => self.request(Op::Run, &Bytecode(&bytecode), value),
+            None => self.request(Op::Eval, &chunk, value),
+        }
+    }
+
+    /// What `chunk` compiles to, in an instance made for that.
+    pub(crate) fn compile(self, chunk: &wire::Chunk<'_>, with_state: bool) -> Result<Vec<u8>> {
+        match self.state {
+            State::Live(live) => stack::with_room(|| live.compile(chunk, with_state)),
+            State::Gone(_) => Err(Error::internal("a fresh instance is gone")),
+        }
     }
 
     /// Calls the function at `path` with the elements of `args`.

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod bytecode;
 mod calls;
 mod cancel;
 mod chunk;

@@ -19,7 +19,7 @@ use crate::shared::Shared;
 use crate::slots::Slot;
 use crate::terms::Terms;
 use crate::ticker::Ticker;
-use crate::wire::{self, Allowance, Failure, FailureKind, Header, Op, Setup};
+use crate::wire::{self, Allowance, Chunk, Failure, FailureKind, Header, Op, Setup};
 use crate::{Cancel, Error, Result};
 
 /// Fields are dropped in this order: the store gives its memory back before its slot is free.
@@ -113,6 +113,39 @@ impl Live {
         header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
+        self.begun(header, value, |live| live.set_up_and_exchange(op))
+    }
+
+    /// What a chunk compiles to, if that is within reason. Only a fresh instance is asked, and
+    /// only once: what has run a script may answer anything.
+    pub(crate) fn compile(mut self, chunk: &Chunk<'_>, with_state: bool) -> Result<Vec<u8>> {
+        /// Bytes that leave room for the rest of a request.
+        const MAX: usize = HEADROOM / 2;
+
+        let value = |request: &mut Vec<u8>| {
+            if with_state {
+                encode("state", &(), request)?;
+            }
+            Ok(())
+        };
+        self.begun(chunk, value, |live| {
+            live.exchange(Op::Compile, |bytecode, _| {
+                if bytecode.len() > MAX {
+                    let message = format!("the bytecode has {} bytes", bytecode.len());
+                    return Err(Unreadable::Malformed(message));
+                }
+                Ok(bytecode.to_vec())
+            })
+        })
+    }
+
+    /// Does `exchange` with a request, within the limits of one call.
+    fn begun<R>(
+        &mut self,
+        header: &impl Header,
+        value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+        exchange: impl FnOnce(&mut Live) -> Result<R>,
+    ) -> Result<R> {
         let limits = self.begin();
         // Before the clock starts: a value that can't be encoded is the caller's mistake.
         frame(&mut self.request, header, value)?;
@@ -128,7 +161,7 @@ impl Live {
         let _call = calls::enter();
         let _running = Ticker::run(self.shared.image.ticker());
         let fuel = self.start_clocks(&limits)?;
-        let result = self.set_up_and_exchange(op);
+        let result = exchange(self);
         self.settle(fuel);
         result
     }
@@ -209,7 +242,7 @@ impl Live {
             self.request = request;
             self.ready = true;
         }
-        self.exchange(op)
+        self.exchange(op, read_value)
     }
 
     fn set_up(&mut self) -> Result<()> {
@@ -235,7 +268,7 @@ impl Live {
                 None => Ok(()),
             }
         })?;
-        self.exchange::<()>(Op::Setup).map_err(|error| {
+        self.exchange(Op::Setup, read_value::<()>).map_err(|error| {
             if error.ends_instance() || error.is_out_of_memory() || error.is_value() {
                 error
             } else {
@@ -244,8 +277,12 @@ impl Live {
         })
     }
 
-    /// Sends the request buffer and reads the answer.
-    fn exchange<R: DeserializeOwned>(&mut self, op: Op) -> Result<R> {
+    /// Sends the request buffer and reads the answer with `read`.
+    fn exchange<R>(
+        &mut self,
+        op: Op,
+        read: impl FnOnce(&[u8], &Limits) -> Result<R, Unreadable>,
+    ) -> Result<R> {
         let context = self.store.data();
         let limits = match op {
             // What an instance is told of its grants is not part of the call that comes first.
@@ -265,15 +302,13 @@ impl Live {
         };
         let answer = slice(self.memory.data(&self.store), ptr, len).map_err(Error::internal)?;
         match answer.split_first() {
-            Some((&wire::OK, value)) => {
-                codec::decode("result", value, limits.value).map_err(|error| {
-                    let message = error.to_string();
-                    match error {
-                        Unreadable::Mismatch(_) => ErrorKind::Value { message }.into(),
-                        Unreadable::Malformed(_) => Error::internal(message),
-                    }
-                })
-            }
+            Some((&wire::OK, value)) => read(value, &limits).map_err(|error| {
+                let message = error.to_string();
+                match error {
+                    Unreadable::Mismatch(_) => ErrorKind::Value { message }.into(),
+                    Unreadable::Malformed(_) => Error::internal(message),
+                }
+            }),
             Some((&wire::FAILED, failure)) => {
                 let (failure, value) = read_failure(failure, &limits).map_err(Error::internal)?;
                 Err(self.failed(failure, value, &limits))
@@ -411,6 +446,11 @@ impl Live {
 fn nil_global(message: &str) -> Option<&str> {
     let (_, used) = message.rsplit_once(" a nil value (global '")?;
     used.strip_suffix("')")
+}
+
+/// Reads the value of an answer.
+fn read_value<R: DeserializeOwned>(answer: &[u8], limits: &Limits) -> Result<R, Unreadable> {
+    codec::decode("result", answer, limits.value)
 }
 
 /// Reads a failure, and the value behind it that the script raised, if there is one.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bytecode::Compiler;
 use crate::calls;
 use crate::compiled::Places;
 use crate::direct;
@@ -281,6 +282,10 @@ impl Pool {
 impl Pool {
     pub(crate) fn branch_instance(&self) -> Result<Instance> {
         self.fresh(&self.inner.branch_slots, &RunOptions::new())
+    }
+
+    pub(crate) fn compiled_chunks(&self) -> usize {
+        self.inner.shared.compiler.known()
     }
 
     pub(crate) fn main_cell(&self) -> Result<Arc<Mutex<Instance>>> {
@@ -604,7 +609,8 @@ impl PoolBuilder {
         let functions = Arc::new(self.functions);
         let modules = Arc::new(self.modules);
         let granted = Granted::new(self.grants, &functions, &modules)?;
-        let slots = 1_u32
+        let nothing = Granted::new(Grants::none(), &functions, &modules)?;
+        let slots = (1 + Compiler::SLOTS)
             .checked_add(self.branches)
             .and_then(|slots| slots.checked_add(self.runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
@@ -617,6 +623,7 @@ impl PoolBuilder {
                     functions,
                     modules,
                     granted: Arc::new(granted),
+                    compiler: Compiler::new(nothing),
                     random: RandomState::new(),
                 }),
                 owner: thread::current().id(),

@@ -4,6 +4,7 @@
 use std::hash::RandomState;
 use std::sync::Arc;
 
+use crate::bytecode::Compiler;
 use crate::function::Functions;
 use crate::grants::{Granted, Grants};
 use crate::image::Image;
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) modules: Arc<Modules>,
     /// What instances may do that were not granted anything else.
     pub(crate) granted: Arc<Granted>,
+    /// Compiles chunks that come again and again.
+    pub(crate) compiler: Compiler,
     /// What the random numbers of its instances come from: keyed afresh for each pool.
     pub(crate) random: RandomState,
 }

@@ -11,8 +11,17 @@ use crate::{Cancel, Error, Result};
 #[derive(Debug)]
 pub(crate) struct Slots {
     total: usize,
-    free: Mutex<usize>,
+    count: Mutex<Count>,
     freed: Condvar,
+}
+
+/// Who has slots, and who wants one.
+#[derive(Debug)]
+struct Count {
+    free: usize,
+    /// How many wait. Waking is a call of the kernel even where nobody does, and that costs as
+    /// much as a small part of an instance.
+    waiting: usize,
 }
 
 /// The right to have one live instance.
@@ -23,7 +32,10 @@ impl Slots {
     pub(crate) fn new(total: usize) -> Arc<Slots> {
         Arc::new(Slots {
             total,
-            free: Mutex::new(total),
+            count: Mutex::new(Count {
+                free: total,
+                waiting: 0,
+            }),
             freed: Condvar::new(),
         })
     }
@@ -40,17 +52,17 @@ impl Slots {
     ///
     /// `Busy` when none was; `Timeout` or `Cancelled` when that came first.
     pub(crate) fn take(self: &Arc<Self>, patience: Duration, terms: &Terms) -> Result<Slot> {
-        let mut free = self.lock();
-        if *free == 0 {
-            drop(free);
-            free = self.wait(patience, terms)?;
+        let mut count = self.lock();
+        if count.free == 0 {
+            drop(count);
+            count = self.wait(patience, terms)?;
         }
-        *free -= 1;
+        count.free -= 1;
         Ok(Slot(Arc::clone(self)))
     }
 
     /// Waits until there is a free slot.
-    fn wait(self: &Arc<Self>, patience: Duration, terms: &Terms) -> Result<MutexGuard<'_, usize>> {
+    fn wait(self: &Arc<Self>, patience: Duration, terms: &Terms) -> Result<MutexGuard<'_, Count>> {
         let start = Instant::now();
         let is_cancelled = || terms.cancel.as_ref().is_some_and(Cancel::is_cancelled);
         let left = terms
@@ -67,18 +79,21 @@ impl Slots {
             cancel.on_cancel(move || {
                 // Under the lock: between a waiter's look at the handle and its sleep, it
                 // would miss this.
-                let _free = slots.lock();
+                let _count = slots.lock();
                 slots.freed.notify_all();
             })
         });
         // A wait may end early for no reason, hence the loop inside `wait_timeout_while`.
-        let free = self
+        let mut count = self.lock();
+        count.waiting += 1;
+        let mut count = self
             .freed
-            .wait_timeout_while(self.lock(), wait, |free| *free == 0 && !is_cancelled())
+            .wait_timeout_while(count, wait, |count| count.free == 0 && !is_cancelled())
             .unwrap_or_else(PoisonError::into_inner)
             .0;
-        if *free > 0 {
-            return Ok(free);
+        count.waiting -= 1;
+        if count.free > 0 {
+            return Ok(count);
         }
         Err(Error::from(if is_cancelled() {
             ErrorKind::Cancelled {
@@ -101,18 +116,23 @@ impl Slots {
 
     /// How many are taken.
     pub(crate) fn taken(&self) -> usize {
-        self.total - *self.lock()
+        self.total - self.lock().free
     }
 
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        // A number can't be left half-changed by a panic.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Count> {
+        // Numbers can't be left half-changed by a panic.
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        *self.0.lock() += 1;
-        self.0.freed.notify_one();
+        let mut count = self.0.lock();
+        count.free += 1;
+        let wanted = count.waiting > 0;
+        drop(count);
+        if wanted {
+            self.0.freed.notify_one();
+        }
     }
 }

@@ -94,6 +94,11 @@ impl Saboteur {
     }
 }
 
+/// How many chunks the pool would run without compiling them.
+pub fn compiled_chunks(pool: &Pool) -> usize {
+    pool.compiled_chunks()
+}
+
 /// A copy of all linear memory that the branch has at the moment; empty once it has ended.
 pub fn memory_of(branch: &Branch) -> Vec<u8> {
     branch.0.with(Instance::copy_memory)

@@ -3,7 +3,7 @@
 //! A request is the length of a header, the header and, for some operations, one value behind
 //! it; an answer is a status byte, and then a value, or a [`Failure`] in the same frame as a
 //! header, with the value that was raised behind it if that wasn't text. All but the headers
-//! that come with every call is MessagePack, with maps for objects. The host and the guest
+//! of requests is MessagePack, with maps for objects. The host and the guest
 //! compile this same file, so that the two can't drift apart.
 
 use std::borrow::Cow;
@@ -24,6 +24,11 @@ pub enum Op {
     Get = 3,
     /// Set the global with this [`Name`] to the value behind it; answers null.
     Set = 4,
+    /// Compile what [`Eval`](Op::Eval) would run: a [`Chunk`], and a value behind it if there will
+    /// be a `state`. Answers the [`Bytecode`] in place of a value.
+    Compile = 5,
+    /// Run [`Bytecode`] with the value behind it as `state`; answers what it returned.
+    Run = 6,
 }
 
 /// What a request begins with.
@@ -62,27 +67,41 @@ pub struct Allowance {
     pub max_depth: u32,
 }
 
-/// What a fresh instance must be told. Behind it comes the value of the global `variables`, if
-/// there is one.
-#[derive(Debug, Serialize, Deserialize)]
+/// What a fresh instance must be told: its seed (twice 8 bytes, little-endian), three bytes that
+/// say what it may do, and for each function its number and the length of its name (4 bytes each),
+/// and the name. Behind it comes the value of the global `variables`, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup<'a> {
     /// Seeds `math.random`: the snapshot every instance starts from has one fixed state.
     pub seed: (i64, i64),
-    /// The host functions it may call: number and name, each to be a global.
-    #[serde(borrow)]
-    pub functions: Vec<(u32, Cow<'a, str>)>,
     /// Whether it may tell the time: `os`.
     pub clock: bool,
     /// Whether it may load modules: `require`.
     pub modules: bool,
     /// Whether it may use files: `fs`.
     pub files: bool,
+    /// The host functions it may call: number and name, each to be a global.
+    pub functions: Vec<(u32, Cow<'a, str>)>,
 }
 
 impl Header for Setup<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        rmp_serde::encode::write(out, self).expect("a vector takes everything");
+        out.extend(self.seed.0.to_le_bytes());
+        out.extend(self.seed.1.to_le_bytes());
+        out.extend([self.clock, self.modules, self.files].map(u8::from));
+        for (number, name) in &self.functions {
+            out.extend(number.to_le_bytes());
+            write_name(name, out);
+        }
     }
+}
+
+/// Appends the length of `name` (4 bytes, little-endian) and `name`.
+fn write_name(name: &str, out: &mut Vec<u8>) {
+    // No name is that long.
+    let len = u32::try_from(name.len()).unwrap_or(u32::MAX);
+    out.extend(len.to_le_bytes());
+    out.extend_from_slice(name.as_bytes());
 }
 
 /// What the guest's own libraries ask of the host, each with up to two byte strings.
@@ -146,11 +165,19 @@ pub struct Chunk<'a> {
 impl Header for Chunk<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(self.expression.into());
-        // Names are cut off long before that.
-        let len = u32::try_from(self.name.len()).unwrap_or(u32::MAX);
-        out.extend(len.to_le_bytes());
-        out.extend_from_slice(self.name.as_bytes());
+        write_name(&self.name, out);
         out.extend_from_slice(self.code.as_bytes());
+    }
+}
+
+/// What a chunk was compiled to: its bytes, and nothing else. Lua doesn't verify them, so they
+/// have to come from the compiler, in an instance that has run nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytecode<'a>(pub &'a [u8]);
+
+impl Header for Bytecode<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0);
     }
 }
 

@@ -102,6 +102,29 @@ fn a_module_that_keeps_to_the_convention_is_heard() {
     );
 }
 
+/// What is asked for bytecode is asked in an instance that nobody else has.
+#[rstest]
+#[case::traps("unreachable")]
+#[case::never_ends("(loop $again (br $again)) unreachable")]
+#[case::outside_of_its_memory("(return (i64.const 0xffff_7fff_ffff))")]
+#[case::more_than_there_may_be("(return (i64.const 0xf_0000_0000_1000))")]
+fn a_compiler_that_misbehaves_harms_no_run(#[case] compile: &str) {
+    let pool = Module {
+        call: format!(
+            "(if (i32.eq (local.get 0) (i32.const 5)) (then {compile})) {}",
+            answer(4096, 2)
+        ),
+        ..Module::default()
+    }
+    .pool();
+    for _ in 0..4 {
+        let mut branch = pool.branch().unwrap();
+        assert_eq!(branch.eval::<Value>("1").unwrap(), Value::Null);
+        assert!(branch.is_live());
+    }
+    assert_eq!(moonfork::testing::compiled_chunks(&pool), 0);
+}
+
 #[rstest]
 #[case::past_the_end("(i32.const 1048576)")]
 #[case::at_the_end("(i32.const 1048575)")]

@@ -1,7 +1,35 @@
 //! Reading the headers of requests.
 
 use crate::failure::{Failure, FailureKind};
-use crate::wire::{Chunk, Name};
+use crate::wire::{Chunk, Name, Setup};
+
+/// Reads what a fresh instance is told.
+///
+/// # Errors
+///
+/// `Request` where it isn't that.
+pub(crate) fn setup(bytes: &[u8]) -> Result<Setup<'_>, Failure> {
+    let read = || {
+        let (low, rest) = bytes.split_first_chunk()?;
+        let (high, rest) = rest.split_first_chunk()?;
+        let (&[clock, modules, files], mut rest) = rest.split_first_chunk()?;
+        let mut functions = Vec::new();
+        while !rest.is_empty() {
+            let (number, behind) = rest.split_first_chunk()?;
+            let (name, behind) = short_text(behind)?;
+            functions.push((u32::from_le_bytes(*number), name.into()));
+            rest = behind;
+        }
+        Some(Setup {
+            seed: (i64::from_le_bytes(*low), i64::from_le_bytes(*high)),
+            clock: clock != 0,
+            modules: modules != 0,
+            files: files != 0,
+            functions,
+        })
+    };
+    read().ok_or_else(|| malformed("the setup's header is broken"))
+}
 
 /// Reads a chunk.
 ///
@@ -11,16 +39,22 @@ use crate::wire::{Chunk, Name};
 pub(crate) fn chunk(bytes: &[u8]) -> Result<Chunk<'_>, Failure> {
     let read = || {
         let (&expression, rest) = bytes.split_first()?;
-        let (len, rest) = rest.split_first_chunk::<4>()?;
-        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
-        let (name, code) = rest.split_at_checked(len)?;
+        let (name, code) = short_text(rest)?;
         Some(Chunk {
-            name: str::from_utf8(name).ok()?.into(),
+            name: name.into(),
             code: str::from_utf8(code).ok()?.into(),
             expression: expression != 0,
         })
     };
     read().ok_or_else(|| malformed("the chunk's header is broken"))
+}
+
+/// Splits off a text whose length comes before it.
+fn short_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+    let (text, rest) = rest.split_at_checked(len)?;
+    Some((str::from_utf8(text).ok()?, rest))
 }
 
 /// Reads a name.

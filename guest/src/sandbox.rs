@@ -9,6 +9,7 @@ use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Json, outcome};
 use crate::raw::memory::Account;
+use crate::raw::stack::Gate;
 use crate::value::{MAX_ARGUMENTS, Values};
 use crate::wire::Service;
 
@@ -59,16 +60,16 @@ pub(crate) struct Sandbox {
     /// What it has allocated, and may.
     pub(crate) memory: &'static Account,
     /// `(low, high) -> nothing`: seeds `math.random`.
-    pub(crate) seed: Function,
+    pub(crate) seed: Value,
     /// `(clock, modules, files) -> nothing`: adds the libraries that are granted.
     pub(crate) grant: Function,
     /// `table -> nothing`: makes it the read-only global `variables`.
     pub(crate) freeze: Function,
     /// `raw -> function`: turns an outcome's message into a Lua error.
     pub(crate) bounded: Function,
-    /// The message handler of all that runs: turns what an error was raised with into what
-    /// [`trace`] makes of it. Running out of memory doesn't come this way.
-    pub(crate) describe: Value,
+    /// Protected calls for all that runs: errors come out of them as [`trace`] makes them.
+    /// Running out of memory doesn't.
+    pub(crate) gate: Gate,
 }
 
 impl Sandbox {
@@ -122,7 +123,7 @@ impl Sandbox {
             grant: prelude.get("grant")?,
             freeze: prelude.get("freeze")?,
             bounded: prelude.get("bounded")?,
-            describe: prelude.get("describe")?,
+            gate: Gate::new(&lua, values.arrays(), Some(&prelude.get("describe")?))?,
             memory: Account::open(&lua)?,
             lua,
             values,

@@ -21,7 +21,7 @@ use serde::{Serialize, de};
 
 use crate::failure::{Failure, FailureKind};
 use crate::path::{Path, Step};
-use crate::raw::stack::{Item, Stack, protected};
+use crate::raw::stack::{Gate, Item, Stack, TABLE};
 use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
 
 /// How many arguments a call may have between host and guest, either way. Each takes a place
@@ -41,6 +41,8 @@ pub struct Values {
     /// A table with weak keys, the tables that came from an array; values: [`Shape`]s as integers.
     /// And views of tables; values: those tables.
     arrays: Value,
+    /// Protected calls with that table.
+    gate: Gate,
     /// How deeply values may be nested.
     max_depth: Cell<usize>,
 }
@@ -49,8 +51,6 @@ pub struct Values {
 /// finalizer of the script may convert values in the middle of it.
 struct Run {
     stack: Stack,
-    /// Where the book of arrays lies on the stack.
-    arrays: c_int,
     fault: RefCell<Option<Fault>>,
     /// Tables being written at the moment, outermost first, to notice cycles.
     open: RefCell<Vec<*const c_void>>,
@@ -121,9 +121,11 @@ impl Values {
         let arrays = lua.create_table()?;
         let weak = lua.create_table_from([("__mode", "k")])?;
         arrays.set_metatable(Some(weak))?;
+        let arrays = Value::Table(arrays);
         Ok(Values {
             lua: lua.clone(),
-            arrays: Value::Table(arrays),
+            gate: Gate::new(lua, &arrays, None)?,
+            arrays,
             max_depth: Cell::new(MAX_DEPTH),
         })
     }
@@ -133,7 +135,8 @@ impl Values {
         self.max_depth.set(depth.min(MAX_DEPTH));
     }
 
-    /// The book of arrays: what conversions on a stack have to have there.
+    /// The book of arrays: what the gate has to be made with through which conversions on a
+    /// stack come.
     pub(crate) fn arrays(&self) -> &Value {
         &self.arrays
     }
@@ -185,11 +188,13 @@ impl Values {
     /// `Value` when it can't be a Lua value, `Memory` when Lua has no room for it.
     pub fn read<'de, D: Deserializer<'de>>(&self, source: D, root: &str) -> Result<Value, Failure> {
         let (mut source, mut result) = (Some(source), Ok(()));
-        let value = protected(&self.lua, &Value::Nil, &[&self.arrays], &mut |stack| {
+        let value = self.gate.make(&self.lua, &mut |stack| {
             if let Some(source) = source.take() {
-                result = self.read_onto(stack, stack.top(), source, root);
+                result = self.read_onto(stack, source, root);
             }
-            1
+            if result.is_err() {
+                stack.push_nil();
+            }
         });
         result?;
         value.map_err(|_| no_memory())
@@ -203,11 +208,10 @@ impl Values {
     pub(crate) fn read_onto<'de, D: Deserializer<'de>>(
         &self,
         stack: Stack,
-        arrays: c_int,
         source: D,
         root: &str,
     ) -> Result<(), Failure> {
-        let run = self.run(stack, arrays, usize::MAX);
+        let run = self.run(stack, usize::MAX);
         let read = Incoming { run: &run }.deserialize(source);
         read.map_err(|error| run.failure(root, &error))
     }
@@ -221,11 +225,10 @@ impl Values {
     pub(crate) fn read_each_onto<'de, D: Deserializer<'de>>(
         &self,
         stack: Stack,
-        arrays: c_int,
         source: D,
         root: &str,
     ) -> Result<c_int, Failure> {
-        let run = self.run(stack, arrays, usize::MAX);
+        let run = self.run(stack, usize::MAX);
         let read = source.deserialize_any(EachElement { run: &run });
         read.map_err(|error| run.failure(root, &error))
     }
@@ -243,8 +246,8 @@ impl Values {
         out: &mut Vec<u8>,
         max: usize,
     ) -> Result<(), Failure> {
-        self.on_stack(value, &mut |stack, arrays| {
-            self.write_msgpack_from(stack, arrays, root, out, max)
+        self.on_stack(value, &mut |stack| {
+            self.write_msgpack_from(stack, root, out, max)
         })
     }
 
@@ -256,14 +259,13 @@ impl Values {
     pub(crate) fn write_msgpack_from(
         &self,
         stack: Stack,
-        arrays: c_int,
         root: &str,
         out: &mut Vec<u8>,
         max: usize,
     ) -> Result<(), Failure> {
         let mut sink = Sink::new(out);
         let mut serializer = rmp_serde::Serializer::new(&mut sink);
-        let result = self.write_from(stack, arrays, root, max, &mut serializer);
+        let result = self.write_from(stack, root, max, &mut serializer);
         sink.check().and(result)
     }
 
@@ -274,10 +276,10 @@ impl Values {
     /// As [`write_msgpack`](Self::write_msgpack).
     pub fn write_json(&self, value: &Value, root: &str, max: usize) -> Result<Vec<u8>, Failure> {
         let mut out = Vec::new();
-        self.on_stack(value, &mut |stack, arrays| {
+        self.on_stack(value, &mut |stack| {
             let mut sink = Sink::new(&mut out);
             let mut serializer = serde_json::Serializer::new(&mut sink);
-            let result = self.write_from(stack, arrays, root, max, &mut serializer);
+            let result = self.write_from(stack, root, max, &mut serializer);
             sink.check().and(result)
         })?;
         Ok(out)
@@ -287,27 +289,24 @@ impl Values {
     fn on_stack(
         &self,
         value: &Value,
-        write: &mut dyn FnMut(Stack, c_int) -> Result<(), Failure>,
+        write: &mut dyn FnMut(Stack) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
-        let args = [&self.arrays, value];
-        let done = protected(&self.lua, &Value::Nil, &args, &mut |stack| {
-            result = write(stack, stack.top() - 1);
-            0
-        });
+        let done = self
+            .gate
+            .run(&self.lua, &[value], &mut |stack| result = write(stack));
         result?;
-        done.map(drop).map_err(|_| no_memory())
+        done.map_err(|_| no_memory())
     }
 
     fn write_from<S: Serializer>(
         &self,
         stack: Stack,
-        arrays: c_int,
         root: &str,
         max: usize,
         sink: S,
     ) -> Result<(), Failure> {
-        let run = self.run(stack, arrays, max);
+        let run = self.run(stack, max);
         let value = Outgoing {
             run: &run,
             at: stack.top(),
@@ -318,10 +317,9 @@ impl Values {
         }
     }
 
-    fn run(&self, stack: Stack, arrays: c_int, budget: usize) -> Run {
+    fn run(&self, stack: Stack, budget: usize) -> Run {
         Run {
             stack,
-            arrays,
             fault: RefCell::default(),
             open: RefCell::default(),
             depth_left: Cell::new(self.max_depth.get()),
@@ -409,13 +407,13 @@ impl Run {
     fn remember(&self, shape: Shape) {
         self.stack.push_copy(self.stack.top());
         self.stack.push_integer(shape.pack());
-        self.stack.raw_set(self.arrays);
+        self.stack.raw_set(TABLE);
     }
 
     /// What the book has about a table; what a view shows lies on the stack afterwards.
     fn entry(&self, table: c_int) -> Entry {
         self.stack.push_copy(table);
-        self.stack.raw_get(self.arrays);
+        self.stack.raw_get(TABLE);
         let entry = match self.stack.item(self.stack.top()) {
             Item::Table(viewed) => return Entry::View(viewed),
             Item::Integer(packed) => Entry::Shape(Shape::unpack(packed)),

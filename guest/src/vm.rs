@@ -6,14 +6,13 @@ use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, MultiValue, Value};
-use serde::Deserialize;
 
 use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::header::{self, malformed};
 use crate::json::outcome;
 use crate::raw::reserve;
-use crate::raw::stack::{Item, Stack, protected};
+use crate::raw::stack::{Item, Stack};
 use crate::sandbox::Sandbox;
 use crate::wire::{self, Allowance, Chunk, Name, Op, Setup};
 
@@ -95,42 +94,45 @@ impl Vm {
     fn dispatch(&mut self, op: u32, request: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let (header, value) = split(request).ok_or_else(|| malformed("no header"))?;
         match operation(op).ok_or_else(|| malformed("no such operation"))? {
-            Op::Setup => self.setup(&read_header(header)?, value, answer),
+            Op::Setup => self.setup(&header::setup(header)?, value, answer),
             Op::Eval => self.eval(&header::chunk(header)?, value, answer),
             Op::Call => self.call(header::name(header)?, value, answer),
             Op::Get => self.get(header::name(header)?, answer),
             Op::Set => self.set(header::name(header)?, value, answer),
+            Op::Compile => self.compile(&header::chunk(header)?, !value.is_empty(), answer),
+            Op::Run => self.run(self.undump(header)?, value, answer),
         }
     }
 
-    /// Does `work`, which leaves one value on the stack, and writes that. Below it there is the
-    /// book of arrays, and `function` if it isn't nil.
-    fn run(
+    /// Does `work` in a protected call, with `args` on its stack.
+    fn protected(
         &self,
-        function: &Value,
-        answer: &mut Vec<u8>,
-        work: &mut dyn FnMut(Stack) -> Result<(), Failure>,
+        args: &[&Value],
+        mut work: impl FnMut(Stack) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let Sandbox {
-            lua,
-            values,
-            describe,
-            ..
-        } = &self.sandbox;
-        let max = self.max_value.get();
+        let Sandbox { lua, gate, .. } = &self.sandbox;
         let mut result = Ok(());
-        let args = [values.arrays(), function];
-        let args = &args[..if function.is_nil() { 1 } else { 2 }];
-        let done = protected(lua, describe, args, &mut |stack| {
-            result = work(stack)
-                .and_then(|()| values.write_msgpack_from(stack, ARRAYS, "result", answer, max));
-            0
-        });
+        let done = gate.run(lua, args, &mut |stack| result = work(stack));
         done.map_err(|described| {
             self.raised.set(Failure::raised(&described));
             Failure::of_script(&described)
         })?;
         result
+    }
+
+    /// Does `work` likewise, which leaves one value at the top, and writes that.
+    fn answer(
+        &self,
+        args: &[&Value],
+        answer: &mut Vec<u8>,
+        mut work: impl FnMut(Stack) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let max = self.max_value.get();
+        self.protected(args, |stack| {
+            work(stack)?;
+            let values = &self.sandbox.values;
+            values.write_msgpack_from(stack, "result", answer, max)
+        })
     }
 
     fn setup(
@@ -139,11 +141,19 @@ impl Vm {
         variables: &[u8],
         answer: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        self.sandbox.seed.call::<()>(setup.seed)?;
-        let globals = self.sandbox.lua.globals();
+        // Every instance comes here, so not through mlua.
+        self.protected(&[&self.sandbox.seed], |stack| {
+            stack.push_integer(setup.seed.0);
+            stack.push_integer(setup.seed.1);
+            stack.call(2);
+            Ok(())
+        })?;
         for (number, name) in &setup.functions {
             let function = self.host_function(*number)?;
-            globals.raw_set(name.as_ref(), function)?;
+            self.sandbox
+                .lua
+                .globals()
+                .raw_set(name.as_ref(), function)?;
         }
         if setup.clock || setup.modules || setup.files {
             let granted = (setup.clock, setup.modules, setup.files);
@@ -184,14 +194,12 @@ impl Vm {
     }
 
     fn eval(&self, chunk: &Chunk<'_>, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        // On the script's own first line, so that the lines in messages are its own.
-        let prefix = if state.is_empty() {
-            ""
-        } else {
-            "local state = ...; "
-        };
-        let function = Value::Function(self.load(chunk, prefix)?);
-        self.run(&function, answer, &mut |stack| {
+        self.run(self.load(chunk, !state.is_empty())?, state, answer)
+    }
+
+    /// Runs a compiled chunk.
+    fn run(&self, chunk: Function, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.answer(&[&Value::Function(chunk)], answer, |stack| {
             let mut args = 0;
             if !state.is_empty() {
                 self.read(stack, state, "state")?;
@@ -201,8 +209,31 @@ impl Vm {
         })
     }
 
+    /// Answers what a chunk compiles to, with all that messages and tracebacks show.
+    fn compile(
+        &self,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+        answer: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        answer.extend(self.load(chunk, with_state)?.dump(false));
+        Ok(())
+    }
+
+    /// What [`compile`](Self::compile) gave, in whichever instance.
+    fn undump(&self, bytecode: &[u8]) -> Result<Function, Failure> {
+        let chunk = self.sandbox.lua.load(bytecode);
+        Ok(chunk.set_mode(ChunkMode::Binary).into_function()?)
+    }
+
     /// Compiles a chunk; a bare expression too, if it may be one.
-    fn load(&self, chunk: &Chunk<'_>, prefix: &str) -> Result<Function, Failure> {
+    fn load(&self, chunk: &Chunk<'_>, with_state: bool) -> Result<Function, Failure> {
+        // On the script's own first line, so that the lines in messages are its own.
+        let prefix = if with_state {
+            "local state = ...; "
+        } else {
+            ""
+        };
         let compile = |keyword: &str| {
             let text = [prefix, keyword, &chunk.code].concat();
             self.sandbox
@@ -228,17 +259,17 @@ impl Vm {
     }
 
     fn call(&self, Name(name): Name<'_>, args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.run(&Value::Nil, answer, &mut |stack| {
+        self.answer(&[], answer, |stack| {
             find(stack, name)?;
             let mut source = rmp_serde::Deserializer::from_read_ref(args);
             let values = &self.sandbox.values;
-            let count = values.read_each_onto(stack, ARRAYS, &mut source, "args")?;
+            let count = values.read_each_onto(stack, &mut source, "args")?;
             call_for_one(stack, count)
         })
     }
 
     fn get(&self, Name(name): Name<'_>, answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.run(&Value::Nil, answer, &mut |stack| {
+        self.answer(&[], answer, |stack| {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
@@ -248,7 +279,7 @@ impl Vm {
     }
 
     fn set(&self, Name(name): Name<'_>, value: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.run(&Value::Nil, answer, &mut |stack| {
+        self.answer(&[], answer, |stack| {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
@@ -262,12 +293,9 @@ impl Vm {
     fn read(&self, stack: Stack, bytes: &[u8], root: &str) -> Result<(), Failure> {
         let mut source = rmp_serde::Deserializer::from_read_ref(bytes);
         let values = &self.sandbox.values;
-        values.read_onto(stack, ARRAYS, &mut source, root)
+        values.read_onto(stack, &mut source, root)
     }
 }
-
-/// Where [`Vm::run`] has the book of arrays.
-const ARRAYS: c_int = 1;
 
 /// Null, as an answer has it.
 const NULL: u8 = 0xc0;
@@ -278,7 +306,7 @@ fn find(stack: Stack, path: &str) -> Result<(), Failure> {
     stack.push_globals();
     let found = stack.top();
     let mut end = 0;
-    for (depth, key) in path.split('.').enumerate() {
+    for (depth, key) in path.as_bytes().split(|byte| *byte == b'.').enumerate() {
         let table = stack.item(found);
         if !matches!(table, Item::Table(_)) {
             return not_callable(format!(
@@ -287,7 +315,7 @@ fn find(stack: Stack, path: &str) -> Result<(), Failure> {
                 table.type_name()
             ));
         }
-        stack.push_text(key.as_bytes());
+        stack.push_text(key);
         stack.get(found);
         stack.put(found);
         end += key.len() + usize::from(depth > 0);
@@ -322,19 +350,22 @@ fn call_for_one(stack: Stack, args: c_int) -> Result<(), Failure> {
 
 /// The operation with this number.
 fn operation(number: u32) -> Option<Op> {
-    [Op::Setup, Op::Eval, Op::Call, Op::Get, Op::Set]
-        .into_iter()
-        .find(|op| *op as u32 == number)
+    const ALL: [Op; 7] = [
+        Op::Setup,
+        Op::Eval,
+        Op::Call,
+        Op::Get,
+        Op::Set,
+        Op::Compile,
+        Op::Run,
+    ];
+    ALL.into_iter().find(|op| *op as u32 == number)
 }
 
 /// Splits a request into its header and its value.
 fn split(request: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = request.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)
-}
-
-fn read_header<'a, T: Deserialize<'a>>(header: &'a [u8]) -> Result<T, Failure> {
-    rmp_serde::from_slice(header).map_err(|error| malformed(error.to_string()))
 }
 
 /// Whether the first word of `code` rules out that it is an expression.

@@ -169,7 +169,8 @@ int ipairsaux (lua_State *L);
 
 /*
 ** Runs `ci`, and what it calls and returns to, until an instruction comes that can't be done
-** here. Gives the frame that this instruction is in, with its place noted.
+** here. Gives the frame that this instruction is in, with its place noted; or NULL, if it came to
+** the end of the frame that `luaV_execute` was called for.
 */
 static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
   const Instruction *pc = ci->u.l.savedpc;
@@ -725,7 +726,7 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
       }
       case OP_RETURN0: {  /* for at most one result */
         int wanted = ci->nresults;
-        if (wanted > 1 || (ci->callstatus & CIST_FRESH) || l_unlikely(L->hookmask))
+        if (wanted > 1 || l_unlikely(L->hookmask))
           goto back;
         L->top.p = base - 1;
         if (wanted == 1) {
@@ -736,15 +737,18 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
       }
       case OP_RETURN1: {
         int wanted = ci->nresults;
-        if (wanted > 1 || (ci->callstatus & CIST_FRESH) || l_unlikely(L->hookmask))
+        if (wanted > 1 || l_unlikely(L->hookmask))
           goto back;
         L->top.p = base - 1;
         if (wanted != 0) {
           setobjs2s(L, base - 1, RA(i));
           L->top.p = base;
         }
-       ret:  /* to a Lua function */
-        L->ci = ci = ci->previous;
+       ret:
+        L->ci = ci->previous;
+        if (ci->callstatus & CIST_FRESH)
+          return NULL;
+        ci = ci->previous;
         cl = ci_func(ci);
         k = cl->p->k;
         base = ci->func.p + 1;

@@ -183,6 +183,13 @@ impl Build<'_> {
             format!("-L{}", path_text(&self.own_libraries())?),
             format!("-L{libraries}"),
         ];
+        if self.toolchain.shares_llvm {
+            // Rust and C are optimised as one: what converts values asks Lua for each of them.
+            flags.push("-Clinker-plugin-lto".into());
+            // Functions are inlined only into those that have all of their features, and lua-src
+            // compiles Lua with this one.
+            flags.push("-Ctarget-feature=+exception-handling".into());
+        }
         let args = &self.recipe.link.args;
         flags.extend(args.iter().map(|arg| format!("-Clink-arg={arg}")));
         for (from, to) in &self.renames {

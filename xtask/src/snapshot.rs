@@ -165,13 +165,20 @@ fn without_tool_sections(wasm: &[u8]) -> Result<Vec<u8>> {
 
 /// The names of functions alone, without those of globals and of data segments. (Wizer has
 /// replaced the segments, so theirs would be wrong.)
+///
+/// Functions that one file takes from another get a suffix from the linker, which depends on
+/// where the files are; the module must not.
 fn function_names(names: wasmparser::NameSectionReader<'_>) -> Result<wasm_encoder::NameSection> {
     let mut functions = wasm_encoder::NameMap::new();
     for name in names {
         if let wasmparser::Name::Function(map) = name? {
             for naming in map {
                 let naming = naming?;
-                functions.append(naming.index, naming.name);
+                let (name, _) = naming
+                    .name
+                    .split_once(".llvm.")
+                    .unwrap_or((naming.name, ""));
+                functions.append(naming.index, name);
             }
         }
     }

@@ -51,6 +51,8 @@ pub(crate) struct Toolchain {
     pub(crate) wasm_ld: PathBuf,
     /// The folder with the target's `libc.a` and `crt1-reactor.o`.
     pub(crate) libraries: PathBuf,
+    /// Whether Rust and C come from the same LLVM, so that the linker can optimise both as one.
+    pub(crate) shares_llvm: bool,
     /// The version of each tool, by its name.
     pub(crate) versions: BTreeMap<String, String>,
 }
@@ -100,6 +102,7 @@ impl Toolchain {
         }
         Ok(Self {
             route: Route::Debian,
+            shares_llvm: shares_llvm(&rustc, &versions)?,
             rustc,
             rust_sources,
             build_std: true,
@@ -149,6 +152,7 @@ impl Toolchain {
         versions.insert("wasi-sdk".into(), sdk_version.into());
         Ok(Self {
             route: Route::Sdk,
+            shares_llvm: shares_llvm(&rustc, &versions)?,
             rust_sources: Path::new(&print("sysroot")?).join("lib/rustlib/src/rust"),
             rustc,
             build_std: false,
@@ -199,6 +203,20 @@ fn common_versions(rustc: &Path, clang: &Path, wasm_ld: &Path) -> Result<BTreeMa
     add("clang", Command::new(clang))?;
     add("wasm-ld", Command::new(wasm_ld))?;
     Ok(versions)
+}
+
+/// Whether the LLVM inside `rustc` has the version of the linker and of clang.
+fn shares_llvm(rustc: &Path, versions: &BTreeMap<String, String>) -> Result<bool> {
+    let verbose = output(Command::new(rustc).arg("-vV"))?;
+    let llvm = verbose
+        .lines()
+        .find_map(|line| line.strip_prefix("LLVM version: "));
+    Ok(llvm.is_some_and(|llvm| {
+        ["clang", "wasm-ld"].iter().all(|tool| {
+            let version = &versions[*tool];
+            version.split_whitespace().any(|word| word == llvm)
+        })
+    }))
 }
 
 fn package_version(package: &str) -> Result<String> {

@@ -45,54 +45,125 @@ impl Item<'_> {
     }
 }
 
-/// Work to be done on the stack; returns how many values at its top are its results.
-type Work<'a> = dyn FnMut(Stack) -> c_int + 'a;
+/// Work to be done on the stack.
+type Work<'a> = dyn FnMut(Stack) + 'a;
 
-/// Calls `work` with `args` on its stack, and returns its one result; or else the error that was
-/// raised in it, as `handler` made it if that isn't nil.
-pub(crate) fn protected(
-    lua: &Lua,
-    handler: &Value,
-    args: &[&Value],
-    mut work: &mut Work<'_>,
-) -> Result<Value, Value> {
-    lua.exec_raw_lua(|raw| {
-        let state = raw.state();
-        // SAFETY: the state is alive, and idle but for C functions. There is room for all that
-        // is pushed. `trampoline` gets what it expects, and `work` lives until the call ends.
-        unsafe {
-            let top = ffi::lua_gettop(state);
-            if ffi::lua_checkstack(state, ROOM) == 0 {
-                return Err(Value::Nil);
+/// The way into protected calls whose work finds a certain table at [`TABLE`].
+///
+/// It is made once, and Lua's registry holds what it takes: mlua's own values would cost some
+/// calls each time.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// Where the registry has the function that does the work.
+    function: c_int,
+    /// And what describes the errors that are raised in it.
+    handler: Option<c_int>,
+}
+
+/// Where the work in a protected call has the table that its gate was made with.
+pub(crate) const TABLE: c_int = ffi::lua_upvalueindex(1);
+
+impl Gate {
+    /// A gate for `table`; `handler` makes what errors are raised with into what is told of them.
+    ///
+    /// # Errors
+    ///
+    /// When Lua's stack has no room.
+    pub(crate) fn new(lua: &Lua, table: &Value, handler: Option<&Value>) -> mlua::Result<Gate> {
+        lua.exec_raw_lua(|raw| {
+            let held = |value: &Value, upvalues: c_int| -> mlua::Result<c_int> {
+                // SAFETY: the state is alive, and has memory: no limit is set before a script
+                // runs. What is referred to is what was pushed last.
+                unsafe {
+                    raw.push_value(value)?;
+                    if upvalues > 0 {
+                        ffi::lua_pushcclosure(raw.state(), trampoline, upvalues);
+                    }
+                    Ok(ffi::luaL_ref(raw.state(), ffi::LUA_REGISTRYINDEX))
+                }
+            };
+            let function = held(table, 1)?;
+            let handler = handler.map(|handler| held(handler, 0)).transpose()?;
+            Ok(Gate { function, handler })
+        })
+    }
+
+    /// Does `work` in a protected call, with `args` on its stack.
+    ///
+    /// # Errors
+    ///
+    /// With what an error was raised with, as the handler described it if there is one.
+    pub(crate) fn run(&self, lua: &Lua, args: &[&Value], work: &mut Work<'_>) -> Result<(), Value> {
+        self.call(lua, args, 0, work).map(drop)
+    }
+
+    /// As [`run`](Self::run), and returns the value that `work` leaves at the top of the stack.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub(crate) fn make(&self, lua: &Lua, work: &mut Work<'_>) -> Result<Value, Value> {
+        self.call(lua, &[], 1, work)
+    }
+
+    fn call(
+        &self,
+        lua: &Lua,
+        args: &[&Value],
+        results: c_int,
+        work: &mut Work<'_>,
+    ) -> Result<Value, Value> {
+        let mut job = Job { work, results };
+        lua.exec_raw_lua(|raw| {
+            let state = raw.state();
+            // SAFETY: the state is alive, and idle but for C functions. There is room for all that
+            // is pushed. `trampoline` gets what it expects, and `job` lives until the call ends.
+            unsafe {
+                let top = ffi::lua_gettop(state);
+                if ffi::lua_checkstack(state, ROOM) == 0 {
+                    return Err(Value::Nil);
+                }
+                let held =
+                    |place: c_int| ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, place.into());
+                let handler = match self.handler {
+                    Some(handler) => {
+                        held(handler);
+                        top + 1
+                    }
+                    None => 0,
+                };
+                held(self.function);
+                for arg in args {
+                    raw.push_value(arg).map_err(|_| Value::Nil)?;
+                }
+                ffi::lua_pushlightuserdata(state, (&raw mut job).cast());
+                let count = c_int::try_from(args.len() + 1).unwrap_or(c_int::MAX);
+                let result = match ffi::lua_pcall(state, count, results, handler) {
+                    ffi::LUA_OK if results == 0 => Ok(Value::Nil),
+                    ffi::LUA_OK => Ok(raw.pop_value()),
+                    _ => Err(raw.pop_value()),
+                };
+                ffi::lua_settop(state, top);
+                result
             }
-            let push = |value| raw.push_value(value).map_err(|_| Value::Nil);
-            push(handler)?;
-            ffi::lua_pushcfunction(state, trampoline);
-            for arg in args {
-                push(arg)?;
-            }
-            let data: *mut &mut Work<'_> = &raw mut work;
-            ffi::lua_pushlightuserdata(state, data.cast());
-            let count = c_int::try_from(args.len() + 1).unwrap_or(c_int::MAX);
-            let handler = if handler.is_nil() { 0 } else { top + 1 };
-            let status = ffi::lua_pcall(state, count, 1, handler);
-            let value = raw.pop_value();
-            ffi::lua_settop(state, top);
-            if status == ffi::LUA_OK {
-                Ok(value)
-            } else {
-                Err(value)
-            }
-        }
-    })
+        })
+    }
+}
+
+/// What a protected call is for.
+struct Job<'a, 'w> {
+    work: &'a mut Work<'w>,
+    /// How many values it leaves.
+    results: c_int,
 }
 
 unsafe extern "C-unwind" fn trampoline(state: *mut ffi::lua_State) -> c_int {
-    // SAFETY: `protected` pushed it last, and waits for this call to end.
+    // SAFETY: `Gate::call` pushed it last, and waits for this call to end.
     unsafe {
-        let work: *mut &mut Work<'_> = ffi::lua_touserdata(state, -1).cast();
+        let job: *mut Job<'_, '_> = ffi::lua_touserdata(state, -1).cast();
         ffi::lua_pop(state, 1);
-        (*work)(Stack(state))
+        ((*job).work)(Stack(state));
+        (*job).results
     }
 }
 

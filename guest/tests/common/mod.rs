@@ -113,22 +113,21 @@ impl Machine {
         header: &impl Header,
         value: Option<&V>,
     ) -> Result<Value, Failure> {
-        let mut request = vec![0; 4];
-        header.write(&mut request);
-        let len = u32::try_from(request.len() - 4).expect("short");
-        request[..4].copy_from_slice(&len.to_le_bytes());
-        if let Some(value) = value {
-            request.extend(rmp_serde::to_vec_named(value).expect("values encode"));
-        }
-        self.raw(op as u32, &request)
+        self.raw(op as u32, &framed(header, value))
     }
 
     /// Sends bytes as they are.
     pub(crate) fn raw(&mut self, op: u32, request: &[u8]) -> Result<Value, Failure> {
+        let value = self.bytes(op, request)?;
+        Ok(rmp_serde::from_slice(&value).expect("a value"))
+    }
+
+    /// The same, and gives the answer as bytes too.
+    pub(crate) fn bytes(&mut self, op: u32, request: &[u8]) -> Result<Vec<u8>, Failure> {
         let mut answer = Vec::new();
         self.vm.handle(op, request, &self.allowance, &mut answer);
         match answer.split_first().expect("a status byte") {
-            (&wire::OK, value) => Ok(rmp_serde::from_slice(value).expect("a value")),
+            (&wire::OK, value) => Ok(value.to_vec()),
             (_, framed) => {
                 let (len, rest) = framed.split_first_chunk::<4>().expect("a length");
                 let (failure, raised) = rest.split_at(u32::from_le_bytes(*len) as usize);
@@ -144,4 +143,16 @@ impl Machine {
     pub(crate) fn error(&mut self, code: &str) -> String {
         self.eval(code).expect_err(code).message
     }
+}
+
+/// A request with this header and value.
+pub(crate) fn framed<V: Serialize>(header: &impl Header, value: Option<&V>) -> Vec<u8> {
+    let mut request = vec![0; 4];
+    header.write(&mut request);
+    let len = u32::try_from(request.len() - 4).expect("short");
+    request[..4].copy_from_slice(&len.to_le_bytes());
+    if let Some(value) = value {
+        request.extend(rmp_serde::to_vec_named(value).expect("values encode"));
+    }
+    request
 }

@@ -1,0 +1,318 @@
+//! Chunks that come again and again: compiled once for all instances of a pool.
+//!
+//! Compiling a chunk takes several times as long as loading what it compiles to. So a text that
+//! is run for the second time is compiled in an instance of its own, and what that gives is
+//! sent in place of the text from then on.
+//!
+//! Lua doesn't verify bytecode, so where it comes from matters. It comes from an instance that was
+//! made for one text, is granted nothing, runs nothing, and is gone afterwards. It is loaded only
+//! where the host asks for that very text to be run. Scripts have no way to load any, and
+//! nothing that an instance answers once it has run a script is ever taken for bytecode.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hashlink::LruCache;
+
+use crate::Result;
+use crate::grants::Granted;
+use crate::instance::Instance;
+use crate::limits::Limits;
+use crate::shared::Shared;
+use crate::slots::Slots;
+use crate::terms::Terms;
+use crate::wire::Chunk;
+
+/// Compiles the chunks of a pool, and keeps what was run last.
+pub(crate) struct Compiler {
+    slots: Arc<Slots>,
+    /// Nothing.
+    granted: Arc<Granted>,
+    memory: Mutex<Memory>,
+}
+
+/// Bytes of a text that is worth keeping: compiling it takes less than a tick of the clock.
+const MAX_TEXT: usize = 64 << 10;
+
+/// Bytes of texts and bytecode that are kept. Defends the host's memory against callers that
+/// make up new texts all the time.
+const MAX_KEPT: usize = 8 << 20;
+
+/// How long compiling may take: a few ticks, since whoever asks waits for it outside of their
+/// own limit.
+const WALL: Duration = Duration::from_millis(20);
+
+impl Compiler {
+    /// Instances that it needs at once. Who finds none free runs the text as it is.
+    pub(crate) const SLOTS: u32 = 1;
+
+    /// One whose instances are `granted` this.
+    pub(crate) fn new(granted: Granted) -> Compiler {
+        Compiler {
+            slots: Slots::new(Self::SLOTS as usize),
+            granted: Arc::new(granted),
+            memory: Mutex::new(Memory::new(MAX_KEPT)),
+        }
+    }
+
+    /// What `chunk` compiles to, if it is known, or the text comes for the second time.
+    ///
+    /// Not where fuel is metered: a run would burn less the second time.
+    pub(crate) fn compiled(
+        shared: &Arc<Shared>,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+    ) -> Option<Arc<[u8]>> {
+        if shared.image.is_metered() || chunk.code.len() > MAX_TEXT {
+            return None;
+        }
+        let this = &shared.compiler;
+        let key = shared
+            .random
+            .hash_one((&chunk.name, &chunk.code, chunk.expression, with_state));
+        match this.memory().recall(key, chunk, with_state) {
+            Recalled::Known(bytecode) => return Some(bytecode),
+            Recalled::Leave => return None,
+            Recalled::Compile => {}
+        }
+        // Whatever keeps it from being compiled comes up again when the text itself is run.
+        let bytecode: Arc<[u8]> = this.compile(shared, chunk, with_state).ok()?.into();
+        this.memory()
+            .keep(key, chunk, with_state, Arc::clone(&bytecode));
+        Some(bytecode)
+    }
+
+    /// How many texts it wouldn't have to compile.
+    #[cfg(feature = "testing")]
+    pub(crate) fn known(&self) -> usize {
+        let memory = self.memory();
+        let texts = memory.texts.iter();
+        texts
+            .filter(|(_, text)| matches!(text, Text::Compiled(_)))
+            .count()
+    }
+
+    fn compile(
+        &self,
+        shared: &Arc<Shared>,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+    ) -> Result<Vec<u8>> {
+        let terms = Terms {
+            limits: Limits {
+                wall: shared.limits.wall.min(WALL),
+                ..shared.limits
+            },
+            deadline: None,
+            cancel: None,
+            granted: Some(Arc::clone(&self.granted)),
+        };
+        let slot = self.slots.take(Duration::ZERO, &terms)?;
+        Instance::new(shared, slot, terms)?.compile(chunk, with_state)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // It is whole whatever panicked: at worst it counts bytes that are gone.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The texts that were run last, by their keyed hash.
+struct Memory {
+    texts: LruCache<u64, Text, RandomState>,
+    bytes: usize,
+    max: usize,
+}
+
+enum Text {
+    /// It was run once.
+    Seen,
+    /// It is being compiled, or could not be.
+    Refused,
+    Compiled(Compiled),
+}
+
+struct Compiled {
+    name: String,
+    code: String,
+    expression: bool,
+    with_state: bool,
+    bytecode: Arc<[u8]>,
+}
+
+enum Recalled {
+    Known(Arc<[u8]>),
+    /// It comes for the second time.
+    Compile,
+    /// The text is to be run as it is.
+    Leave,
+}
+
+impl Memory {
+    fn new(max: usize) -> Memory {
+        Memory {
+            texts: LruCache::with_hasher(usize::MAX, RandomState::new()),
+            bytes: 0,
+            max,
+        }
+    }
+
+    /// What is to be done about a text that is to be run now.
+    fn recall(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool) -> Recalled {
+        match self.texts.get_mut(&key) {
+            Some(Text::Compiled(compiled)) if compiled.is(chunk, with_state) => {
+                Recalled::Known(Arc::clone(&compiled.bytecode))
+            }
+            // Another text with the same hash stays where it is.
+            Some(Text::Compiled(_) | Text::Refused) => Recalled::Leave,
+            Some(seen @ Text::Seen) => {
+                *seen = Text::Refused;
+                Recalled::Compile
+            }
+            None => {
+                self.insert(key, Text::Seen);
+                Recalled::Leave
+            }
+        }
+    }
+
+    fn keep(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) {
+        let compiled = Compiled {
+            name: chunk.name.clone().into_owned(),
+            code: chunk.code.clone().into_owned(),
+            expression: chunk.expression,
+            with_state,
+            bytecode,
+        };
+        self.insert(key, Text::Compiled(compiled));
+    }
+
+    /// Puts in `text`, and takes out what was not used for longest until there is room.
+    fn insert(&mut self, key: u64, text: Text) {
+        self.bytes += text.size();
+        if let Some(before) = self.texts.insert(key, text) {
+            self.bytes -= before.size();
+        }
+        while self.bytes > self.max
+            && let Some((_, oldest)) = self.texts.remove_lru()
+        {
+            self.bytes -= oldest.size();
+        }
+    }
+}
+
+impl Text {
+    /// Bytes that it takes.
+    fn size(&self) -> usize {
+        /// About what an entry takes by itself.
+        const ENTRY: usize = 256;
+
+        ENTRY
+            + match self {
+                Text::Seen | Text::Refused => 0,
+                Text::Compiled(Compiled {
+                    name,
+                    code,
+                    bytecode,
+                    ..
+                }) => name.len() + code.len() + bytecode.len(),
+            }
+    }
+}
+
+impl Compiled {
+    /// Whether it was compiled from this: hashes may be the same.
+    fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
+        self.code == chunk.code
+            && self.name == chunk.name
+            && (self.expression, self.with_state) == (chunk.expression, with_state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(code: &str) -> Chunk<'_> {
+        Chunk {
+            name: "test".into(),
+            code: code.into(),
+            expression: true,
+        }
+    }
+
+    /// Runs a text that has this hash; whether its bytecode was known.
+    fn run(memory: &mut Memory, key: u64, code: &str) -> bool {
+        match memory.recall(key, &chunk(code), false) {
+            Recalled::Known(bytecode) => {
+                assert_eq!(*bytecode, *code.as_bytes());
+                true
+            }
+            Recalled::Compile => {
+                memory.keep(key, &chunk(code), false, code.as_bytes().into());
+                false
+            }
+            Recalled::Leave => false,
+        }
+    }
+
+    #[test]
+    fn a_text_is_known_from_its_third_run_on() {
+        let mut memory = Memory::new(1 << 20);
+        let known = [1, 2, 3, 4].map(|_| run(&mut memory, 7, "x"));
+        assert_eq!(known, [false, false, true, true]);
+    }
+
+    #[test]
+    fn another_text_with_the_same_hash_is_not_taken_for_it() {
+        let mut memory = Memory::new(1 << 20);
+        for _ in 0..2 {
+            run(&mut memory, 7, "x");
+        }
+        assert!(!run(&mut memory, 7, "y"));
+        assert!(run(&mut memory, 7, "x"));
+        let with_state = memory.recall(7, &chunk("x"), true);
+        assert!(matches!(with_state, Recalled::Leave));
+    }
+
+    #[test]
+    fn what_could_not_be_compiled_is_not_tried_again() {
+        let mut memory = Memory::new(1 << 20);
+        let mut recall = || memory.recall(7, &chunk("x"), false);
+        assert!(matches!(recall(), Recalled::Leave));
+        assert!(matches!(recall(), Recalled::Compile));
+        assert!(matches!(recall(), Recalled::Leave));
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let code = "x".repeat(1000);
+        let mut memory = Memory::new(8 << 10);
+        for key in 0..3 {
+            run(&mut memory, key, &code);
+            run(&mut memory, key, &code);
+        }
+        assert!(run(&mut memory, 0, &code));
+        run(&mut memory, 3, &code);
+        run(&mut memory, 3, &code);
+        assert!(run(&mut memory, 0, &code), "used since");
+        assert!(!run(&mut memory, 1, &code), "gone");
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be() {
+        let mut memory = Memory::new(8 << 10);
+        for key in 0..1000 {
+            let code = "x".repeat(key as usize % 100);
+            run(&mut memory, key, &code);
+            if key % 2 == 0 {
+                run(&mut memory, key, &code);
+            }
+            assert!(memory.bytes <= 8 << 10);
+        }
+        let counted: usize = memory.texts.iter().map(|(_, text)| text.size()).sum();
+        assert_eq!(memory.bytes, counted);
+        assert!(counted > 4 << 10);
+    }
+}
