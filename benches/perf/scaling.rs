@@ -12,8 +12,8 @@ use crate::table::{Goal, Table};
 
 /// Branches of one measurement.
 const BRANCHES: u32 = 10_000;
-/// Rounds in which all of them are made, by one worker and by two.
-const ROUNDS: u32 = 10;
+/// Measurements of either side at the most, by one worker and by two each.
+const MAX_ROUNDS: usize = 9;
 
 /// What each branch does.
 const CHUNK: &str = "local sum = 0 for i = 1, 100 do sum = sum + i end return sum";
@@ -35,12 +35,11 @@ pub fn rows(table: &mut Table) -> Result<()> {
         let sum: u32 = Lua::new().load(CHUNK).eval().expect("a state runs");
         assert_eq!(sum, 5050);
     };
-    // In turn in many small rounds, since two workers feel all else that the machine does.
-    let part = BRANCHES / ROUNDS;
+    // In turn, since two workers feel all else that the machine does.
     let (mut our_speedups, mut native_speedups) = (vec![], vec![]);
-    for _ in 0..ROUNDS {
-        our_speedups.push(seconds(1, part, &ours) / seconds(2, part, &ours));
-        native_speedups.push(seconds(1, part, &native) / seconds(2, part, &native));
+    for _ in 0..table.effort().rounds.min(MAX_ROUNDS) {
+        our_speedups.push(seconds(1, BRANCHES, &ours) / seconds(2, BRANCHES, &ours));
+        native_speedups.push(seconds(1, BRANCHES, &native) / seconds(2, BRANCHES, &native));
     }
     let (ours, native) = (median(our_speedups), median(native_speedups));
     let pair = Pair {
