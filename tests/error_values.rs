@@ -30,6 +30,18 @@ fn what_was_no_text_comes_back(#[case] code: &str, #[case] expected: Value) {
 }
 
 #[rstest]
+#[case::text("error('text', 0)", json!("text"))]
+#[case::with_a_position("error('text')", json!("test:1: text"))]
+#[case::table("error({1})", json!([1]))]
+#[case::of_lua("local missing = nil + 1", json!("test:1: attempt to perform arithmetic on a nil value"))]
+fn load_gives_what_its_reader_raises(#[case] raise: &str, #[case] expected: Value) {
+    let mut branch = common::pool().branch().unwrap();
+    let code = format!("local f, e = load(function() {raise} end) return {{f == nil, e}}");
+    let given: Value = branch.eval(Chunk::body(&code).named("test")).unwrap();
+    assert_eq!(given, json!([true, expected]));
+}
+
+#[rstest]
 #[case::text("error('text')")]
 #[case::nothing("error()")]
 #[case::function("error(print)")]
