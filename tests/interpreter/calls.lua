@@ -1,10 +1,3 @@
-local log = {}
-local function note(...)
-  local values = table.pack(...)
-  for n = 1, values.n do values[n] = tostring(values[n]):gsub("0x%x+", "address") end
-  log[#log + 1] = values.n .. ": " .. table.concat(values, " ")
-end
-
 -- As many arguments and results as are asked for, fewer and more.
 local function none() end
 local function one(a) return a end

@@ -1,12 +1,5 @@
 -- Old tables, upvalues and metatables that get new values while the collector is at work: what is
 -- reachable stays as it is. Garbage is made all along, so that every phase is met many times.
-local log = {}
-local function note(...)
-  local values = table.pack(...)
-  for n = 1, values.n do values[n] = tostring(values[n]):gsub("0x%x+", "address") end
-  log[#log + 1] = table.concat(values, " ")
-end
-
 local state = 1
 local function random(limit)
   state = (state * 1103515245 + 12345) % 2147483648

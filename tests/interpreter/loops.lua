@@ -1,10 +1,3 @@
-local log = {}
-local function note(...)
-  local values = table.pack(...)
-  for n = 1, values.n do values[n] = tostring(values[n]):gsub("0x%x+", "address") end
-  log[#log + 1] = table.concat(values, " ")
-end
-
 -- Numeric loops at the edges of what they can count.
 local bounds = {
   0, 1, -1, 3, -3, 10, 1.0, 2.5, -2.5, math.maxinteger, math.mininteger,

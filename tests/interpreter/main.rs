@@ -5,6 +5,15 @@
 use moonfork::{Handle, Limits, Pool};
 use rstest::rstest;
 
+/// What every script begins with: `note` writes a line of the log, with how many values it has.
+/// Where in memory something is differs.
+const LOG: &str = "local log = {} \
+    local function note(...) \
+      local values = table.pack(...) \
+      for n = 1, values.n do values[n] = tostring(values[n]):gsub('0x%x+', 'address') end \
+      log[#log + 1] = values.n .. ': ' .. table.concat(values, ' ') \
+    end ";
+
 #[rstest]
 #[case::operators(include_str!("operators.lua"))]
 #[case::tables(include_str!("tables.lua"))]
@@ -12,12 +21,13 @@ use rstest::rstest;
 #[case::loops(include_str!("loops.lua"))]
 #[case::collector(include_str!("collector.lua"))]
 fn a_script_gives_what_it_gives_natively(#[case] script: &str) {
+    let script = format!("{LOG}{script}");
     let pool = Pool::builder().branches(1).limits(Limits::unlimited());
     let pool = pool.build().unwrap();
-    let ours: String = pool.branch().unwrap().eval(script).unwrap();
+    let ours: String = pool.branch().unwrap().eval(&*script).unwrap();
 
     let lua = mlua::Lua::new();
-    let native: String = lua.load(script).set_name("=eval").eval().unwrap();
+    let native: String = lua.load(&*script).set_name("=eval").eval().unwrap();
 
     let lines = native.lines().count();
     assert!(lines > 50, "{lines} lines are no log");

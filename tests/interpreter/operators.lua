@@ -25,7 +25,6 @@ local binary = {
   "==", "~=", "<", "<=", ">", ">=", "and", "or",
 }
 local unary = {"-", "not ", "#", "~"}
-local log = {}
 
 local function shown(value)
   if value ~= value then return "nan" end

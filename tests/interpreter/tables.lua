@@ -1,9 +1,3 @@
-local log = {}
-local function note(...)
-  local values = table.pack(...)
-  for n = 1, values.n do values[n] = tostring(values[n]):gsub("0x%x+", "address") end
-  log[#log + 1] = table.concat(values, " ")
-end
 local function try(f, ...)
   local function noted(ok, ...)
     if ok then note(...) else note("error", (...)) end
