@@ -145,6 +145,14 @@ impl Context {
         })
     }
 
+    /// What `math.random` is to start from.
+    pub(crate) fn seed(&mut self) -> (i64, i64) {
+        match self.granted.seed() {
+            Some(seed) => (seed.cast_signed(), 0),
+            None => self.entropy.seed(),
+        }
+    }
+
     /// What the call under way may do.
     pub(crate) fn granted(&self) -> &Granted {
         self.call.narrowed.as_ref().unwrap_or(&self.granted)

@@ -358,6 +358,8 @@ pub(crate) struct Granted {
     grants: Grants,
     functions: Arc<Functions>,
     modules: Arc<Modules>,
+    /// Whether there is anything that the guest has to be told.
+    told: bool,
 }
 
 impl Granted {
@@ -401,11 +403,23 @@ impl Granted {
                 "a folder is granted as {name:?}, which can't be the first part of a path"
             )));
         }
-        Ok(Granted {
+        let mut granted = Granted {
             grants,
             functions: Arc::clone(functions),
             modules: Arc::clone(modules),
-        })
+            told: false,
+        };
+        granted.told = granted.functions().any(|(.., granted)| granted)
+            || granted.clock().is_some()
+            || granted.has_modules()
+            || granted.has_folders()
+            || granted.variables().is_some();
+        Ok(granted)
+    }
+
+    /// Whether there is anything that the guest has to be told before it runs a script.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
     }
 
     /// What was granted.

@@ -1,7 +1,7 @@
 //! The guest, compiled and linked once: what every instance of a pool is made from.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{
     Collector, Config, Enabled, Engine, ExternType, InstanceAllocationStrategy, InstancePre,
@@ -31,6 +31,7 @@ pub(crate) struct Image {
     pre: InstancePre<Context>,
     code: CompiledCode,
     exports: Exports,
+    room: OnceLock<(u32, u32)>,
     ticker: Arc<Ticker>,
     fixed_memory: usize,
     metered: bool,
@@ -154,6 +155,7 @@ impl Image {
                 call: export("moonfork_call")?,
                 interrupter: InterrupterExports::of(module).map(Arc::new),
             },
+            room: OnceLock::new(),
             pre: linker.instantiate_pre(module)?,
             code,
             ticker: Arc::new(Ticker::start(engine).map_err(wasmtime::Error::new)?),
@@ -186,6 +188,17 @@ impl Image {
     /// Where the exports are.
     pub(crate) fn exports(&self) -> &Exports {
         &self.exports
+    }
+
+    /// Where the guest has room for a small request, and how much, as far as that is known: a
+    /// fresh instance of it has that where any other has.
+    pub(crate) fn room(&self) -> Option<(u32, u32)> {
+        self.room.get().copied()
+    }
+
+    /// Notes what a fresh instance said.
+    pub(crate) fn set_room(&self, room: (u32, u32)) {
+        self.room.get_or_init(|| room);
     }
 
     /// The clock that deadlines are checked by.

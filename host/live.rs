@@ -27,10 +27,12 @@ pub(crate) struct Live {
     pub(crate) store: Store<Context>,
     pub(crate) memory: Memory,
     pub(crate) alloc: TypedFunc<u32, u32>,
-    call: TypedFunc<(u32, u32, u32, u32, u32), u64>,
-    /// Whether the guest has been told its [`Setup`], which waits for the first call: an
-    /// instance that is never used never runs.
+    call: TypedFunc<(u32, u32, u32, u32, u32, i64, i64), u64>,
+    /// Whether the guest has been told its [`Setup`], if there is one, which waits for the first
+    /// call: an instance that is never used never runs.
     ready: bool,
+    /// Whether the guest has its seed, which comes with the first request.
+    seeded: bool,
     /// Narrower terms of the calls that come next.
     pub(crate) terms: Option<Terms>,
     request: Vec<u8>,
@@ -69,11 +71,12 @@ impl Live {
             alloc: alloc.typed(&store)?,
             call: call.typed(&store)?,
             memory,
+            ready: !store.data().granted.is_told(),
             store,
-            ready: false,
+            seeded: false,
             terms: None,
             request: Vec::new(),
-            room: None,
+            room: shared.image.room(),
             shared: Arc::clone(shared),
             _slot: slot,
         })
@@ -246,13 +249,8 @@ impl Live {
     }
 
     fn set_up(&mut self) -> Result<()> {
-        let context = self.store.data_mut();
-        let granted = Arc::clone(&context.granted);
+        let granted = Arc::clone(&self.store.data().granted);
         let setup = Setup {
-            seed: match granted.seed() {
-                Some(seed) => (seed.cast_signed(), 0),
-                None => context.entropy.seed(),
-            },
             functions: granted
                 .functions()
                 .filter(|(.., granted)| *granted)
@@ -360,9 +358,14 @@ impl Live {
             max_value,
             max_depth,
         } = limits.allowance(self.shared.image.fixed_memory());
+        let (op, (low, high)) = match self.seeded {
+            true => (op as u32, (0, 0)),
+            false => (op as u32 | wire::FRESH, self.store.data_mut().seed()),
+        };
+        self.seeded = true;
         let answer = self.call.call(
             &mut self.store,
-            (op as u32, len, lua_memory, max_value, max_depth),
+            (op, len, lua_memory, max_value, max_depth, low, high),
         )?;
         #[expect(clippy::cast_possible_truncation, reason = "two halves")]
         Ok(Some((answer as u32, (answer >> 32) as u32)))
@@ -379,6 +382,11 @@ impl Live {
         let wanted = len.max(wire::ROOM);
         let ptr = self.alloc.call(&mut self.store, wanted)?;
         self.room = (ptr != 0 && wanted == wire::ROOM).then_some((ptr, wanted));
+        if !self.seeded
+            && let Some(room) = self.room
+        {
+            self.shared.image.set_room(room);
+        }
         Ok((ptr != 0).then_some(ptr))
     }
 

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Op {
-    /// Prepare a fresh instance: a [`Setup`]; answers null. Comes once, before all others.
+    /// Tell a fresh instance what it is granted: a [`Setup`]; answers null. Comes once, before all
+    /// others, or not at all where nothing is granted.
     Setup = 0,
     /// Run a [`Chunk`] with the value behind it as `state`; answers what it returned.
     Eval = 1,
@@ -56,6 +57,11 @@ pub const VALUE_COST: usize = 32;
 /// What an object costs beside its keys and values.
 pub const OBJECT_COST: usize = 128;
 
+/// Added to the number of the first operation of an instance: there is a seed for it to take.
+///
+/// It seeds `math.random`: the snapshot that every instance starts from has one fixed state.
+pub const FRESH: u32 = 1 << 31;
+
 /// What a call may use as far as the guest sees to it: passed with every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
@@ -67,13 +73,11 @@ pub struct Allowance {
     pub max_depth: u32,
 }
 
-/// What a fresh instance must be told: its seed (twice 8 bytes, little-endian), three bytes that
-/// say what it may do, and for each function its number and the length of its name (4 bytes each),
-/// and the name. Behind it comes the value of the global `variables`, if there is one.
+/// What a fresh instance is granted: three bytes that say what it may do, and for each function
+/// its number and the length of its name (4 bytes each), and the name. Behind it comes the value
+/// of the global `variables`, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup<'a> {
-    /// Seeds `math.random`: the snapshot every instance starts from has one fixed state.
-    pub seed: (i64, i64),
     /// Whether it may tell the time: `os`.
     pub clock: bool,
     /// Whether it may load modules: `require`.
@@ -86,8 +90,6 @@ pub struct Setup<'a> {
 
 impl Header for Setup<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend(self.seed.0.to_le_bytes());
-        out.extend(self.seed.1.to_le_bytes());
         out.extend([self.clock, self.modules, self.files].map(u8::from));
         for (number, name) in &self.functions {
             out.extend(number.to_le_bytes());

@@ -59,10 +59,10 @@ impl Module {
                 (data (i32.const 2048) \"\\00\\c0\")
                 (data (i32.const 4096) \"{data}\")
                 (func (export \"moonfork_alloc\") (param i32) (result i32) {alloc})
-                (func $call (export \"moonfork_call\") (param i32 i32 i32 i32 i32) (result i64)
+                (func $call (export \"moonfork_call\") (param i32 i32 i32 i32 i32 i64 i64) (result i64)
                     (local $at i32) (local $found i32)
                     ;; Operation 0 tells a fresh instance its settings: there is nothing to say.
-                    (if (i32.eqz (local.get 0)) (then (return {})))
+                    (if (i32.eqz (i32.and (local.get 0) (i32.const 0x7fff_ffff))) (then (return {})))
                     {call}))",
             answer(2048, 2)
         )
@@ -389,7 +389,7 @@ fn interrupted(interrupt: &str, site: &str, stack_pointer: &str) -> Result<Value
     let sound = Module {
         imports:
             "(import \"moonfork\" \"stopped\" (func $stopped (param i32 i32)))
-            (import \"moonfork\" \"host_ask\" (func $ask (param i32 i32 i32 i32 i32) (result i64)))",
+            (import \"moonfork\" \"host_ask\" (func $ask (param i32 i32 i32 i32 i32 i64 i64) (result i64)))",
         call: format!("(loop $more (br $more)) {}", answer(4096, 2)),
         ..Module::default()
     };

@@ -3,16 +3,14 @@
 use crate::failure::{Failure, FailureKind};
 use crate::wire::{Chunk, Name, Setup};
 
-/// Reads what a fresh instance is told.
+/// Reads what a fresh instance is granted.
 ///
 /// # Errors
 ///
 /// `Request` where it isn't that.
 pub(crate) fn setup(bytes: &[u8]) -> Result<Setup<'_>, Failure> {
     let read = || {
-        let (low, rest) = bytes.split_first_chunk()?;
-        let (high, rest) = rest.split_first_chunk()?;
-        let (&[clock, modules, files], mut rest) = rest.split_first_chunk()?;
+        let (&[clock, modules, files], mut rest) = bytes.split_first_chunk()?;
         let mut functions = Vec::new();
         while !rest.is_empty() {
             let (number, behind) = rest.split_first_chunk()?;
@@ -21,7 +19,6 @@ pub(crate) fn setup(bytes: &[u8]) -> Result<Setup<'_>, Failure> {
             rest = behind;
         }
         Some(Setup {
-            seed: (i64::from_le_bytes(*low), i64::from_le_bytes(*high)),
             clock: clock != 0,
             modules: modules != 0,
             files: files != 0,

@@ -8,6 +8,7 @@ mod failure;
 mod header;
 mod host;
 mod json;
+mod msgpack;
 mod path;
 mod raw;
 mod sandbox;

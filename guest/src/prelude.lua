@@ -212,7 +212,7 @@ end
 return {
   grant = grant,
   freeze = function(table) variables = frozen(table) end,
-  seed = function(low, high) randomseed(low, high) end,
+  seed = randomseed,
   bounded = bounded,
   describe = describe,
 }

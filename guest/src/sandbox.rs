@@ -9,7 +9,7 @@ use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Json, outcome};
 use crate::raw::memory::Account;
-use crate::raw::stack::Gate;
+use crate::raw::stack::{Gate, Held};
 use crate::value::{MAX_ARGUMENTS, Values};
 use crate::wire::Service;
 
@@ -59,8 +59,8 @@ pub(crate) struct Sandbox {
     pub(crate) values: Rc<Values>,
     /// What it has allocated, and may.
     pub(crate) memory: &'static Account,
-    /// `(low, high) -> nothing`: seeds `math.random`.
-    pub(crate) seed: Value,
+    /// `(low, high)`: seeds `math.random`.
+    pub(crate) seed: Held,
     /// `(clock, modules, files) -> nothing`: adds the libraries that are granted.
     pub(crate) grant: Function,
     /// `table -> nothing`: makes it the read-only global `variables`.
@@ -119,7 +119,7 @@ impl Sandbox {
             .set_name("=[moonfork]")
             .call::<Table>(native)?;
         Ok(Sandbox {
-            seed: prelude.get("seed")?,
+            seed: Held::new(&lua, &prelude.get("seed")?)?,
             grant: prelude.get("grant")?,
             freeze: prelude.get("freeze")?,
             bounded: prelude.get("bounded")?,

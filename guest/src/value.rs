@@ -1,11 +1,14 @@
 //! Values between Lua and the wire, by the rules of JSON; every error names the place.
 //!
-//! One walk in each direction serves every format that serde knows: MessagePack for what
-//! passes between host and guest, JSON for the scripts' own `json.encode` and `json.decode`.
+//! What goes out is written by one walk, in every format that serde knows: MessagePack for the
+//! host, JSON for the scripts' own `json.encode`. What comes in is read by two: `json.decode` has
+//! serde's, and what the host passes in a shorter one, [`unpack`].
 //!
 //! A table that came from an array must go back as one, even when it is empty by then, and
 //! with the nulls at its end that Lua can't hold. Metatables belong to the scripts, so that
 //! is remembered beside the tables, in a table with weak keys.
+
+mod unpack;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -187,50 +190,28 @@ impl Values {
     ///
     /// `Value` when it can't be a Lua value, `Memory` when Lua has no room for it.
     pub fn read<'de, D: Deserializer<'de>>(&self, source: D, root: &str) -> Result<Value, Failure> {
-        let (mut source, mut result) = (Some(source), Ok(()));
-        let value = self.gate.make(&self.lua, &mut |stack| {
-            if let Some(source) = source.take() {
-                result = self.read_onto(stack, source, root);
+        let mut source = Some(source);
+        self.made(|stack| match source.take() {
+            Some(source) => {
+                let run = self.run(stack, usize::MAX);
+                let read = Incoming { run: &run }.deserialize(source);
+                read.map_err(|error| run.failure(root, &error))
             }
+            None => Ok(()),
+        })
+    }
+
+    /// The value that `push` leaves on the stack.
+    fn made(&self, mut push: impl FnMut(Stack) -> Result<(), Failure>) -> Result<Value, Failure> {
+        let mut result = Ok(());
+        let value = self.gate.make(&self.lua, &mut |stack| {
+            result = push(stack);
             if result.is_err() {
                 stack.push_nil();
             }
         });
         result?;
         value.map_err(|_| no_memory())
-    }
-
-    /// Reads one value and pushes it. Lua raises an error when it has no memory for it.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    pub(crate) fn read_onto<'de, D: Deserializer<'de>>(
-        &self,
-        stack: Stack,
-        source: D,
-        root: &str,
-    ) -> Result<(), Failure> {
-        let run = self.run(stack, usize::MAX);
-        let read = Incoming { run: &run }.deserialize(source);
-        read.map_err(|error| run.failure(root, &error))
-    }
-
-    /// Reads an array and pushes each of its elements, and says how many that were; null is an
-    /// empty one. Lua raises an error when it has no memory for them.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read), and when there are more than a call may have.
-    pub(crate) fn read_each_onto<'de, D: Deserializer<'de>>(
-        &self,
-        stack: Stack,
-        source: D,
-        root: &str,
-    ) -> Result<c_int, Failure> {
-        let run = self.run(stack, usize::MAX);
-        let read = source.deserialize_any(EachElement { run: &run });
-        read.map_err(|error| run.failure(root, &error))
     }
 
     /// Writes `value` as MessagePack behind what `out` holds already.
@@ -333,17 +314,24 @@ fn no_memory() -> Failure {
     Failure::new(FailureKind::Memory, "not enough memory")
 }
 
+impl Fault {
+    /// What is told of it; `root` is what the path starts with.
+    fn failure(&self, root: &str) -> Failure {
+        match &self.cause {
+            Cause::Rule(rule) => {
+                let message = format!("{}: {rule}", self.path.display(root));
+                Failure::new(FailureKind::Value, message)
+            }
+            Cause::Memory => no_memory(),
+        }
+    }
+}
+
 impl Run {
     /// The failure behind a serde error: ours with its place, or the format's own words.
     fn failure(&self, root: &str, error: &dyn fmt::Display) -> Failure {
         match self.fault.take() {
-            Some(Fault { path, cause }) => match cause {
-                Cause::Rule(rule) => {
-                    let message = format!("{}: {rule}", path.display(root));
-                    Failure::new(FailureKind::Value, message)
-                }
-                Cause::Memory => no_memory(),
-            },
+            Some(fault) => fault.failure(root),
             None => Failure::new(FailureKind::Value, format!("{root}: {error}")),
         }
     }
@@ -510,12 +498,7 @@ impl<'de> Visitor<'de> for Incoming<'_> {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
-        let value = i64::try_from(value).map_err(|_| {
-            self.run.broken(format!(
-                "{value} is too large for a Lua integer (the largest is {})",
-                i64::MAX
-            ))
-        })?;
+        let value = i64::try_from(value).map_err(|_| self.run.broken(too_large(value)))?;
         self.visit_i64(value)
     }
 
@@ -533,9 +516,7 @@ impl<'de> Visitor<'de> for Incoming<'_> {
     }
 
     fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<(), E> {
-        Err(self
-            .run
-            .broken("raw bytes have no JSON counterpart; pass text or an array"))
+        Err(self.run.broken(BYTES))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
@@ -631,45 +612,16 @@ impl Digits {
     }
 }
 
-/// Reads an array and pushes its elements; gives how many.
-struct EachElement<'a> {
-    run: &'a Run,
-}
-
-impl<'de> Visitor<'de> for EachElement<'_> {
-    type Value = c_int;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<c_int, E> {
-        Ok(0)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<c_int, A::Error> {
-        let mut count = 0;
-        loop {
-            if !self.run.stack.room() {
-                return Err(self.run.fail(Cause::Memory));
-            }
-            let item = items
-                .next_element_seed(Incoming { run: self.run })
-                .inspect_err(|_| self.run.within(|| Step::Index(u64::from(count) + 1)))?;
-            if item.is_none() {
-                return Ok(c_int::try_from(count).unwrap_or(c_int::MAX));
-            }
-            if count == MAX_ARGUMENTS {
-                return Err(self.run.broken(format!(
-                    "a function takes at most {MAX_ARGUMENTS} arguments; pass one table"
-                )));
-            }
-            count += 1;
-        }
-    }
-}
-
 const TOO_LARGE: &str = "from here on the value is larger than what may pass in one piece";
+
+const BYTES: &str = "raw bytes have no JSON counterpart; pass text or an array";
+
+fn too_large(value: u64) -> String {
+    format!(
+        "{value} is too large for a Lua integer (the largest is {})",
+        i64::MAX
+    )
+}
 
 const NOT_FINITE: &str = "NaN and infinities have no JSON counterpart";
 

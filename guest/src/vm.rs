@@ -1,18 +1,20 @@
 //! The virtual machine: one sandboxed Lua state that answers requests.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, MultiValue, Value};
+use rmp::Marker;
 
 use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::header::{self, malformed};
 use crate::json::outcome;
+use crate::raw::quick::Returned;
 use crate::raw::reserve;
-use crate::raw::stack::{Item, Stack};
+use crate::raw::stack::{Held, Item, Stack};
 use crate::sandbox::Sandbox;
 use crate::wire::{self, Allowance, Chunk, Name, Op, Setup};
 
@@ -24,6 +26,40 @@ pub struct Vm {
     max_value: Rc<Cell<usize>>,
     /// What the script raised its error with, in the request at hand, if that wasn't text.
     raised: Cell<Option<Value>>,
+    /// The seed that it hasn't taken yet.
+    seed: Cell<Option<Seed>>,
+    callee: Callee,
+}
+
+/// What `math.random` starts from.
+pub type Seed = (i64, i64);
+
+/// The function that was called last.
+struct Callee {
+    /// Its name, if that isn't too long to be kept.
+    name: RefCell<String>,
+    /// Its name as a value of Lua's, once it was called twice in a row.
+    held: Held,
+    is_held: Cell<bool>,
+}
+
+impl Callee {
+    /// Bytes of a name that is kept.
+    const MAX_NAME: usize = 64;
+
+    /// Notes that `name` is called; says whether that is what was called last.
+    fn is_again(&self, name: &str) -> bool {
+        let mut last = self.name.borrow_mut();
+        let again = *last == name;
+        if !again {
+            last.clear();
+            if name.len() <= Self::MAX_NAME {
+                last.push_str(name);
+            }
+            self.is_held.set(false);
+        }
+        again
+    }
 }
 
 impl Vm {
@@ -38,8 +74,16 @@ impl Vm {
         let sandbox = Sandbox::new(&host).expect("the prelude runs");
         // The snapshot made of this state should not hold its garbage.
         sandbox.lua.gc_collect().expect("nothing has a finalizer");
+        let held = Held::new(&sandbox.lua, &Value::Boolean(false)).expect("there is room");
         reserve::fill();
         Vm {
+            callee: Callee {
+                // Its length is never more.
+                name: RefCell::new(String::with_capacity(Callee::MAX_NAME)),
+                held,
+                is_held: Cell::default(),
+            },
+            seed: Cell::default(),
             sandbox,
             host,
             max_value: Rc::default(),
@@ -50,8 +94,19 @@ impl Vm {
     /// Carries out one request, and replaces what `answer` held with the answer.
     ///
     /// A request is the length of its header (4 bytes, little-endian), the header, and the
-    /// value of the operations that have one. Whatever it holds, this doesn't panic.
-    pub fn handle(&mut self, op: u32, request: &[u8], allowance: &Allowance, answer: &mut Vec<u8>) {
+    /// value of the operations that have one. Whatever it holds, this doesn't panic. A `seed` is
+    /// taken before any script runs.
+    pub fn handle(
+        &mut self,
+        op: u32,
+        seed: Option<Seed>,
+        request: &[u8],
+        allowance: &Allowance,
+        answer: &mut Vec<u8>,
+    ) {
+        if seed.is_some() {
+            self.seed.set(seed);
+        }
         if !reserve::fill() {
             // An earlier request ended for want of memory; what it held is garbage by now.
             // A finalizer that fails is of no interest here.
@@ -78,7 +133,7 @@ impl Vm {
         answer.clear();
         answer.push(wire::FAILED);
         answer.extend([0; 4]);
-        rmp_serde::encode::write(answer, failure).expect("a vector takes everything");
+        rmp_serde::encode::write(answer, failure).expect(ALL);
         let end = answer.len();
         let len = u32::try_from(end - 5).expect("messages are cut off long before that");
         answer[1..5].copy_from_slice(&len.to_le_bytes());
@@ -100,7 +155,7 @@ impl Vm {
             Op::Get => self.get(header::name(header)?, answer),
             Op::Set => self.set(header::name(header)?, value, answer),
             Op::Compile => self.compile(&header::chunk(header)?, !value.is_empty(), answer),
-            Op::Run => self.run(self.undump(header)?, value, answer),
+            Op::Run => self.run(header, value, answer),
         }
     }
 
@@ -112,12 +167,31 @@ impl Vm {
     ) -> Result<(), Failure> {
         let Sandbox { lua, gate, .. } = &self.sandbox;
         let mut result = Ok(());
-        let done = gate.run(lua, args, &mut |stack| result = work(stack));
-        done.map_err(|described| {
-            self.raised.set(Failure::raised(&described));
-            Failure::of_script(&described)
-        })?;
+        let done = gate.run(lua, args, &mut |stack| {
+            self.take_seed(stack);
+            result = work(stack);
+        });
+        done.map_err(|described| self.failure(&described))?;
         result
+    }
+
+    /// The failure that an error is, as the gate's handler described it.
+    fn failure(&self, described: &Value) -> Failure {
+        self.raised.set(Failure::raised(described));
+        Failure::of_script(described)
+    }
+
+    fn take_seed(&self, stack: Stack) {
+        if let Some((low, high)) = self.seed.get() {
+            let top = stack.top();
+            stack.push_held(self.sandbox.seed);
+            stack.push_integer(low);
+            stack.push_integer(high);
+            stack.call(2);
+            stack.pop_to(top);
+            // Not before it is done: an error may come in between.
+            self.seed.set(None);
+        }
     }
 
     /// Does `work` likewise, which leaves one value at the top, and writes that.
@@ -141,13 +215,6 @@ impl Vm {
         variables: &[u8],
         answer: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        // Every instance comes here, so not through mlua.
-        self.protected(&[&self.sandbox.seed], |stack| {
-            stack.push_integer(setup.seed.0);
-            stack.push_integer(setup.seed.1);
-            stack.call(2);
-            Ok(())
-        })?;
         for (number, name) in &setup.functions {
             let function = self.host_function(*number)?;
             self.sandbox
@@ -160,8 +227,7 @@ impl Vm {
             self.sandbox.grant.call::<()>(granted)?;
         }
         if !variables.is_empty() {
-            let mut source = rmp_serde::Deserializer::from_read_ref(variables);
-            let variables = self.sandbox.values.read(&mut source, "variables")?;
+            let variables = self.sandbox.values.unpacked(variables, "variables")?;
             self.sandbox.freeze.call::<()>(variables)?;
         }
         answer.push(NULL);
@@ -183,10 +249,7 @@ impl Vm {
                     let answer = host
                         .call(number, &request)
                         .map_err(|message| Failure::new(FailureKind::Runtime, message))?;
-                    values.read(
-                        &mut rmp_serde::Deserializer::from_read_ref(&answer),
-                        "result",
-                    )
+                    values.unpacked(&answer, "result")
                 };
                 outcome(lua, call())
             })?;
@@ -194,19 +257,27 @@ impl Vm {
     }
 
     fn eval(&self, chunk: &Chunk<'_>, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.run(self.load(chunk, !state.is_empty())?, state, answer)
+        let chunk = Value::Function(self.load(chunk, !state.is_empty())?);
+        self.answer(&[&chunk], answer, |stack| self.call_chunk(stack, state))
     }
 
-    /// Runs a compiled chunk.
-    fn run(&self, chunk: Function, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(&[&Value::Function(chunk)], answer, |stack| {
-            let mut args = 0;
-            if !state.is_empty() {
-                self.read(stack, state, "state")?;
-                args = 1;
+    /// Runs what [`compile`](Self::compile) gave, in whichever instance.
+    fn run(&self, bytecode: &[u8], state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        self.answer(&[], answer, |stack| {
+            if !stack.push_compiled(bytecode) {
+                return Err(malformed("the bytecode is broken"));
             }
-            call_for_one(stack, args)
+            self.call_chunk(stack, state)
         })
+    }
+
+    /// Calls the chunk that lies on the stack.
+    fn call_chunk(&self, stack: Stack, state: &[u8]) -> Result<(), Failure> {
+        if state.is_empty() {
+            return call_for_one(stack, 0);
+        }
+        self.sandbox.values.unpack(stack, state, "state")?;
+        call_for_one(stack, 1)
     }
 
     /// Answers what a chunk compiles to, with all that messages and tracebacks show.
@@ -218,12 +289,6 @@ impl Vm {
     ) -> Result<(), Failure> {
         answer.extend(self.load(chunk, with_state)?.dump(false));
         Ok(())
-    }
-
-    /// What [`compile`](Self::compile) gave, in whichever instance.
-    fn undump(&self, bytecode: &[u8]) -> Result<Function, Failure> {
-        let chunk = self.sandbox.lua.load(bytecode);
-        Ok(chunk.set_mode(ChunkMode::Binary).into_function()?)
     }
 
     /// Compiles a chunk; a bare expression too, if it may be one.
@@ -259,13 +324,48 @@ impl Vm {
     }
 
     fn call(&self, Name(name): Name<'_>, args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        let callee = &self.callee;
+        let again = callee.is_again(name);
+        if callee.is_held.get() && self.seed.get().is_none() {
+            let Sandbox { lua, gate, .. } = &self.sandbox;
+            if let Some(returned) = gate.call_quickly(lua, callee.held, args) {
+                return self.returned(returned, answer);
+            }
+        }
         self.answer(&[], answer, |stack| {
             find(stack, name)?;
-            let mut source = rmp_serde::Deserializer::from_read_ref(args);
-            let values = &self.sandbox.values;
-            let count = values.read_each_onto(stack, &mut source, "args")?;
+            if again && !callee.is_held.get() {
+                stack.push_text(name.as_bytes());
+                stack.hold(callee.held);
+                callee.is_held.set(true);
+            }
+            let count = self.sandbox.values.unpack_each(stack, args, "args")?;
             call_for_one(stack, count)
         })
+    }
+
+    /// Writes what a quick call gave.
+    fn returned(
+        &self,
+        returned: Result<Returned, Value>,
+        answer: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        match returned.map_err(|described| self.failure(&described))? {
+            Returned::Nil => answer.push(NULL),
+            Returned::Boolean(value) => answer.push(if value { TRUE } else { FALSE }),
+            Returned::Integer(value) => {
+                rmp::encode::write_sint(answer, value).expect(ALL);
+            }
+            Returned::Number(value) => rmp::encode::write_f64(answer, value).expect(ALL),
+            Returned::Value(value) => {
+                let max = self.max_value.get();
+                self.sandbox
+                    .values
+                    .write_msgpack(&value, "result", answer, max)?;
+            }
+            Returned::Several(several) => return Err(several_results(several)),
+        }
+        Ok(())
     }
 
     fn get(&self, Name(name): Name<'_>, answer: &mut Vec<u8>) -> Result<(), Failure> {
@@ -283,22 +383,21 @@ impl Vm {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
-            self.read(stack, value, name)?;
+            self.sandbox.values.unpack(stack, value, name)?;
             stack.set(globals);
             stack.push_nil();
             Ok(())
         })
     }
-
-    fn read(&self, stack: Stack, bytes: &[u8], root: &str) -> Result<(), Failure> {
-        let mut source = rmp_serde::Deserializer::from_read_ref(bytes);
-        let values = &self.sandbox.values;
-        values.read_onto(stack, &mut source, root)
-    }
 }
 
-/// Null, as an answer has it.
-const NULL: u8 = 0xc0;
+/// Values as answers have them.
+const NULL: u8 = Marker::Null.to_u8();
+const FALSE: u8 = Marker::False.to_u8();
+const TRUE: u8 = Marker::True.to_u8();
+
+/// Why writing an answer can't fail.
+const ALL: &str = "a vector takes everything";
 
 /// Pushes the function that a dotted path leads to.
 fn find(stack: Stack, path: &str) -> Result<(), Failure> {
@@ -339,13 +438,17 @@ fn call_for_one(stack: Stack, args: c_int) -> Result<(), Failure> {
         0 => stack.push_nil(),
         1 => {}
         several => {
-            return Err(Failure::new(
-                FailureKind::Value,
-                format!("result: {several} values were returned; return one table that holds them"),
-            ));
+            return Err(several_results(several));
         }
     }
     Ok(())
+}
+
+fn several_results(count: c_int) -> Failure {
+    Failure::new(
+        FailureKind::Value,
+        format!("result: {count} values were returned; return one table that holds them"),
+    )
 }
 
 /// The operation with this number.

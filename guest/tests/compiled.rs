@@ -63,6 +63,6 @@ fn what_is_no_bytecode_is_not_run(#[case] bytes: &[u8]) {
     let failure = machine
         .request::<()>(Op::Run, &Bytecode(bytes), None)
         .unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Syntax, "{failure:?}");
+    assert_eq!(failure.kind, FailureKind::Request, "{failure:?}");
     assert_eq!(machine.eval("1 + 1").unwrap(), json!(2), "it goes on");
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `moonfork_preinit()` | makes the virtual machine; runs once, before the snapshot |
 //! | `moonfork_alloc(len) -> ptr` | room for requests of up to `len` bytes, or 0 when there is none; for [`wire::ROOM`] it stays until more is asked for |
-//! | `moonfork_call(op, len, lua_memory, max_value, max_depth) -> ptr \| len << 32` | answers the request that lies there, within this [`Allowance`] |
+//! | `moonfork_call(op, len, lua_memory, max_value, max_depth, low, high) -> ptr \| len << 32` | answers the request that lies there, within this [`Allowance`]; with [`wire::FRESH`], takes the seed before |
 //! | `moonfork_interrupt() -> asked` | makes the running script stop at its next instruction, if it is in Lua |
 //! | `moonfork_site() -> ptr \| len << 32` | where the script was that was stopped: position, then traceback |
 //!
@@ -21,6 +21,7 @@
 
 use std::cell::RefCell;
 
+use super::reserve;
 use crate::Host;
 use crate::vm::Vm;
 use crate::wire::{self, Allowance, Service};
@@ -110,6 +111,7 @@ extern "C" fn moonfork_preinit() {
         import::panicked(message.as_ptr(), message.len());
     }));
     VM.set(Some(Vm::new(Outside)));
+    reserve::settle();
     REQUEST.set(vec![0; wire::ROOM as usize]);
     ANSWER.set(Vec::with_capacity(4 << 10));
 }
@@ -135,7 +137,11 @@ extern "C" fn moonfork_call(
     lua_memory: u32,
     max_value: u32,
     max_depth: u32,
+    low: i64,
+    high: i64,
 ) -> u64 {
+    let seed = (op & wire::FRESH != 0).then_some((low, high));
+    let op = op & !wire::FRESH;
     let allowance = Allowance {
         lua_memory,
         max_value,
@@ -146,7 +152,13 @@ extern "C" fn moonfork_call(
             ANSWER.with_borrow_mut(|answer| {
                 answer.shrink_to(KEPT);
                 let vm = vm.as_mut().expect("the module was pre-initialised");
-                vm.handle(op, &request[..len.min(request.len())], &allowance, answer);
+                vm.handle(
+                    op,
+                    seed,
+                    &request[..len.min(request.len())],
+                    &allowance,
+                    answer,
+                );
                 (answer.len() as u64) << 32 | answer.as_ptr() as u64
             })
         })

@@ -8,8 +8,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
 
-/// Sizes are rounded up to multiples of this, which is also how blocks are aligned.
+/// Sizes are rounded up to multiples of this.
 const STEP: usize = 16;
+
+/// How blocks are aligned. For more, the system's allocator takes a longer way.
+const ALIGN: usize = 8;
 
 /// The largest size that is kept, in bytes.
 const MAX: usize = 256;
@@ -48,7 +51,7 @@ impl Blocks {
                 // SAFETY: steps up to `MAX` make a layout, and every block on a shelf has its
                 // size; it is taken off before it is freed.
                 unsafe {
-                    let layout = Layout::from_size_align_unchecked(size * STEP, STEP);
+                    let layout = Layout::from_size_align_unchecked(size * STEP, ALIGN);
                     while let Some(block) = shelf.take(size * STEP) {
                         System.dealloc(block, layout);
                         any = true;
@@ -57,6 +60,35 @@ impl Blocks {
             }
             any
         })
+    }
+}
+
+/// Fills every hole below `end`, for good.
+///
+/// What starting up has freed lies scattered over the memory, and what an instance allocates would
+/// come to lie there: each page that it touches has to be written over when it ends. From here on
+/// all is allocated behind `end`, close together.
+#[cfg(target_family = "wasm")]
+pub(super) fn fill_holes(end: *const u8) {
+    /// No hole is larger: what starting up allocates and frees is small.
+    const LARGEST: usize = 64 << 10;
+
+    Blocks::clear();
+    for size in (STEP..=LARGEST).rev().step_by(STEP) {
+        // SAFETY: a layout of that size isn't empty; what is freed was just made with it.
+        unsafe {
+            let layout = Layout::from_size_align_unchecked(size, ALIGN);
+            loop {
+                let block = System.alloc(layout);
+                if block.cast_const() >= end {
+                    System.dealloc(block, layout);
+                    break;
+                }
+                if block.is_null() {
+                    break;
+                }
+            }
+        }
     }
 }
 
@@ -77,7 +109,7 @@ impl Shelf {
     ///
     /// # Safety
     ///
-    /// `block` must have `size` bytes, the shelf's, be aligned to [`STEP`], and belong to nobody.
+    /// `block` must have `size` bytes, the shelf's, be aligned to [`ALIGN`], and belong to nobody.
     unsafe fn put(&self, block: *mut u8, size: usize) -> bool {
         if self.bytes.get() >= MAX_KEPT {
             return false;
@@ -99,12 +131,12 @@ impl Shelf {
 #[inline]
 fn rounded(layout: Layout) -> (Layout, Option<usize>) {
     let size = layout.size();
-    if size == 0 || size > MAX || layout.align() > STEP {
+    if size == 0 || size > MAX || layout.align() > ALIGN {
         return (layout, None);
     }
     let steps = size.div_ceil(STEP);
     // SAFETY: at most `MAX`, and aligned to a power of two.
-    let layout = unsafe { Layout::from_size_align_unchecked(steps * STEP, STEP) };
+    let layout = unsafe { Layout::from_size_align_unchecked(steps * STEP, ALIGN) };
     (layout, Some(steps - 1))
 }
 

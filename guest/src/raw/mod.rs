@@ -11,6 +11,7 @@ mod blocks;
 #[cfg(target_family = "wasm")]
 mod interrupt;
 pub(crate) mod memory;
+pub(crate) mod quick;
 pub(crate) mod reserve;
 pub(crate) mod stack;
 

@@ -32,6 +32,12 @@ pub(crate) fn fill() -> bool {
     })
 }
 
+/// Has all that is allocated from now on lie behind the block, and behind all that was.
+#[cfg(target_family = "wasm")]
+pub(super) fn settle() {
+    super::blocks::fill_holes(BLOCK.get());
+}
+
 /// Gives the block to whoever allocates next; says whether there was one.
 fn release() -> bool {
     BLOCK.with(|block| {

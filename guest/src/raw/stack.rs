@@ -45,19 +45,61 @@ impl Item<'_> {
     }
 }
 
+/// A value that Lua's registry holds for good: mlua's own values cost some calls each time they
+/// are pushed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held(c_int);
+
+impl Held {
+    /// Has the registry hold `value`.
+    ///
+    /// # Errors
+    ///
+    /// When Lua's stack has no room.
+    pub(crate) fn new(lua: &Lua, value: &Value) -> mlua::Result<Held> {
+        lua.exec_raw_lua(|raw| {
+            // SAFETY: the state is alive, and has memory: no limit is set before a script
+            // runs. What is referred to is what was pushed last.
+            unsafe {
+                raw.push_value(value)?;
+                Ok(Held::pop(raw.state()))
+            }
+        })
+    }
+
+    /// Has the registry hold the last value of the stack, which is taken away.
+    ///
+    /// # Safety
+    ///
+    /// The state has to be alive, have a value on its stack, and memory.
+    unsafe fn pop(state: *mut ffi::lua_State) -> Held {
+        // SAFETY: the caller's promise.
+        Held(unsafe { ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX) })
+    }
+
+    /// Pushes it.
+    ///
+    /// # Safety
+    ///
+    /// The state has to be alive, and its stack to have room.
+    pub(super) unsafe fn push(self, state: *mut ffi::lua_State) {
+        // SAFETY: the caller's promise; the registry is always there.
+        unsafe { ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, self.0.into()) };
+    }
+}
+
 /// Work to be done on the stack.
 type Work<'a> = dyn FnMut(Stack) + 'a;
 
 /// The way into protected calls whose work finds a certain table at [`TABLE`].
 ///
-/// It is made once, and Lua's registry holds what it takes: mlua's own values would cost some
-/// calls each time.
+/// It is made once.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    /// Where the registry has the function that does the work.
-    function: c_int,
-    /// And what describes the errors that are raised in it.
-    handler: Option<c_int>,
+    /// The function that does the work.
+    function: Held,
+    /// What describes the errors that are raised in it.
+    pub(super) handler: Option<Held>,
 }
 
 /// Where the work in a protected call has the table that its gate was made with.
@@ -70,22 +112,16 @@ impl Gate {
     ///
     /// When Lua's stack has no room.
     pub(crate) fn new(lua: &Lua, table: &Value, handler: Option<&Value>) -> mlua::Result<Gate> {
-        lua.exec_raw_lua(|raw| {
-            let held = |value: &Value, upvalues: c_int| -> mlua::Result<c_int> {
-                // SAFETY: the state is alive, and has memory: no limit is set before a script
-                // runs. What is referred to is what was pushed last.
-                unsafe {
-                    raw.push_value(value)?;
-                    if upvalues > 0 {
-                        ffi::lua_pushcclosure(raw.state(), trampoline, upvalues);
-                    }
-                    Ok(ffi::luaL_ref(raw.state(), ffi::LUA_REGISTRYINDEX))
-                }
-            };
-            let function = held(table, 1)?;
-            let handler = handler.map(|handler| held(handler, 0)).transpose()?;
-            Ok(Gate { function, handler })
-        })
+        let function = lua.exec_raw_lua(|raw| {
+            // SAFETY: as for any value that is held; the table is the closure's one upvalue.
+            unsafe {
+                raw.push_value(table)?;
+                ffi::lua_pushcclosure(raw.state(), trampoline, 1);
+                Ok::<_, mlua::Error>(Held::pop(raw.state()))
+            }
+        })?;
+        let handler = handler.map(|handler| Held::new(lua, handler)).transpose()?;
+        Ok(Gate { function, handler })
     }
 
     /// Does `work` in a protected call, with `args` on its stack.
@@ -123,16 +159,14 @@ impl Gate {
                 if ffi::lua_checkstack(state, ROOM) == 0 {
                     return Err(Value::Nil);
                 }
-                let held =
-                    |place: c_int| ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, place.into());
                 let handler = match self.handler {
                     Some(handler) => {
-                        held(handler);
+                        handler.push(state);
                         top + 1
                     }
                     None => 0,
                 };
-                held(self.function);
+                self.function.push(state);
                 for arg in args {
                     raw.push_value(arg).map_err(|_| Value::Nil)?;
                 }
@@ -168,7 +202,7 @@ unsafe extern "C-unwind" fn trampoline(state: *mut ffi::lua_State) -> c_int {
 }
 
 /// Places that each [`Stack::room`] makes sure of.
-const ROOM: c_int = 16;
+pub(super) const ROOM: c_int = 16;
 
 // SAFETY, for all that follows: a `Stack` is made only above, of a state that is alive, and is
 // used only while the call that it was made for is under way, which catches errors. Positions
@@ -230,6 +264,34 @@ impl Stack {
 
     pub(crate) fn pop(self) {
         unsafe { ffi::lua_pop(self.0, 1) }
+    }
+
+    /// Takes away all that lies above a position.
+    pub(crate) fn pop_to(self, position: c_int) {
+        unsafe { ffi::lua_settop(self.0, position) }
+    }
+
+    pub(crate) fn push_held(self, value: Held) {
+        unsafe { value.push(self.0) }
+    }
+
+    /// Has the registry hold the last value, which is taken away, in place of `held`.
+    pub(crate) fn hold(self, held: Held) {
+        unsafe { ffi::lua_rawseti(self.0, ffi::LUA_REGISTRYINDEX, held.0.into()) }
+    }
+
+    /// Pushes the function that compiled Lua code is; false where that is none. May raise a memory
+    /// error.
+    pub(crate) fn push_compiled(self, bytecode: &[u8]) -> bool {
+        unsafe {
+            let (start, len) = (bytecode.as_ptr().cast(), bytecode.len());
+            let (name, mode) = (c"=bytecode".as_ptr(), c"b".as_ptr());
+            match ffi::luaL_loadbufferx(self.0, start, len, name, mode) {
+                ffi::LUA_OK => true,
+                ffi::LUA_ERRMEM => ffi::lua_error(self.0),
+                _ => false,
+            }
+        }
     }
 
     /// Moves the last value to a position, in place of what is there.

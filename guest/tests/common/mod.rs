@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use moonfork_guest::Host;
-use moonfork_guest::vm::Vm;
+use moonfork_guest::vm::{Seed, Vm};
 use moonfork_guest::wire::{self, Allowance, Chunk, Failure, Header, Name, Op, Service, Setup};
 use serde::Serialize;
 use serde_json::Value;
@@ -48,6 +48,8 @@ pub(crate) struct Machine {
     pub(crate) allowance: Allowance,
     /// What the last error was raised with, if that wasn't text.
     pub(crate) raised: Option<Value>,
+    /// What comes with the first request.
+    seed: Option<Seed>,
 }
 
 impl Machine {
@@ -68,9 +70,9 @@ impl Machine {
             recorder,
             allowance,
             raised: None,
+            seed: Some((7, 11)),
         };
         let setup = Setup {
-            seed: (7, 11),
             functions: vec![(0, "echo".into()), (1, "fails".into())],
             clock: false,
             modules: false,
@@ -125,7 +127,9 @@ impl Machine {
     /// The same, and gives the answer as bytes too.
     pub(crate) fn bytes(&mut self, op: u32, request: &[u8]) -> Result<Vec<u8>, Failure> {
         let mut answer = Vec::new();
-        self.vm.handle(op, request, &self.allowance, &mut answer);
+        let seed = self.seed.take();
+        self.vm
+            .handle(op, seed, request, &self.allowance, &mut answer);
         match answer.split_first().expect("a status byte") {
             (&wire::OK, value) => Ok(value.to_vec()),
             (_, framed) => {

@@ -1,0 +1,166 @@
+//! Reading what the host passes in: the same rules as for JSON text, without serde.
+//!
+//! An error that Lua raises here leaves at once, and drops nothing: nothing is owned but a fault,
+//! and with that nothing is asked of Lua any more.
+
+use std::ffi::c_int;
+
+use super::{
+    BYTES, Cause, Digits, Fault, MAX_ARGUMENTS, MAX_RESERVED, NOT_FINITE, Run, Shape, Values,
+    too_large,
+};
+use crate::failure::Failure;
+use crate::msgpack::{Token, Tokens};
+use crate::path::{Path, Step};
+use crate::raw::stack::Stack;
+
+/// What was read, or where it breaks a rule.
+type Read<T> = Result<T, Box<Fault>>;
+
+impl Values {
+    /// Reads one value and pushes it. Lua raises an error when it has no memory for it.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when it can't be a Lua value, with a path that begins with `root`; `Memory` when
+    /// Lua has no room for it.
+    pub(crate) fn unpack(&self, stack: Stack, bytes: &[u8], root: &str) -> Result<(), Failure> {
+        let run = self.run(stack, usize::MAX);
+        value(&run, &mut Tokens::of(bytes)).map_err(|fault| fault.failure(root))
+    }
+
+    /// Reads an array and pushes each of its elements, and says how many that were; null is an
+    /// empty one. Lua raises an error when it has no memory for them.
+    ///
+    /// # Errors
+    ///
+    /// As [`unpack`](Self::unpack), and when there are more than a call may have.
+    pub(crate) fn unpack_each(
+        &self,
+        stack: Stack,
+        bytes: &[u8],
+        root: &str,
+    ) -> Result<c_int, Failure> {
+        let run = self.run(stack, usize::MAX);
+        each(&run, &mut Tokens::of(bytes)).map_err(|fault| fault.failure(root))
+    }
+
+    /// Reads one value.
+    ///
+    /// # Errors
+    ///
+    /// As [`unpack`](Self::unpack).
+    pub(crate) fn unpacked(&self, bytes: &[u8], root: &str) -> Result<mlua::Value, Failure> {
+        self.made(|stack| self.unpack(stack, bytes, root))
+    }
+}
+
+fn fault(cause: Cause) -> Box<Fault> {
+    Box::new(Fault {
+        path: Path::default(),
+        cause,
+    })
+}
+
+fn rule(rule: impl Into<String>) -> Box<Fault> {
+    fault(Cause::Rule(rule.into()))
+}
+
+/// What `read` gave, for something that lies at this step.
+fn within(step: impl FnOnce() -> Step, read: Read<()>) -> Read<()> {
+    read.map_err(|mut fault| {
+        fault.path.within(step());
+        fault
+    })
+}
+
+fn next<'a>(tokens: &mut Tokens<'a>) -> Read<Token<'a>> {
+    tokens
+        .next()
+        .ok_or_else(|| rule("what was passed in ends too early"))
+}
+
+fn value(run: &Run, tokens: &mut Tokens<'_>) -> Read<()> {
+    match next(tokens)? {
+        Token::Null => run.stack.push_nil(),
+        Token::Boolean(value) => run.stack.push_boolean(value),
+        Token::Integer(value) => run.stack.push_integer(value),
+        Token::Large(value) => return Err(rule(too_large(value))),
+        Token::Number(value) if value.is_finite() => run.stack.push_number(value),
+        Token::Number(_) => return Err(rule(NOT_FINITE)),
+        Token::Text(text) => run.stack.push_text(text),
+        Token::Array(len) => return array(run, len, tokens),
+        Token::Map(len) => return map(run, len, tokens),
+        Token::Bytes => return Err(rule(BYTES)),
+    }
+    Ok(())
+}
+
+fn array(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
+    let stack = run.stack;
+    run.enter().map_err(fault)?;
+    stack.push_table(len.min(MAX_RESERVED), 0);
+    let table = stack.top();
+    let mut last = 0;
+    for index in 1..=len as u64 {
+        within(|| Step::Index(index), value(run, tokens))?;
+        if stack.last_is_nil() {
+            stack.pop();
+        } else {
+            last = index;
+            stack.raw_set_index(table, index);
+        }
+    }
+    run.remember(Shape::of(len as u64, last));
+    run.leave();
+    Ok(())
+}
+
+fn map(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
+    let stack = run.stack;
+    run.enter().map_err(fault)?;
+    stack.push_table(0, len.min(MAX_RESERVED));
+    let table = stack.top();
+    for _ in 0..len {
+        key(run, tokens)?;
+        within(|| run.step(table + 1), value(run, tokens))?;
+        stack.raw_set(table);
+    }
+    run.leave();
+    Ok(())
+}
+
+fn key(run: &Run, tokens: &mut Tokens<'_>) -> Read<()> {
+    let number = match next(tokens)? {
+        Token::Text(text) => {
+            run.stack.push_text(text);
+            return Ok(());
+        }
+        Token::Integer(key) => i128::from(key),
+        Token::Large(key) => i128::from(key),
+        _ => return Err(rule("a key has to be text or an integer")),
+    };
+    let mut digits = Digits::default();
+    run.stack.push_text(digits.of(number).as_bytes());
+    Ok(())
+}
+
+fn each(run: &Run, tokens: &mut Tokens<'_>) -> Read<c_int> {
+    let len = match next(tokens)? {
+        Token::Null => 0,
+        Token::Array(len) => len,
+        _ => return Err(rule("arguments have to be an array")),
+    };
+    if len > MAX_ARGUMENTS as usize {
+        return Err(rule(format!(
+            "a function takes at most {MAX_ARGUMENTS} arguments; pass one table"
+        )));
+    }
+    for index in 1..=len as u64 {
+        if !run.stack.room() {
+            return Err(fault(Cause::Memory));
+        }
+        within(|| Step::Index(index), value(run, tokens))?;
+    }
+    Ok(c_int::try_from(len).unwrap_or(c_int::MAX))
+}
