@@ -248,6 +248,11 @@ enum Reset {
     Everything,
 }
 
+/// Instances from which on wasmtime's allocator has a list of free places for each thread, rather
+/// than one for all. With one, threads wait for each other, and get places whose pages another
+/// processor has at hand. Places that no instance may take cost address space alone.
+const LISTS_BY_THREAD: u32 = 128;
+
 /// Bytes of an ended instance's memory that may stay mapped: some times what a small script
 /// touches. More is given back, so that one large script doesn't keep its memory.
 const KEPT_MAPPED: usize = 1 << 20;
@@ -258,18 +263,22 @@ impl Plan {
     }
 
     fn config(&self) -> Config {
+        let slots = match self.reservation {
+            Reservation::Whole => self.slots.max(LISTS_BY_THREAD),
+            Reservation::Limit => self.slots,
+        };
         let mut pooling = PoolingAllocationConfig::new();
         pooling
-            .total_core_instances(self.slots)
+            .total_core_instances(slots)
             // An instance that uses exceptions has a heap for them, which takes a second
             // memory out of the same pool.
-            .total_memories(self.slots.saturating_mul(2))
-            .total_gc_heaps(self.slots)
-            .total_tables(self.slots)
+            .total_memories(slots.saturating_mul(2))
+            .total_gc_heaps(slots)
+            .total_tables(slots)
             .total_stacks(0)
             .max_memory_size(self.memory)
             // The slots that were used last are used first, since their pages are warm.
-            .max_unused_warm_slots(self.slots);
+            .max_unused_warm_slots(slots);
         if let Reset::TouchedPages = self.reset {
             pooling
                 .pagemap_scan(Enabled::Yes)

@@ -265,10 +265,10 @@ impl Instance {
         }
     }
 
-    /// Tries to call this instance's allocator through the store of `other`.
+    /// Tries to call this instance through the store of `other`.
     pub(crate) fn call_through(&self, other: &mut Instance) {
         if let (State::Live(own), State::Live(other)) = (&self.state, &mut other.state) {
-            let _ = own.alloc.call(&mut other.store, 1);
+            own.call_through(&mut other.store);
         }
     }
 }

@@ -18,7 +18,6 @@ use crate::options::RunOptions;
 use crate::shared::Shared;
 use crate::slots::Slot;
 use crate::terms::Terms;
-use crate::ticker::Ticker;
 use crate::wire::{self, Allowance, Chunk, Failure, FailureKind, Header, Op, Setup};
 use crate::{Cancel, Error, Result};
 
@@ -26,7 +25,7 @@ use crate::{Cancel, Error, Result};
 pub(crate) struct Live {
     pub(crate) store: Store<Context>,
     pub(crate) memory: Memory,
-    pub(crate) alloc: TypedFunc<u32, u32>,
+    instance: wasmtime::Instance,
     call: TypedFunc<(u32, u32, u32, u32, u32, i64, i64), u64>,
     /// Whether the guest has been told its [`Setup`], if there is one, which waits for the first
     /// call: an instance that is never used never runs.
@@ -48,7 +47,7 @@ impl Live {
         context: Context,
         slot: Slot,
     ) -> wasmtime::Result<Live> {
-        let running = Ticker::run(shared.image.ticker());
+        let running = shared.image.ticker().run();
         let (mut store, instance) = shared.image.instantiate(context)?;
         drop(running);
         let exports = shared.image.exports();
@@ -57,19 +56,16 @@ impl Live {
             .get_module_export(&mut store, &exports.memory)
             .and_then(wasmtime::Extern::into_memory)
             .ok_or_else(missing)?;
-        let mut function = |export| {
-            instance
-                .get_module_export(&mut store, export)
-                .and_then(wasmtime::Extern::into_func)
-                .ok_or_else(missing)
-        };
-        let (alloc, call) = (function(&exports.alloc)?, function(&exports.call)?);
+        let call = instance
+            .get_module_export(&mut store, &exports.call)
+            .and_then(wasmtime::Extern::into_func)
+            .ok_or_else(missing)?;
         let interrupter = exports.interrupter.as_ref();
         store.data_mut().interrupter =
             interrupter.map(|exports| Interrupter::new(instance, exports));
         Ok(Live {
-            alloc: alloc.typed(&store)?,
             call: call.typed(&store)?,
+            instance,
             memory,
             ready: !store.data().granted.is_told(),
             store,
@@ -162,7 +158,7 @@ impl Live {
             }));
         }
         let _call = calls::enter();
-        let _running = Ticker::run(self.shared.image.ticker());
+        let _running = self.shared.image.ticker().run();
         let fuel = self.start_clocks(&limits)?;
         let result = exchange(self);
         self.settle(fuel);
@@ -380,7 +376,7 @@ impl Live {
             return Ok(Some(ptr));
         }
         let wanted = len.max(wire::ROOM);
-        let ptr = self.alloc.call(&mut self.store, wanted)?;
+        let ptr = self.alloc(wanted)?;
         self.room = (ptr != 0 && wanted == wire::ROOM).then_some((ptr, wanted));
         if !self.seeded
             && let Some(room) = self.room
@@ -388,6 +384,22 @@ impl Live {
             self.shared.image.set_room(room);
         }
         Ok((ptr != 0).then_some(ptr))
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn call_through(&self, store: &mut Store<Context>) {
+        let _ = self.call.call(store, (Op::Get as u32, 0, 0, 0, 0, 0, 0));
+    }
+
+    /// Asks the guest for room. It is looked up where it is asked, since few instances do.
+    fn alloc(&mut self, bytes: u32) -> wasmtime::Result<u32> {
+        let alloc = self
+            .instance
+            .get_module_export(&mut self.store, &self.shared.image.exports().alloc)
+            .and_then(wasmtime::Extern::into_func)
+            .ok_or_else(|| wasmtime::format_err!("an export is missing"))?;
+        let alloc = alloc.typed::<u32, u32>(&self.store)?;
+        alloc.call(&mut self.store, bytes)
     }
 
     /// What it means that a call into the guest ended in `error`.

@@ -10,9 +10,13 @@
 //! order (`SeqCst`): a run raises `running`, then reads `asleep`; the ticker raises `asleep`,
 //! then reads `running`. Whichever comes second in that order sees the other's flag, so that
 //! a run never starts beside a ticker that goes on sleeping.
+//!
+//! Threads that run small scripts all the time would wait for each other at one count, so there
+//! are several: each thread has the same one every time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -34,12 +38,35 @@ pub(crate) struct Ticker {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// How many scripts run at the moment.
-    running: AtomicUsize,
+    /// How many scripts run at the moment, by their threads.
+    running: [Arc<Count>; COUNTS],
     /// Whether the thread is parked, or about to be.
     asleep: AtomicBool,
     /// Whether it is to end.
     stopped: AtomicBool,
+}
+
+/// Counts of what runs. Threads beyond that share them.
+const COUNTS: usize = 16;
+
+/// One of them, by itself in what processors pass to each other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Count(AtomicUsize);
+
+impl Shared {
+    fn is_idle(&self) -> bool {
+        self.running.iter().all(|count| count.0.load(SeqCst) == 0)
+    }
+
+    /// The count of this thread.
+    fn own_count(&self) -> &Arc<Count> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static OWN: usize = NEXT.fetch_add(1, Relaxed) % COUNTS;
+        }
+        &self.running[OWN.with(|own| *own)]
+    }
 }
 
 impl Ticker {
@@ -63,12 +90,13 @@ impl Ticker {
     }
 
     /// Keeps the ticker awake for as long as the result lives.
-    pub(crate) fn run(self: &Arc<Self>) -> Running {
-        self.shared.running.fetch_add(1, SeqCst);
+    pub(crate) fn run(&self) -> Running {
+        let count = self.shared.own_count();
+        count.0.fetch_add(1, SeqCst);
         if self.shared.asleep.load(SeqCst) {
             self.thread.unpark();
         }
-        Running(Arc::clone(self))
+        Running(Arc::clone(count))
     }
 
     /// Whether the thread is parked, or about to be.
@@ -86,24 +114,24 @@ impl Drop for Ticker {
 }
 
 /// A script that runs.
-pub(crate) struct Running(Arc<Ticker>);
+pub(crate) struct Running(Arc<Count>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.shared.running.fetch_sub(1, SeqCst);
+        self.0.0.fetch_sub(1, SeqCst);
     }
 }
 
 fn tick(engine: &EngineWeak, shared: &Shared) {
     let mut idle = LINGER;
     while !shared.stopped.load(SeqCst) {
-        if shared.running.load(SeqCst) > 0 {
+        if !shared.is_idle() {
             idle = 0;
         } else if idle < LINGER {
             idle += 1;
         } else {
             shared.asleep.store(true, SeqCst);
-            while shared.running.load(SeqCst) == 0 && !shared.stopped.load(SeqCst) {
+            while shared.is_idle() && !shared.stopped.load(SeqCst) {
                 thread::park();
             }
             shared.asleep.store(false, SeqCst);

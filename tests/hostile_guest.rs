@@ -389,7 +389,7 @@ fn interrupted(interrupt: &str, site: &str, stack_pointer: &str) -> Result<Value
     let sound = Module {
         imports:
             "(import \"moonfork\" \"stopped\" (func $stopped (param i32 i32)))
-            (import \"moonfork\" \"host_ask\" (func $ask (param i32 i32 i32 i32 i32 i64 i64) (result i64)))",
+            (import \"moonfork\" \"host_ask\" (func $ask (param i32 i32 i32 i32 i32) (result i64)))",
         call: format!("(loop $more (br $more)) {}", answer(4096, 2)),
         ..Module::default()
     };

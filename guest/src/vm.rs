@@ -34,10 +34,10 @@ pub struct Vm {
 /// What `math.random` starts from.
 pub type Seed = (i64, i64);
 
-/// The function that was called last.
+/// The global function that was called last.
 struct Callee {
-    /// Its name, if that isn't too long to be kept.
-    name: RefCell<String>,
+    /// Its name; nothing for paths, and names that are too long to be kept.
+    name: RefCell<Vec<u8>>,
     /// Its name as a value of Lua's, once it was called twice in a row.
     held: Held,
     is_held: Cell<bool>,
@@ -47,18 +47,24 @@ impl Callee {
     /// Bytes of a name that is kept.
     const MAX_NAME: usize = 64;
 
-    /// Notes that `name` is called; says whether that is what was called last.
-    fn is_again(&self, name: &str) -> bool {
+    /// The name as a value of Lua's, if that is held.
+    fn held(&self, name: &[u8]) -> Option<Held> {
+        (self.is_held.get() && *self.name.borrow() == name).then_some(self.held)
+    }
+
+    /// Notes that `name` is called; says whether it was called last, and isn't held.
+    fn is_again(&self, name: &[u8]) -> bool {
         let mut last = self.name.borrow_mut();
-        let again = *last == name;
-        if !again {
+        if name.is_empty() || name.len() > Self::MAX_NAME || name.contains(&b'.') {
             last.clear();
-            if name.len() <= Self::MAX_NAME {
-                last.push_str(name);
-            }
-            self.is_held.set(false);
+        } else if *last == name {
+            return !self.is_held.get();
+        } else {
+            last.clear();
+            last.extend_from_slice(name);
         }
-        again
+        self.is_held.set(false);
+        false
     }
 }
 
@@ -79,7 +85,7 @@ impl Vm {
         Vm {
             callee: Callee {
                 // Its length is never more.
-                name: RefCell::new(String::with_capacity(Callee::MAX_NAME)),
+                name: RefCell::new(Vec::with_capacity(Callee::MAX_NAME)),
                 held,
                 is_held: Cell::default(),
             },
@@ -151,7 +157,7 @@ impl Vm {
         match operation(op).ok_or_else(|| malformed("no such operation"))? {
             Op::Setup => self.setup(&header::setup(header)?, value, answer),
             Op::Eval => self.eval(&header::chunk(header)?, value, answer),
-            Op::Call => self.call(header::name(header)?, value, answer),
+            Op::Call => self.call(header, value, answer),
             Op::Get => self.get(header::name(header)?, answer),
             Op::Set => self.set(header::name(header)?, value, answer),
             Op::Compile => self.compile(&header::chunk(header)?, !value.is_empty(), answer),
@@ -323,18 +329,21 @@ impl Vm {
         })
     }
 
-    fn call(&self, Name(name): Name<'_>, args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+    fn call(&self, name: &[u8], args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let callee = &self.callee;
-        let again = callee.is_again(name);
-        if callee.is_held.get() && self.seed.get().is_none() {
+        if let Some(held) = callee.held(name)
+            && self.seed.get().is_none()
+        {
             let Sandbox { lua, gate, .. } = &self.sandbox;
-            if let Some(returned) = gate.call_quickly(lua, callee.held, args) {
+            if let Some(returned) = gate.call_quickly(lua, held, args) {
                 return self.returned(returned, answer);
             }
         }
+        let again = callee.is_again(name);
+        let Name(name) = header::name(name)?;
         self.answer(&[], answer, |stack| {
             find(stack, name)?;
-            if again && !callee.is_held.get() {
+            if again {
                 stack.push_text(name.as_bytes());
                 stack.hold(callee.held);
                 callee.is_held.set(true);
@@ -422,6 +431,7 @@ fn find(stack: Stack, path: &str) -> Result<(), Failure> {
     match stack.item(found) {
         Item::Other("function") => Ok(()),
         Item::Nil => not_callable(format!("can't call '{path}': there is no such function")),
+        Item::Integer(_) => not_callable(format!("can't call '{path}': it is a number value")),
         other => not_callable(format!(
             "can't call '{path}': it is a {} value",
             other.type_name()
