@@ -6,7 +6,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::{StoreContextMut, UpdateDeadline};
+use wasmtime::{ExnRef, OwnedRooted, StoreContextMut, UpdateDeadline};
 
 use crate::entropy::Entropy;
 use crate::error::{Site, panic_message};
@@ -42,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) result: Vec<u8>,
     /// When the instance was made, by the clock it was granted.
     pub(crate) born: Duration,
+    /// What the guest throws, once it has.
+    pub(crate) exception: Option<OwnedRooted<ExnRef>>,
     /// How a script that runs is asked where it is.
     pub(crate) interrupter: Option<Interrupter>,
     /// The call that runs at the moment.
@@ -124,6 +126,7 @@ impl Context {
             tally: Tally::default(),
             result: Vec::new(),
             born,
+            exception: None,
             interrupter: None,
             call: Call {
                 limits,

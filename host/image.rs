@@ -196,9 +196,12 @@ impl Image {
         self.room.get().copied()
     }
 
-    /// Notes what a fresh instance said.
+    /// Notes what a fresh instance said. Not where fuel is metered: asking burns some, and each
+    /// instance is to burn the same.
     pub(crate) fn set_room(&self, room: (u32, u32)) {
-        self.room.get_or_init(|| room);
+        if !self.metered {
+            self.room.get_or_init(|| room);
+        }
     }
 
     /// The clock that deadlines are checked by.

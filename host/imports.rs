@@ -13,6 +13,7 @@ use wasmtime::{Caller, Extern, ExternType, FuncType, Linker, Module, Val};
 
 use crate::context::{Context, Stop, guarded};
 use crate::error::Site;
+use crate::exception;
 use crate::files::Refusal;
 use crate::function::Failed;
 use crate::grants::{Denial, Lookup, split_path};
@@ -41,6 +42,7 @@ pub(crate) fn define(linker: &mut Linker<Context>, module: &Module) -> wasmtime:
          two: u32,
          two_len: u32| { host_ask(caller, service, (one, one_len), (two, two_len)) },
     )?;
+    linker.func_wrap(HOST_MODULE, "throw", exception::throw)?;
     linker.func_wrap(HOST_MODULE, "stopped", stopped)?;
     linker.func_wrap(HOST_MODULE, "panicked", panicked)?;
     deny_wasi(linker, module)

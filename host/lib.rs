@@ -33,6 +33,7 @@ mod direct;
 mod driver;
 mod entropy;
 mod error;
+mod exception;
 mod files;
 mod function;
 mod grants;

@@ -14,6 +14,7 @@
 //! | `host_call(function, ptr, len) -> len \| status << 32` | calls a host function |
 //! | `host_ask(service, ptr, len, ptr, len) -> len \| status << 32` | asks for a service |
 //! | `host_take(ptr)` | copies what that call gave, `len` bytes, to `ptr` |
+//! | `throw()` | throws the exception by which Lua raises an error |
 //! | `stopped(ptr, len)` | takes the site of a script that was asked to stop; doesn't return, unless that was in an earlier call |
 //! | `panicked(ptr, len)` | takes the message of a panic; doesn't return |
 //!
