@@ -273,7 +273,7 @@ impl Plan {
         let mut pooling = PoolingAllocationConfig::new();
         pooling
             .total_core_instances(slots)
-            // An instance that uses exceptions has a heap for them, which takes a second
+            // An instance that has thrown an exception has a heap for it, which takes a second
             // memory out of the same pool.
             .total_memories(slots.saturating_mul(2))
             .total_gc_heaps(slots)
@@ -296,8 +296,8 @@ impl Plan {
             .consume_fuel(self.checks.fuel)
             .max_wasm_stack(WASM_STACK)
             .cranelift_opt_level(OptLevel::Speed)
-            // Lua errors are wasm exceptions, where they can't return. The collector is named since the guest's caught
-            // exceptions are its garbage, and one that never collects would fill up.
+            // Lua errors are wasm exceptions, where they can't return. The collector is named, to be the
+            // same whatever else of wasmtime a program switches on.
             .wasm_exceptions(true)
             .collector(Collector::Copying)
             .wasm_backtrace_max_frames(None)

@@ -151,9 +151,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn it_is_awake_while_anything_runs_on_any_of_many_threads() {
+        let engine = Engine::default();
+        let ticker = Ticker::start(&engine).unwrap();
+        let until = |asleep| {
+            while ticker.is_asleep() != asleep {
+                thread::yield_now();
+            }
+        };
+        let barrier = std::sync::Barrier::new(2 * COUNTS + 1);
+        thread::scope(|scope| {
+            for _ in 0..2 * COUNTS {
+                scope.spawn(|| {
+                    let running = ticker.run();
+                    barrier.wait();
+                    barrier.wait();
+                    drop(running);
+                });
+            }
+            barrier.wait();
+            until(false);
+            assert!(!ticker.shared.is_idle());
+            barrier.wait();
+        });
+        assert!(ticker.shared.is_idle());
+        until(true);
+    }
+
+    #[test]
     fn it_sleeps_until_something_runs_and_again_afterwards() {
         let engine = Engine::default();
-        let ticker = Arc::new(Ticker::start(&engine).unwrap());
+        let ticker = Ticker::start(&engine).unwrap();
         let until = |asleep| {
             while ticker.is_asleep() != asleep {
                 thread::yield_now();

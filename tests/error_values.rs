@@ -130,3 +130,18 @@ fn two_hundred_thousand_caught_errors_leave_memory_as_it_was(#[case] caught: &st
     let after = branch.take_report().peak_memory;
     assert!(after <= before + (1 << 20), "{before} {after}");
 }
+
+/// Most instances throw none, so they have no heap for them.
+#[test]
+fn the_first_exception_takes_memory_and_no_other_does() {
+    let mut branch = common::pool().branch().unwrap();
+    let mut peak = |code: &str| {
+        branch.eval::<()>(code).unwrap();
+        branch.take_report().peak_memory
+    };
+    let none = peak("local x = 1");
+    assert_eq!(peak("do pcall(error, {1}) end"), none, "this one returned");
+    let one = peak("do pcall(string.rep) end");
+    assert!(one > none, "{one} {none}");
+    assert_eq!(peak("for i = 1, 1000 do pcall(string.rep) end"), one);
+}
