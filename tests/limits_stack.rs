@@ -12,6 +12,13 @@ use rstest::rstest;
 #[case::gsub("function deep() return (string.gsub('x', '.', deep)) end")]
 #[case::sort("function deep() table.sort({1, 2, 3}, deep) end")]
 #[case::pcall("function deep() local ok, e = pcall(deep) if not ok then error(e, 0) end end")]
+#[case::pcall_before_gsub(
+    "function deep() pcall(type, 1) return (string.gsub('x', '.', deep)) end"
+)]
+#[case::pcall_before_sort("function deep() pcall(type, 1) table.sort({1, 2, 3}, deep) end")]
+#[case::pcall_before_close(
+    "function deep() pcall(type, 1) local x <close> = setmetatable({}, {__close = function() deep() end}) end"
+)]
 #[case::xpcall(
     "function deep() local ok, e = xpcall(deep, function(e) return e end) if not ok then error(e, 0) end end"
 )]

@@ -163,6 +163,71 @@ fn values(#[case] script: &str) {
      note(pcall(function() local ok, e = pcall(error, 'a') error(e .. 'b', 0) end)) \
      note(pcall(function() return pcall(function() return pcall(error, {}) end) end))"
 )]
+#[case::with_any_number_of_results(
+    "local function give(...) return ... end \
+     local function one(a) return a end \
+     local function none() end \
+     local function fail() error('x', 0) end \
+     for _, f in ipairs { give, one, none, fail, select, print ~= nil } do \
+       pcall(f, 1, 2) \
+       local a = pcall(f, 1, 2) note(a) \
+       local b, c = pcall(f, 1, 2) note(b, c) \
+       local d, e, g, h = pcall(f, 1, 2) note(d, e, g, h) \
+       note(pcall(f, 1, 2)) note((pcall(f, 1, 2))) note(#{ pcall(f, 1, 2) }) \
+       note((function(...) return pcall(f, ...) end)(3, 4, 5)) \
+       note((function() local v = 1 local get = function() return v end return pcall(f, get()) end)()) \
+     end"
+)]
+#[case::with_too_few_arguments(
+    "note(pcall(function(a, b, c) return c, b, a end, 1)) \
+     note(pcall(function(a, ...) return select('#', ...), a end)) \
+     note(pcall(setmetatable({}, { __call = function(self, a) return self, a end }), 1)) \
+     note(pcall(setmetatable({}, { __call = function(self, a) error(a, 0) end }), 1))"
+)]
+#[case::nested_as_deep_as_can_be(
+    "local function down(n) \
+       local ok, deeper = pcall(down, n + 1) \
+       if ok then return deeper end \
+       note(deeper) return n \
+     end \
+     note(down(0)) note(down(0)) \
+     local function both(n) \
+       local ok, deeper = pcall(string.gsub, 'x', 'x', function() \
+         local ok, deeper = pcall(both, n + 1) return ok and deeper or n \
+       end) \
+       return tonumber(deeper) or n \
+     end \
+     note(both(0)) note(pcall(both, 0)) \
+     note(coroutine.wrap(function() return pcall(table.sort, { 3, 1, 2 }, function(a, b) \
+       return down(0) + (pcall(error) and 1 or 0) > a - b \
+     end) end)())"
+)]
+#[case::behind_others_in_the_same_function(
+    "local function outer(f) pcall(print, 'no') f() end \
+     note(pcall(outer, function() error({}) end)) \
+     note(pcall(table.sort, { 3, 1, 2 }, function(a, b) pcall(error) return a < b end)) \
+     note(pcall(table.sort, { 3, 1, 2 }, function(a, b) pcall(error) error('order', 0) end)) \
+     note(pcall(table.sort, { 3, 1, 2 }, function(a, b) pcall(error) return a.x < b end)) \
+     note(xpcall(outer, function(e) note(pcall(error, e)) return 'handled ' .. e end, \
+       function() error('x', 0) end)) \
+     note(xpcall(function() note(pcall(error, 'inner')) local t = nil return t.x end, \
+       function(e) return 'handled ' .. e end)) \
+     local t = setmetatable({}, { __index = function(_, k) \
+       note(pcall(error, k)) if k == 'b' then error('no ' .. k, 0) end return k end }) \
+     note(pcall(function() return t.a, t.b end)) note(t.c)"
+)]
+#[case::that_lua_itself_raises_at_some_depth(
+    "local function at(n, f) if n == 0 then return f() end local r = at(n - 1, f) return r end \
+     for i = 0, 3 do \
+       note(pcall(at, i, function() local t = nil return t.x end)) \
+       note(pcall(function() \
+         local a <close> = closing() \
+         note(pcall(at, i, function() return #5 end)) \
+         local b <close> = closing(function() note(pcall(at, i, function() return {} .. {} end)) end) \
+         return at(i, function() return pcall(string.rep) end), at(i, function() return -{} end) \
+       end)) \
+     end"
+)]
 #[case::again_and_again(
     "local n = 0 \
      for i = 1, 1000 do local ok, e = pcall(error, i) if not ok and e == i then n = n + 1 end end \

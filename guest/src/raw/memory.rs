@@ -39,11 +39,11 @@ impl Account {
         lua.set_memory_limit(usize::MAX)?;
         let data: *const Account = account;
         lua.exec_raw_lua(|raw| {
-            // SAFETY: the state is alive, and idle as far as its memory goes. `allocate`
+            // SAFETY: the state is alive, and idle as far as its memory goes. `moonfork_allocate`
             // keeps the contract of `lua_Alloc`, and frees and resizes what mlua's allocator
             // made, since both end at `Blocks` with the same layouts. `data` stays
             // valid for ever.
-            unsafe { ffi::lua_setallocf(raw.state(), allocate, data.cast_mut().cast()) }
+            unsafe { ffi::lua_setallocf(raw.state(), moonfork_allocate, data.cast_mut().cast()) }
         });
         Ok(account)
     }
@@ -71,12 +71,48 @@ impl Account {
 /// As `lua_Alloc` has it: `data` is the [`Account`]; `block` is null or was allocated by this
 /// function, or mlua's, with `old` bytes; where it is null, `old` says what kind of object
 /// the new block is for.
-unsafe extern "C" fn allocate(
+#[unsafe(no_mangle)]
+unsafe extern "C" fn moonfork_allocate(
     data: *mut c_void,
     block: *mut c_void,
     old: usize,
     new: usize,
 ) -> *mut c_void {
+    // SAFETY: the caller keeps the same contract.
+    unsafe { allocate(data, block, old, new) }
+}
+
+/// [`moonfork_allocate`] for a new block: the guest's Lua calls these two by their names.
+///
+/// # Safety
+///
+/// As above.
+#[cfg(target_family = "wasm")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn moonfork_new(data: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the caller keeps the same contract.
+    unsafe { allocate(data, ptr::null_mut(), 0, size) }
+}
+
+/// [`moonfork_allocate`] for a block that is freed.
+///
+/// # Safety
+///
+/// As above.
+#[cfg(target_family = "wasm")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn moonfork_free(data: *mut c_void, block: *mut c_void, size: usize) {
+    // SAFETY: the caller keeps the same contract.
+    unsafe { allocate(data, block, size, 0) };
+}
+
+/// What they all do.
+///
+/// # Safety
+///
+/// As above.
+#[inline(always)]
+unsafe fn allocate(data: *mut c_void, block: *mut c_void, old: usize, new: usize) -> *mut c_void {
     // SAFETY: `data` is what `open` gave to Lua, which is never freed.
     let account = unsafe { &*data.cast_const().cast::<Account>() };
     let old = if block.is_null() { 0 } else { old };
