@@ -171,11 +171,8 @@ int ipairsaux (lua_State *L);
 ** Runs `ci`, and what it calls and returns to, until an instruction comes that can't be done
 ** here. Gives the frame that this instruction is in, with its place noted; or NULL, if it came to
 ** the end of the frame that `luaV_execute` was called for, or of one that a marked `pcall` called.
-**
-** `used` puts it in front of `luaV_execute`, whose length would decide else where in the cache's
-** lines its loop begins: that makes a difference of a tenth.
 */
-static __attribute__((noinline, used)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
+static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
   const Instruction *pc = ci->u.l.savedpc;
   LClosure *cl = ci_func(ci);
   TValue *k = cl->p->k;
