@@ -42,7 +42,7 @@ impl<'a> Tokens<'a> {
 
     /// The next one; nothing where the bytes end too early. Behind [`Token::Bytes`] nothing can
     /// be read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Token<'a>> {
         let [marker] = self.take()?;
         Some(match Marker::from_u8(marker) {

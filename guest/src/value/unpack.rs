@@ -74,6 +74,7 @@ fn within(step: impl FnOnce() -> Step, read: Read<()>) -> Read<()> {
     })
 }
 
+#[inline(always)]
 fn next<'a>(tokens: &mut Tokens<'a>) -> Read<Token<'a>> {
     tokens
         .next()
