@@ -21,12 +21,16 @@ use crate::terms::Terms;
 use crate::wire::{self, Allowance, Chunk, Failure, FailureKind, Header, Op, Setup};
 use crate::{Cancel, Error, Result};
 
+/// What `moonfork_call` takes: the operation, the length of the request, the three parts of an
+/// [`Allowance`], and a seed.
+type CallParams = (u32, u32, u32, u32, u32, i64, i64);
+
 /// Fields are dropped in this order: the store gives its memory back before its slot is free.
 pub(crate) struct Live {
     pub(crate) store: Store<Context>,
     pub(crate) memory: Memory,
     instance: wasmtime::Instance,
-    call: TypedFunc<(u32, u32, u32, u32, u32, i64, i64), u64>,
+    call: TypedFunc<CallParams, u64>,
     /// Whether the guest has been told its [`Setup`], if there is one, which waits for the first
     /// call: an instance that is never used never runs.
     ready: bool,

@@ -2,7 +2,7 @@
 //!
 //! What goes out is written by one walk, in every format that serde knows: MessagePack for the
 //! host, JSON for the scripts' own `json.encode`. What comes in is read by two: `json.decode` has
-//! serde's, and what the host passes in a shorter one, [`unpack`].
+//! serde's, and what the host passes in a shorter one (`unpack`).
 //!
 //! A table that came from an array must go back as one, even when it is empty by then, and
 //! with the nulls at its end that Lua can't hold. Metatables belong to the scripts, so that
