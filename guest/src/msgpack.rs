@@ -24,6 +24,22 @@ pub(crate) enum Token<'a> {
     Bytes,
 }
 
+impl Token<'_> {
+    /// What it is, in messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Token::Null => "null",
+            Token::Boolean(_) => "a boolean",
+            Token::Integer(_) | Token::Large(_) => "an integer",
+            Token::Number(_) => "a number with a fraction",
+            Token::Text(_) => "text",
+            Token::Array(_) => "an array",
+            Token::Map(_) => "an object",
+            Token::Bytes => "raw bytes",
+        }
+    }
+}
+
 /// The tokens of what hasn't been read yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens<'a> {

@@ -614,7 +614,8 @@ impl Digits {
 
 const TOO_LARGE: &str = "from here on the value is larger than what may pass in one piece";
 
-const BYTES: &str = "raw bytes have no JSON counterpart; pass text or an array";
+const BYTES: &str =
+    "raw bytes, and integers of 128 bits, have no JSON counterpart; pass text or an array";
 
 fn too_large(value: u64) -> String {
     format!(

@@ -2,9 +2,12 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::Machine;
-use moonfork_guest::wire::FailureKind;
+use moonfork_guest::wire::{Chunk, FailureKind, Op};
 use rstest::rstest;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 #[rstest]
@@ -123,6 +126,43 @@ fn what_json_cannot_say_is_an_error_with_its_path(#[case] code: &str, #[case] me
     "state.items[1].x: 18446744073709551615 is too large for a Lua integer (the largest is 9223372036854775807)")]
 fn what_lua_cannot_hold_is_an_error_with_its_path(#[case] state: Value, #[case] message: &str) {
     let failure = Machine::new().eval_with("state", Some(&state)).unwrap_err();
+    assert_eq!(failure.message, message);
+    assert_eq!(failure.kind, FailureKind::Value);
+}
+
+/// What serde lets programs write, and JSON doesn't have.
+#[rstest]
+#[case::a_key_that_is_no_text(
+    &[(1, BTreeMap::from([(true, 1)]))],
+    "state[1][2]: a key is a boolean; it has to be text or an integer"
+)]
+#[case::an_integer_of_128_bits(
+    &[(1, 7_u128)],
+    "state[1][2]: raw bytes, and integers of 128 bits, have no JSON counterpart; pass text or an array"
+)]
+#[case::infinity(&[f64::INFINITY], "state[1]: NaN and infinities have no JSON counterpart")]
+fn what_json_cannot_hold_is_an_error_with_its_path<T: Serialize>(
+    #[case] state: &[T],
+    #[case] message: &str,
+) {
+    let chunk = Chunk {
+        name: "test".into(),
+        code: "return state".into(),
+        expression: false,
+    };
+    let failure = Machine::new()
+        .request(Op::Eval, &chunk, Some(&state))
+        .unwrap_err();
+    assert_eq!(failure.message, message);
+    assert_eq!(failure.kind, FailureKind::Value);
+}
+
+#[rstest]
+#[case::one_value(json!(5), "args: an integer is passed for the arguments; pass an array or a tuple of them")]
+#[case::text(json!("x"), "args: text is passed for the arguments; pass an array or a tuple of them")]
+#[case::an_object(json!({"x": 1}), "args: an object is passed for the arguments; pass an array or a tuple of them")]
+fn arguments_are_an_array(#[case] args: Value, #[case] message: &str) {
+    let failure = Machine::new().call("type", &args).unwrap_err();
     assert_eq!(failure.message, message);
     assert_eq!(failure.kind, FailureKind::Value);
 }

@@ -139,7 +139,12 @@ fn key(run: &Run, tokens: &mut Tokens<'_>) -> Read<()> {
         }
         Token::Integer(key) => i128::from(key),
         Token::Large(key) => i128::from(key),
-        _ => return Err(rule("a key has to be text or an integer")),
+        other => {
+            return Err(rule(format!(
+                "a key is {}; it has to be text or an integer",
+                other.kind()
+            )));
+        }
     };
     let mut digits = Digits::default();
     run.stack.push_text(digits.of(number).as_bytes());
@@ -150,7 +155,12 @@ fn each(run: &Run, tokens: &mut Tokens<'_>) -> Read<c_int> {
     let len = match next(tokens)? {
         Token::Null => 0,
         Token::Array(len) => len,
-        _ => return Err(rule("arguments have to be an array")),
+        other => {
+            return Err(rule(format!(
+                "{} is passed for the arguments; pass an array or a tuple of them",
+                other.kind()
+            )));
+        }
     };
     if len > MAX_ARGUMENTS as usize {
         return Err(rule(format!(
