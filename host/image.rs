@@ -68,21 +68,23 @@ impl Image {
         checks: Checks,
         places: &Places,
     ) -> Result<Image> {
-        let plan = |reservation, reset| Plan {
+        let plan = |slots, reservation, reset| Plan {
             slots,
             memory: limits.memory,
             checks,
             reservation,
             reset,
         };
+        let roomy = slots.max(LISTS_BY_THREAD);
         // What is best first, and then what does without the part that may be missing.
         let engine = [
-            plan(Reservation::Whole, Reset::Everything),
-            plan(Reservation::Limit, Reset::Everything),
+            plan(slots, Reservation::Whole, Reset::TouchedPages),
+            plan(slots, Reservation::Whole, Reset::Everything),
+            plan(slots, Reservation::Limit, Reset::Everything),
         ]
         .iter()
         .fold(
-            plan(Reservation::Whole, Reset::TouchedPages).engine(),
+            plan(roomy, Reservation::Whole, Reset::TouchedPages).engine(),
             |engine, plan| engine.or_else(|_| plan.engine()),
         )
         .map_err(|error| {
@@ -266,22 +268,18 @@ impl Plan {
     }
 
     fn config(&self) -> Config {
-        let slots = match self.reservation {
-            Reservation::Whole => self.slots.max(LISTS_BY_THREAD),
-            Reservation::Limit => self.slots,
-        };
         let mut pooling = PoolingAllocationConfig::new();
         pooling
-            .total_core_instances(slots)
+            .total_core_instances(self.slots)
             // An instance that has thrown an exception has a heap for it, which takes a second
             // memory out of the same pool.
-            .total_memories(slots.saturating_mul(2))
-            .total_gc_heaps(slots)
-            .total_tables(slots)
+            .total_memories(self.slots.saturating_mul(2))
+            .total_gc_heaps(self.slots)
+            .total_tables(self.slots)
             .total_stacks(0)
             .max_memory_size(self.memory)
             // The slots that were used last are used first, since their pages are warm.
-            .max_unused_warm_slots(slots);
+            .max_unused_warm_slots(self.slots);
         if let Reset::TouchedPages = self.reset {
             pooling
                 .pagemap_scan(Enabled::Yes)
