@@ -150,15 +150,17 @@ fn tick(engine: &EngineWeak, shared: &Shared) {
 mod tests {
     use super::*;
 
+    /// Waits until the ticker sleeps, or doesn't.
+    fn until(ticker: &Ticker, asleep: bool) {
+        while ticker.is_asleep() != asleep {
+            thread::yield_now();
+        }
+    }
+
     #[test]
     fn it_is_awake_while_anything_runs_on_any_of_many_threads() {
         let engine = Engine::default();
         let ticker = Ticker::start(&engine).unwrap();
-        let until = |asleep| {
-            while ticker.is_asleep() != asleep {
-                thread::yield_now();
-            }
-        };
         let barrier = std::sync::Barrier::new(2 * COUNTS + 1);
         thread::scope(|scope| {
             for _ in 0..2 * COUNTS {
@@ -170,29 +172,24 @@ mod tests {
                 });
             }
             barrier.wait();
-            until(false);
+            until(&ticker, false);
             assert!(!ticker.shared.is_idle());
             barrier.wait();
         });
         assert!(ticker.shared.is_idle());
-        until(true);
+        until(&ticker, true);
     }
 
     #[test]
     fn it_sleeps_until_something_runs_and_again_afterwards() {
         let engine = Engine::default();
         let ticker = Ticker::start(&engine).unwrap();
-        let until = |asleep| {
-            while ticker.is_asleep() != asleep {
-                thread::yield_now();
-            }
-        };
-        until(true);
+        until(&ticker, true);
         for _ in 0..3 {
             let running = ticker.run();
-            until(false);
+            until(&ticker, false);
             drop(running);
-            until(true);
+            until(&ticker, true);
         }
     }
 }
