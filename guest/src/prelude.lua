@@ -212,7 +212,8 @@ end
 return {
   grant = grant,
   freeze = function(table) variables = frozen(table) end,
-  seed = randomseed,
+  random = random,
+  randomseed = randomseed,
   bounded = bounded,
   describe = describe,
 }

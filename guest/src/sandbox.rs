@@ -8,8 +8,12 @@ use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Json, outcome};
+#[cfg(target_family = "wasm")]
+use crate::raw::layout;
 use crate::raw::memory::Account;
-use crate::raw::stack::{Gate, Held};
+use crate::raw::random::Random;
+use crate::raw::reserve;
+use crate::raw::stack::Gate;
 use crate::value::{MAX_ARGUMENTS, Values};
 use crate::wire::Service;
 
@@ -59,8 +63,8 @@ pub(crate) struct Sandbox {
     pub(crate) values: Rc<Values>,
     /// What it has allocated, and may.
     pub(crate) memory: &'static Account,
-    /// `(low, high)`: seeds `math.random`.
-    pub(crate) seed: Held,
+    /// What `math.random` draws from.
+    pub(crate) random: Random,
     /// `(clock, modules, files) -> nothing`: adds the libraries that are granted.
     pub(crate) grant: Function,
     /// `table -> nothing`: makes it the read-only global `variables`.
@@ -72,17 +76,20 @@ pub(crate) struct Sandbox {
     pub(crate) gate: Gate,
 }
 
-impl Sandbox {
-    /// Makes the state, and shuts it before any script runs.
-    ///
-    /// # Errors
-    ///
-    /// When Lua has no memory left, or the prelude fails, which would be a fault of ours.
-    pub(crate) fn new(host: &Rc<dyn Host>) -> mlua::Result<Sandbox> {
-        let lua = Lua::new_with(libraries(), LuaOptions::new())?;
-        let values = Rc::new(Values::new(&lua)?);
-        let json = Json::new(&lua, &values)?;
+/// What `prelude.lua` gives.
+struct Prelude {
+    /// Lua's own `math.random` and `math.randomseed`.
+    random: [Value; 2],
+    grant: Function,
+    freeze: Function,
+    bounded: Function,
+    describe: Value,
+}
 
+impl Prelude {
+    /// Runs it, in a state that has the libraries.
+    fn run(lua: &Lua, values: &Rc<Values>, host: &Rc<dyn Host>) -> mlua::Result<Prelude> {
+        let json = Json::new(lua, values)?;
         let native = lua.create_table()?;
         native.set("null", Value::NULL)?;
         native.set("encode", json.encode)?;
@@ -92,7 +99,7 @@ impl Sandbox {
         native.set("max_arguments", MAX_ARGUMENTS)?;
         native.set("max_message", MAX_MESSAGE)?;
         native.set("trace", lua.create_function(trace)?)?;
-        native.set("ask", ask(&lua, host)?)?;
+        native.set("ask", ask(lua, host)?)?;
         native.set(
             "stopwatch",
             lua.create_function(|lua, ()| {
@@ -118,15 +125,45 @@ impl Sandbox {
             .load(include_str!("prelude.lua"))
             .set_name("=[moonfork]")
             .call::<Table>(native)?;
-        Ok(Sandbox {
-            seed: Held::new(&lua, &prelude.get("seed")?)?,
+        Ok(Prelude {
+            random: [prelude.get("random")?, prelude.get("randomseed")?],
             grant: prelude.get("grant")?,
             freeze: prelude.get("freeze")?,
             bounded: prelude.get("bounded")?,
-            gate: Gate::new(&lua, values.arrays(), Some(&prelude.get("describe")?))?,
+            describe: prelude.get("describe")?,
+        })
+    }
+}
+
+impl Sandbox {
+    /// Makes the state, and shuts it before any script runs.
+    ///
+    /// # Errors
+    ///
+    /// When Lua has no memory left, or the prelude fails, which would be a fault of ours.
+    pub(crate) fn new(host: &Rc<dyn Host>) -> mlua::Result<Sandbox> {
+        let lua = Lua::new_with(libraries(), LuaOptions::new())?;
+        let values = Rc::new(Values::new(&lua)?);
+        let prelude = Prelude::run(&lua, &values, host)?;
+        // The snapshot made of this state should not hold its garbage.
+        lua.gc_collect()?;
+        reserve::fill();
+
+        #[cfg(target_family = "wasm")]
+        layout::begin(&lua);
+        values.begin_book()?;
+        let sandbox = Sandbox {
+            random: Random::of(&lua, &prelude.random)?,
+            grant: prelude.grant,
+            freeze: prelude.freeze,
+            bounded: prelude.bounded,
+            gate: Gate::new(&lua, &values.arrays(), Some(&prelude.describe))?,
             memory: Account::open(&lua)?,
             lua,
             values,
-        })
+        };
+        #[cfg(target_family = "wasm")]
+        layout::gather(&sandbox.lua);
+        Ok(sandbox)
     }
 }

@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::str;
 
-use mlua::{Lua, Table, Value};
+use mlua::{IntoLua, Lua, Table, Value};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Serialize, de};
@@ -31,6 +31,9 @@ use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
 /// on a stack for which no error can be raised.
 pub(crate) const MAX_ARGUMENTS: u32 = 250;
 
+/// What values may cost where the host has its defaults.
+const DEFAULT_MAX_VALUE: usize = 64 << 20;
+
 /// Tables are made with room for at most this many entries, whatever a length claims.
 const MAX_RESERVED: usize = 4096;
 
@@ -43,10 +46,12 @@ pub struct Values {
     lua: Lua,
     /// A table with weak keys, the tables that came from an array; values: [`Shape`]s as integers.
     /// And views of tables; values: those tables.
-    arrays: Value,
+    arrays: RefCell<Value>,
     /// Protected calls with that table.
-    gate: Gate,
-    /// How deeply values may be nested.
+    gate: Cell<Gate>,
+    /// What values may cost on their way out.
+    max_value: Cell<usize>,
+    /// How deeply they may be nested.
     max_depth: Cell<usize>,
 }
 
@@ -121,27 +126,61 @@ impl Values {
     ///
     /// When Lua can't allocate its book of arrays.
     pub fn new(lua: &Lua) -> mlua::Result<Values> {
-        let arrays = lua.create_table()?;
-        let weak = lua.create_table_from([("__mode", "k")])?;
-        arrays.set_metatable(Some(weak))?;
-        let arrays = Value::Table(arrays);
+        let (arrays, gate) = Self::book(lua)?;
         Ok(Values {
             lua: lua.clone(),
-            gate: Gate::new(lua, &arrays, None)?,
-            arrays,
+            gate: Cell::new(gate),
+            arrays: RefCell::new(arrays),
+            max_value: Cell::new(DEFAULT_MAX_VALUE),
             max_depth: Cell::new(MAX_DEPTH),
         })
     }
 
-    /// Sets how deeply values may be nested from now on: [`MAX_DEPTH`] at the most.
-    pub fn set_max_depth(&self, depth: usize) {
-        self.max_depth.set(depth.min(MAX_DEPTH));
+    /// An empty book of arrays, and a gate for it.
+    fn book(lua: &Lua) -> mlua::Result<(Value, Gate)> {
+        /// Arrays that there is room for: most scripts see fewer.
+        const ROOM: usize = 8;
+
+        let arrays = lua.create_table_with_capacity(0, ROOM)?;
+        let weak = lua.create_table_from([("__mode", "k")])?;
+        arrays.set_metatable(Some(weak))?;
+        let arrays = Value::Table(arrays);
+        let gate = Gate::new(lua, &arrays, None)?;
+        Ok((arrays, gate))
+    }
+
+    /// Begins a new book of arrays, which lies where memory is allocated at the moment.
+    ///
+    /// # Errors
+    ///
+    /// When Lua can't allocate it.
+    pub(crate) fn begin_book(&self) -> mlua::Result<()> {
+        let (arrays, gate) = Self::book(&self.lua)?;
+        self.arrays.replace(arrays);
+        self.gate.set(gate);
+        Ok(())
+    }
+
+    /// Sets what values may cost on their way out from now on, and how deeply they may be nested
+    /// either way, [`MAX_DEPTH`] at the most.
+    pub fn allow(&self, max_value: usize, max_depth: usize) {
+        let max_depth = max_depth.min(MAX_DEPTH);
+        // A page that isn't written to needn't be restored, and most instances have the defaults.
+        if (self.max_value.get(), self.max_depth.get()) != (max_value, max_depth) {
+            self.max_value.set(max_value);
+            self.max_depth.set(max_depth);
+        }
+    }
+
+    /// What values may cost on their way out.
+    pub(crate) fn max_value(&self) -> usize {
+        self.max_value.get()
     }
 
     /// The book of arrays: what the gate has to be made with through which conversions on a
     /// stack come.
-    pub(crate) fn arrays(&self) -> &Value {
-        &self.arrays
+    pub(crate) fn arrays(&self) -> Value {
+        self.arrays.borrow().clone()
     }
 
     /// Marks `table` as an array, so that it stays one when it is empty.
@@ -159,7 +198,7 @@ impl Values {
     ///
     /// When Lua has no memory left.
     pub fn mark_view(&self, view: &Table, table: &Table) -> mlua::Result<()> {
-        self.book().raw_set(view, table)
+        self.note(view, table)
     }
 
     /// An array of `items`, which stays as long as it is whatever nils it ends with.
@@ -177,11 +216,13 @@ impl Values {
     }
 
     fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
-        self.book().raw_set(table, shape.pack())
+        self.note(table, shape.pack())
     }
 
-    fn book(&self) -> &Table {
-        self.arrays.as_table().expect("it was made as one")
+    fn note(&self, table: &Table, what: impl IntoLua) -> mlua::Result<()> {
+        let arrays = self.arrays.borrow();
+        let book = arrays.as_table().expect("it was made as one");
+        book.raw_set(table, what)
     }
 
     /// Reads one value. `root` is what its path starts with in error messages.
@@ -204,7 +245,7 @@ impl Values {
     /// The value that `push` leaves on the stack.
     fn made(&self, mut push: impl FnMut(Stack) -> Result<(), Failure>) -> Result<Value, Failure> {
         let mut result = Ok(());
-        let value = self.gate.make(&self.lua, &mut |stack| {
+        let value = self.gate.get().make(&self.lua, &mut |stack| {
             result = push(stack);
             if result.is_err() {
                 stack.push_nil();
@@ -275,6 +316,7 @@ impl Values {
         let mut result = Ok(());
         let done = self
             .gate
+            .get()
             .run(&self.lua, &[value], &mut |stack| result = write(stack));
         result?;
         done.map_err(|_| no_memory())

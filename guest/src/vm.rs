@@ -22,12 +22,8 @@ use crate::wire::{self, Allowance, Chunk, Name, Op, Setup};
 pub struct Vm {
     sandbox: Sandbox,
     host: Rc<dyn Host>,
-    /// What a value may cost on its way out, in the request at hand.
-    max_value: Rc<Cell<usize>>,
     /// What the script raised its error with, in the request at hand, if that wasn't text.
     raised: Cell<Option<Value>>,
-    /// The seed that it hasn't taken yet.
-    seed: Cell<Option<Seed>>,
     callee: Callee,
 }
 
@@ -78,10 +74,7 @@ impl Vm {
     pub fn new(host: impl Host + 'static) -> Vm {
         let host: Rc<dyn Host> = Rc::new(host);
         let sandbox = Sandbox::new(&host).expect("the prelude runs");
-        // The snapshot made of this state should not hold its garbage.
-        sandbox.lua.gc_collect().expect("nothing has a finalizer");
         let held = Held::new(&sandbox.lua, &Value::Boolean(false)).expect("there is room");
-        reserve::fill();
         Vm {
             callee: Callee {
                 // Its length is never more.
@@ -89,10 +82,8 @@ impl Vm {
                 held,
                 is_held: Cell::default(),
             },
-            seed: Cell::default(),
             sandbox,
             host,
-            max_value: Rc::default(),
             raised: Cell::default(),
         }
     }
@@ -110,8 +101,8 @@ impl Vm {
         allowance: &Allowance,
         answer: &mut Vec<u8>,
     ) {
-        if seed.is_some() {
-            self.seed.set(seed);
+        if let Some((low, high)) = seed {
+            self.sandbox.random.seed(low, high);
         }
         if !reserve::fill() {
             // An earlier request ended for want of memory; what it held is garbage by now.
@@ -120,10 +111,9 @@ impl Vm {
             reserve::fill();
         }
         self.raised.set(None);
-        self.max_value.set(allowance.max_value as usize);
         self.sandbox
             .values
-            .set_max_depth(allowance.max_depth as usize);
+            .allow(allowance.max_value as usize, allowance.max_depth as usize);
         if op != Op::Setup as u32 {
             self.sandbox.memory.set_limit(allowance.lua_memory as usize);
         }
@@ -145,7 +135,7 @@ impl Vm {
         answer[1..5].copy_from_slice(&len.to_le_bytes());
         if let Some(raised) = self.raised.take() {
             let values = &self.sandbox.values;
-            let max = self.max_value.get();
+            let max = self.sandbox.values.max_value();
             if values.write_msgpack(&raised, "error", answer, max).is_err() {
                 answer.truncate(end);
             }
@@ -174,7 +164,6 @@ impl Vm {
         let Sandbox { lua, gate, .. } = &self.sandbox;
         let mut result = Ok(());
         let done = gate.run(lua, args, &mut |stack| {
-            self.take_seed(stack);
             result = work(stack);
         });
         done.map_err(|described| self.failure(&described))?;
@@ -187,19 +176,6 @@ impl Vm {
         Failure::of_script(described)
     }
 
-    fn take_seed(&self, stack: Stack) {
-        if let Some((low, high)) = self.seed.get() {
-            let top = stack.top();
-            stack.push_held(self.sandbox.seed);
-            stack.push_integer(low);
-            stack.push_integer(high);
-            stack.call(2);
-            stack.pop_to(top);
-            // Not before it is done: an error may come in between.
-            self.seed.set(None);
-        }
-    }
-
     /// Does `work` likewise, which leaves one value at the top, and writes that.
     fn answer(
         &self,
@@ -207,7 +183,7 @@ impl Vm {
         answer: &mut Vec<u8>,
         mut work: impl FnMut(Stack) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let max = self.max_value.get();
+        let max = self.sandbox.values.max_value();
         self.protected(args, |stack| {
             work(stack)?;
             let values = &self.sandbox.values;
@@ -243,7 +219,6 @@ impl Vm {
     fn host_function(&self, number: u32) -> mlua::Result<Function> {
         let host = Rc::clone(&self.host);
         let values = Rc::clone(&self.sandbox.values);
-        let max = Rc::clone(&self.max_value);
         let raw = self
             .sandbox
             .lua
@@ -251,7 +226,12 @@ impl Vm {
                 let call = || {
                     let args = values.array(args)?;
                     let mut request = Vec::new();
-                    values.write_msgpack(&Value::Table(args), "args", &mut request, max.get())?;
+                    values.write_msgpack(
+                        &Value::Table(args),
+                        "args",
+                        &mut request,
+                        values.max_value(),
+                    )?;
                     let answer = host
                         .call(number, &request)
                         .map_err(|message| Failure::new(FailureKind::Runtime, message))?;
@@ -331,9 +311,7 @@ impl Vm {
 
     fn call(&self, name: &[u8], args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let callee = &self.callee;
-        if let Some(held) = callee.held(name)
-            && self.seed.get().is_none()
-        {
+        if let Some(held) = callee.held(name) {
             let Sandbox { lua, gate, .. } = &self.sandbox;
             if let Some(returned) = gate.call_quickly(lua, held, args) {
                 return self.returned(returned, answer);
@@ -367,7 +345,7 @@ impl Vm {
             }
             Returned::Number(value) => rmp::encode::write_f64(answer, value).expect(ALL),
             Returned::Value(value) => {
-                let max = self.max_value.get();
+                let max = self.sandbox.values.max_value();
                 self.sandbox
                     .values
                     .write_msgpack(&value, "result", answer, max)?;

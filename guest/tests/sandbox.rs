@@ -108,6 +108,17 @@ fn random_follows_the_seed_of_the_instance() {
     assert_eq!(draw(&mut one), draw(&mut other));
 }
 
+#[test]
+fn the_seed_is_that_of_randomseed() {
+    let draw = |lua: &mut Machine| lua.eval("{math.random(0), math.random(0)}").unwrap();
+    let (mut seeded, mut other) = (Machine::new(), Machine::new());
+    let (low, high) = common::SEED;
+    other
+        .eval(&format!("do math.randomseed({low}, {high}) end"))
+        .unwrap();
+    assert_eq!(draw(&mut seeded), draw(&mut other));
+}
+
 #[rstest]
 #[case::decode("json.decode('{\"a\": [1, null], \"b\": 5.0}')", json!({"a": [1, null], "b": 5.0}))]
 #[case::round_trip("json.encode(json.decode('[[], {}, [null]]'))", json!("[[],{},[null]]"))]

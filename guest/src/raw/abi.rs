@@ -22,7 +22,7 @@
 
 use std::cell::RefCell;
 
-use super::reserve;
+use super::{blocks, interrupt, layout};
 use crate::Host;
 use crate::vm::Vm;
 use crate::wire::{self, Allowance, Service};
@@ -111,10 +111,14 @@ extern "C" fn moonfork_preinit() {
         let message = panic.to_string();
         import::panicked(message.as_ptr(), message.len());
     }));
+    interrupt::begin();
+    blocks::to_next_page();
     VM.set(Some(Vm::new(Outside)));
-    reserve::settle();
+    layout::fill();
     REQUEST.set(vec![0; wire::ROOM as usize]);
-    ANSWER.set(Vec::with_capacity(4 << 10));
+    // What scripts allocate begins on the page of small answers.
+    blocks::to_next_page();
+    ANSWER.set(Vec::with_capacity(512));
 }
 
 #[unsafe(no_mangle)]

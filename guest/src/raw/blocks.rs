@@ -6,6 +6,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+#[cfg(target_family = "wasm")]
+use std::hint;
 use std::ptr;
 
 /// Sizes are rounded up to multiples of this.
@@ -89,6 +91,26 @@ pub(super) fn fill_holes(end: *const u8) {
                 }
             }
         }
+    }
+}
+
+/// Has what is allocated next, where there is no hole for it, begin a page of the processor's.
+#[cfg(target_family = "wasm")]
+pub(super) fn to_next_page() {
+    const PAGE: usize = 4096;
+    /// What the system's allocator has in front of each block.
+    const OVERHEAD: usize = 4;
+
+    // SAFETY: neither layout is empty; the first block is freed with the one that it was made with.
+    unsafe {
+        let smallest = Layout::from_size_align_unchecked(STEP, ALIGN);
+        let next = hint::black_box(System.alloc(smallest));
+        System.dealloc(next, smallest);
+        let left = PAGE - next.addr() % PAGE;
+        let left = if left < 2 * STEP { left + PAGE } else { left };
+        let filler = Layout::from_size_align_unchecked(left - OVERHEAD, ALIGN);
+        // What nobody uses wouldn't be allocated.
+        hint::black_box(System.alloc(filler));
     }
 }
 

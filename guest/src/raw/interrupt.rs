@@ -27,7 +27,12 @@ mod import {
 }
 
 thread_local! {
-    static SITE: RefCell<Text> = const { RefCell::new(Text::new()) };
+    static SITE: RefCell<Text> = RefCell::new(Text::new());
+}
+
+/// Makes the text that a site is written to.
+pub(super) fn begin() {
+    SITE.with_borrow_mut(Text::clear);
 }
 
 /// Frames that are described.
@@ -179,14 +184,15 @@ fn new_frame() -> lua_Debug {
 
 /// A text of bounded length.
 struct Text {
-    bytes: [u8; 4 << 10],
+    /// Not where the guest's statics are, since what lies around those is written to all the time.
+    bytes: Box<[u8]>,
     len: usize,
 }
 
 impl Text {
-    const fn new() -> Text {
+    fn new() -> Text {
         Text {
-            bytes: [0; 4 << 10],
+            bytes: vec![0; 4 << 10].into(),
             len: 0,
         }
     }

@@ -10,8 +10,11 @@ mod abi;
 mod blocks;
 #[cfg(target_family = "wasm")]
 mod interrupt;
+#[cfg(target_family = "wasm")]
+pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod quick;
+pub(crate) mod random;
 pub(crate) mod reserve;
 pub(crate) mod stack;
 

@@ -32,10 +32,10 @@ pub(crate) fn fill() -> bool {
     })
 }
 
-/// Has all that is allocated from now on lie behind the block, and behind all that was.
+/// Where the block begins.
 #[cfg(target_family = "wasm")]
-pub(super) fn settle() {
-    super::blocks::fill_holes(BLOCK.get());
+pub(super) fn start() -> *const u8 {
+    BLOCK.get()
 }
 
 /// Gives the block to whoever allocates next; says whether there was one.

@@ -5,6 +5,8 @@
 //! raises in it, for want of memory, leaves the walk at once: nothing that it calls in between
 //! may own what has to be dropped while Lua is called.
 
+#[cfg(target_family = "wasm")]
+use std::ffi::c_char;
 use std::ffi::{c_int, c_void};
 use std::slice;
 
@@ -94,7 +96,7 @@ type Work<'a> = dyn FnMut(Stack) + 'a;
 /// The way into protected calls whose work finds a certain table at [`TABLE`].
 ///
 /// It is made once.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Gate {
     /// The function that does the work.
     function: Held,
@@ -201,6 +203,16 @@ unsafe extern "C-unwind" fn trampoline(state: *mut ffi::lua_State) -> c_int {
     }
 }
 
+#[cfg(target_family = "wasm")]
+unsafe extern "C-unwind" {
+    /// Loads bytecode without a protected call of its own: see patches.toml.
+    unsafe fn moonfork_undump(
+        state: *mut ffi::lua_State,
+        code: *const c_char,
+        size: usize,
+    ) -> c_int;
+}
+
 /// Places that each [`Stack::room`] makes sure of.
 pub(super) const ROOM: c_int = 16;
 
@@ -266,25 +278,21 @@ impl Stack {
         unsafe { ffi::lua_pop(self.0, 1) }
     }
 
-    /// Takes away all that lies above a position.
-    pub(crate) fn pop_to(self, position: c_int) {
-        unsafe { ffi::lua_settop(self.0, position) }
-    }
-
-    pub(crate) fn push_held(self, value: Held) {
-        unsafe { value.push(self.0) }
-    }
-
     /// Has the registry hold the last value, which is taken away, in place of `held`.
     pub(crate) fn hold(self, held: Held) {
         unsafe { ffi::lua_rawseti(self.0, ffi::LUA_REGISTRYINDEX, held.0.into()) }
     }
 
     /// Pushes the function that compiled Lua code is; false where that is none. May raise a memory
-    /// error.
+    /// error, and in the guest one about code that is none.
     pub(crate) fn push_compiled(self, bytecode: &[u8]) -> bool {
+        let (start, len) = (bytecode.as_ptr().cast(), bytecode.len());
+        #[cfg(target_family = "wasm")]
         unsafe {
-            let (start, len) = (bytecode.as_ptr().cast(), bytecode.len());
+            moonfork_undump(self.0, start, len) != 0
+        }
+        #[cfg(not(target_family = "wasm"))]
+        unsafe {
             let (name, mode) = (c"=bytecode".as_ptr(), c"b".as_ptr());
             match ffi::luaL_loadbufferx(self.0, start, len, name, mode) {
                 ffi::LUA_OK => true,

@@ -41,6 +41,9 @@ impl Host for Recorder {
     }
 }
 
+/// What machines are seeded with.
+pub(crate) const SEED: Seed = (7, -11);
+
 /// A virtual machine under test.
 pub(crate) struct Machine {
     vm: Vm,
@@ -70,7 +73,7 @@ impl Machine {
             recorder,
             allowance,
             raised: None,
-            seed: Some((7, 11)),
+            seed: Some(SEED),
         };
         let setup = Setup {
             functions: vec![(0, "echo".into()), (1, "fails".into())],
