@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 mod archiver;
 mod check;
+mod closed;
 mod compile;
 mod compiler;
 mod guest;

@@ -14,6 +14,7 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
 
+use crate::closed::close;
 use crate::recipe::Snapshot;
 
 /// Runs wasi-libc's constructors. Not exported any more by the snapshot.
@@ -42,7 +43,7 @@ pub(crate) fn preinitialise(wasm: &[u8], world: &Snapshot) -> Result<Vec<u8>> {
 
     let mut state = State { store, instance };
     let snapshot = ready(wizer.snapshot(&context, &mut state))??;
-    without_tool_sections(&snapshot)
+    without_tool_sections(&close(&snapshot)?)
 }
 
 fn engine() -> Result<Engine> {
