@@ -9,6 +9,7 @@
 //! where the host asks for that very text to be run. Scripts have no way to load any, and
 //! nothing that an instance answers once it has run a script is ever taken for bytecode.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::Result;
 use crate::grants::Granted;
 use crate::instance::Instance;
 use crate::limits::Limits;
-use crate::shared::Shared;
+use crate::shard::{SHARDS, Shard};
 use crate::slots::Slots;
 use crate::terms::Terms;
 use crate::wire::Chunk;
@@ -35,9 +36,12 @@ pub(crate) struct Compiler {
 /// Bytes of a text that is worth keeping: compiling it takes less than a tick of the clock.
 const MAX_TEXT: usize = 64 << 10;
 
-/// Bytes of texts and bytecode that are kept. Defends the host's memory against callers that
-/// make up new texts all the time.
+/// Bytes of texts and bytecode that are kept in all. Defends the host's memory against callers
+/// that make up new texts all the time.
 const MAX_KEPT: usize = 8 << 20;
+
+/// Bytes of that which each shard may have for itself: a quarter for all of them.
+const MAX_RECENT: usize = MAX_KEPT / 4 / SHARDS;
 
 /// How long compiling may take: a few ticks, since whoever asks waits for it outside of their
 /// own limit.
@@ -52,7 +56,7 @@ impl Compiler {
         Compiler {
             slots: Slots::new(Self::SLOTS as usize),
             granted: Arc::new(granted),
-            memory: Mutex::new(Memory::new(MAX_KEPT)),
+            memory: Mutex::new(Memory::new(MAX_KEPT - MAX_RECENT * SHARDS)),
         }
     }
 
@@ -60,15 +64,25 @@ impl Compiler {
     ///
     /// Not where fuel is metered: a run would burn less the second time.
     pub(crate) fn compiled(
-        shared: &Arc<Shared>,
+        shard: &Arc<Shard>,
         chunk: &Chunk<'_>,
         with_state: bool,
     ) -> Option<Arc<[u8]>> {
-        if shared.image.is_metered() || chunk.code.len() > MAX_TEXT {
+        if shard.image.is_metered() || chunk.code.len() > MAX_TEXT {
             return None;
         }
-        let this = &shared.compiler;
-        let key = shared
+        if let Some(bytecode) = shard.recent.recall(chunk, with_state) {
+            return Some(bytecode);
+        }
+        let bytecode = Compiler::of_pool(shard, chunk, with_state)?;
+        shard.recent.keep(chunk, with_state, &bytecode);
+        Some(bytecode)
+    }
+
+    /// The same, as all of the pool's instances know it.
+    fn of_pool(shard: &Arc<Shard>, chunk: &Chunk<'_>, with_state: bool) -> Option<Arc<[u8]>> {
+        let this = &shard.compiler;
+        let key = shard
             .random
             .hash_one((&chunk.name, &chunk.code, chunk.expression, with_state));
         match this.memory().recall(key, chunk, with_state) {
@@ -77,7 +91,7 @@ impl Compiler {
             Recalled::Compile => {}
         }
         // Whatever keeps it from being compiled comes up again when the text itself is run.
-        let bytecode: Arc<[u8]> = this.compile(shared, chunk, with_state).ok()?.into();
+        let bytecode: Arc<[u8]> = this.compile(shard, chunk, with_state).ok()?.into();
         this.memory()
             .keep(key, chunk, with_state, Arc::clone(&bytecode));
         Some(bytecode)
@@ -95,26 +109,87 @@ impl Compiler {
 
     fn compile(
         &self,
-        shared: &Arc<Shared>,
+        shard: &Arc<Shard>,
         chunk: &Chunk<'_>,
         with_state: bool,
     ) -> Result<Vec<u8>> {
         let terms = Terms {
             limits: Limits {
-                wall: shared.limits.wall.min(WALL),
-                ..shared.limits
+                wall: shard.limits.wall.min(WALL),
+                ..shard.limits
             },
             deadline: None,
             cancel: None,
             granted: Some(Arc::clone(&self.granted)),
         };
         let slot = self.slots.take(Duration::ZERO, &terms)?;
-        Instance::new(shared, slot, terms)?.compile(chunk, with_state)
+        Instance::new(shard, slot, terms)?.compile(chunk, with_state)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         // It is whole whatever panicked: at worst it counts bytes that are gone.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Small chunks that the instances of one shard ran, with bytecode of its own. Where it has what
+/// they run, they neither wait for the pool's, nor write to what others read.
+#[derive(Default)]
+pub(crate) struct Recent(Mutex<Few>);
+
+/// In the order in which they came.
+#[derive(Default)]
+struct Few {
+    chunks: VecDeque<Compiled>,
+    bytes: usize,
+    /// How often one of them was run since they were last forgotten.
+    runs: u32,
+}
+
+impl Recent {
+    fn recall(&self, chunk: &Chunk<'_>, with_state: bool) -> Option<Arc<[u8]>> {
+        self.few().recall(chunk, with_state)
+    }
+
+    fn keep(&self, chunk: &Chunk<'_>, with_state: bool, bytecode: &[u8]) {
+        let compiled = Compiled::new(chunk, with_state, bytecode.into());
+        self.few().keep(compiled);
+    }
+
+    fn few(&self) -> MutexGuard<'_, Few> {
+        // As with the pool's.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Few {
+    /// How many there may be: all of them are looked at.
+    const MAX: usize = 32;
+
+    /// Runs after which all are forgotten, so that the pool's memory learns that they are in use.
+    const RUNS: u32 = 1024;
+
+    fn recall(&mut self, chunk: &Chunk<'_>, with_state: bool) -> Option<Arc<[u8]>> {
+        self.runs += 1;
+        if self.runs > Few::RUNS {
+            *self = Few::default();
+        }
+        let mut chunks = self.chunks.iter();
+        let compiled = chunks.find(|compiled| compiled.is(chunk, with_state))?;
+        Some(Arc::clone(&compiled.bytecode))
+    }
+
+    fn keep(&mut self, compiled: Compiled) {
+        if compiled.size() > MAX_RECENT / 8 {
+            return;
+        }
+        self.bytes += compiled.size();
+        self.chunks.push_back(compiled);
+        while (self.bytes > MAX_RECENT || self.chunks.len() > Few::MAX)
+            && let Some(first) = self.chunks.pop_front()
+        {
+            self.bytes -= first.size();
+        }
     }
 }
 
@@ -178,13 +253,7 @@ impl Memory {
     }
 
     fn keep(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) {
-        let compiled = Compiled {
-            name: chunk.name.clone().into_owned(),
-            code: chunk.code.clone().into_owned(),
-            expression: chunk.expression,
-            with_state,
-            bytecode,
-        };
+        let compiled = Compiled::new(chunk, with_state, bytecode);
         self.insert(key, Text::Compiled(compiled));
     }
 
@@ -205,23 +274,32 @@ impl Memory {
 impl Text {
     /// Bytes that it takes.
     fn size(&self) -> usize {
-        /// About what an entry takes by itself.
-        const ENTRY: usize = 256;
-
-        ENTRY
-            + match self {
-                Text::Seen | Text::Refused => 0,
-                Text::Compiled(Compiled {
-                    name,
-                    code,
-                    bytecode,
-                    ..
-                }) => name.len() + code.len() + bytecode.len(),
-            }
+        match self {
+            Text::Seen | Text::Refused => ENTRY,
+            Text::Compiled(compiled) => compiled.size(),
+        }
     }
 }
 
+/// Bytes that an entry takes by itself, about.
+const ENTRY: usize = 256;
+
 impl Compiled {
+    fn new(chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) -> Compiled {
+        Compiled {
+            name: chunk.name.clone().into_owned(),
+            code: chunk.code.clone().into_owned(),
+            expression: chunk.expression,
+            with_state,
+            bytecode,
+        }
+    }
+
+    /// Bytes that it takes.
+    fn size(&self) -> usize {
+        ENTRY + self.name.len() + self.code.len() + self.bytecode.len()
+    }
+
     /// Whether it was compiled from this: hashes may be the same.
     fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
         self.code == chunk.code

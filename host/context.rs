@@ -212,7 +212,7 @@ pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Resu
     };
     // Before it is asked: if even that takes longer than a tick, it isn't asked again.
     call.stopping = Some(stop.clone());
-    let interrupter = store.data().interrupter.clone();
+    let interrupter = store.data().interrupter;
     if !interrupter.is_some_and(|interrupter| interrupter.interrupt(&mut store)) {
         return Err(stop.into());
     }

@@ -34,7 +34,7 @@ where
     R: DeserializeOwned,
 {
     let terms = shared.terms(options)?;
-    let granted = terms.granted.as_ref().unwrap_or(&shared.granted);
+    let granted = terms.granted.as_deref().unwrap_or(&shared.granted);
     let Some(number) = granted.registry().number(name) else {
         return Err(Error::from(ErrorKind::NotCallable {
             message: format!("can't call '{name}': there is no such host function"),

@@ -353,7 +353,7 @@ impl fmt::Debug for Sink {
 }
 
 /// Grants of one instance, checked against what its pool has.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Granted {
     grants: Grants,
     functions: Arc<Functions>,

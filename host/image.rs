@@ -52,7 +52,7 @@ pub(crate) struct Exports {
     pub(crate) alloc: ModuleExport,
     pub(crate) call: ModuleExport,
     /// Where a script is: a guest that can't tell is none the worse for it.
-    pub(crate) interrupter: Option<Arc<InterrupterExports>>,
+    pub(crate) interrupter: Option<InterrupterExports>,
 }
 
 impl Image {
@@ -155,7 +155,7 @@ impl Image {
                 memory: export("memory")?,
                 alloc: export("moonfork_alloc")?,
                 call: export("moonfork_call")?,
-                interrupter: InterrupterExports::of(module).map(Arc::new),
+                interrupter: InterrupterExports::of(module),
             },
             room: OnceLock::new(),
             pre: linker.instantiate_pre(module)?,

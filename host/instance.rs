@@ -14,7 +14,7 @@ use crate::live::{Live, encode};
 use crate::options::RunOptions;
 use crate::output::Output;
 use crate::report::{Outcome, Report, Tally};
-use crate::shared::Shared;
+use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::stack;
 use crate::store_id::StoreId;
@@ -52,7 +52,7 @@ struct Epitaph {
     output: Output,
     tally: Tally,
     peak_memory: usize,
-    shared: Arc<Shared>,
+    shared: Arc<Shard>,
 }
 
 impl Instance {
@@ -62,7 +62,7 @@ impl Instance {
     ///
     /// `Internal` when wasmtime can't make one though there is a slot for it; `HostPanic` when
     /// the clock that it is granted panics.
-    pub(crate) fn new(shared: &Arc<Shared>, slot: Slot, terms: Terms) -> Result<Instance> {
+    pub(crate) fn new(shared: &Arc<Shard>, slot: Slot, terms: Terms) -> Result<Instance> {
         // The clock is the embedder's code, called on behalf of what is to be an instance.
         let _call = calls::enter();
         let context = Context::new(

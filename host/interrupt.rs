@@ -2,8 +2,6 @@
 //!
 //! `docs/cancellation.md` says why and how.
 
-use std::sync::Arc;
-
 use wasmtime::{AsContextMut, Extern, Func, Global, Module, ModuleExport, StoreContextMut, Val};
 
 /// Ticks that finding out where a script is may take.
@@ -15,6 +13,7 @@ const RED_ZONE: i32 = 256;
 
 /// What a guest has to export to be asked; one that doesn't can't tell, and is none the worse
 /// for it.
+#[derive(Clone, Copy)]
 pub(crate) struct InterrupterExports {
     interrupt: ModuleExport,
     site: ModuleExport,
@@ -34,19 +33,16 @@ impl InterrupterExports {
 
 /// The guest's means to find out where a script is. What it exports is looked up when it is
 /// needed: few scripts are ever stopped.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Interrupter {
     instance: wasmtime::Instance,
-    exports: Arc<InterrupterExports>,
+    exports: InterrupterExports,
 }
 
 impl Interrupter {
     /// That of `instance`, whose module has `exports`.
-    pub(crate) fn new(instance: wasmtime::Instance, exports: &Arc<InterrupterExports>) -> Self {
-        Interrupter {
-            instance,
-            exports: Arc::clone(exports),
-        }
+    pub(crate) fn new(instance: wasmtime::Instance, exports: InterrupterExports) -> Self {
+        Interrupter { instance, exports }
     }
 
     /// Asks the script that is in the middle of something to stop at its next Lua instruction.

@@ -52,6 +52,7 @@ pub mod plugin;
 mod pool;
 mod report;
 mod run_async;
+mod shard;
 mod shared;
 mod slots;
 mod stack;

@@ -15,7 +15,7 @@ use crate::imports::{read_site, slice};
 use crate::interrupt::Interrupter;
 use crate::limits::Limits;
 use crate::options::RunOptions;
-use crate::shared::Shared;
+use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::terms::Terms;
 use crate::wire::{self, Allowance, Chunk, Failure, FailureKind, Header, Op, Setup};
@@ -41,13 +41,13 @@ pub(crate) struct Live {
     request: Vec<u8>,
     /// Where the guest has room for small requests, and how much.
     room: Option<(u32, u32)>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shard>,
     _slot: Slot,
 }
 
 impl Live {
     pub(crate) fn new(
-        shared: &Arc<Shared>,
+        shared: &Arc<Shard>,
         context: Context,
         slot: Slot,
     ) -> wasmtime::Result<Live> {
@@ -64,9 +64,9 @@ impl Live {
             .get_module_export(&mut store, &exports.call)
             .and_then(wasmtime::Extern::into_func)
             .ok_or_else(missing)?;
-        let interrupter = exports.interrupter.as_ref();
-        store.data_mut().interrupter =
-            interrupter.map(|exports| Interrupter::new(instance, exports));
+        store.data_mut().interrupter = exports
+            .interrupter
+            .map(|exports| Interrupter::new(instance, exports));
         Ok(Live {
             call: call.typed(&store)?,
             instance,
@@ -451,7 +451,7 @@ impl Live {
         /// Fuel enough to walk the frames that are shown.
         const FUEL: u64 = 10_000_000;
 
-        let interrupter = self.store.data().interrupter.clone()?;
+        let interrupter = self.store.data().interrupter?;
         self.store.data_mut().call.post_mortem = true;
         let fuel = self.store.get_fuel();
         if fuel.is_ok() {

@@ -22,6 +22,7 @@ use crate::handle::{Held, enter};
 use crate::image::{Checks, GUEST, Image};
 use crate::instance::Instance;
 use crate::module::Modules;
+use crate::shard::Shards;
 use crate::shared::Shared;
 use crate::slots::Slots;
 use crate::{
@@ -56,7 +57,7 @@ pub struct Pool {
 }
 
 struct Inner {
-    shared: Arc<Shared>,
+    shared: Shards,
     owner: ThreadId,
     /// The main instance, once it was asked for.
     main: Mutex<Option<Arc<Mutex<Instance>>>>,
@@ -170,7 +171,7 @@ impl Pool {
         let terms = self.inner.shared.terms(options)?;
         let wait = self.inner.shared.terms(run)?;
         let slot = self.inner.branch_slots.take(self.inner.patience, &wait)?;
-        let instance = Instance::new(&self.inner.shared, slot, terms)?;
+        let instance = Instance::new(self.inner.shared.own(), slot, terms)?;
         Ok(Branch(Held::Own(instance)))
     }
 
@@ -274,7 +275,7 @@ impl Pool {
     fn fresh(&self, slots: &Arc<Slots>, options: &RunOptions) -> Result<Instance> {
         let terms = self.inner.shared.terms(options)?;
         let slot = slots.take(self.inner.patience, &terms)?;
-        Instance::new(&self.inner.shared, slot, terms)
+        Instance::new(self.inner.shared.own(), slot, terms)
     }
 }
 
@@ -617,12 +618,12 @@ impl PoolBuilder {
         let image = Image::new(&self.guest, slots, &self.limits, checks, places)?;
         Ok(Pool {
             inner: Arc::new(Inner {
-                shared: Arc::new(Shared {
+                shared: Shards::new(Shared {
                     image,
                     limits: self.limits,
                     functions,
                     modules,
-                    granted: Arc::new(granted),
+                    granted,
                     compiler: Compiler::new(nothing),
                     random: RandomState::new(),
                 }),

@@ -20,7 +20,7 @@ pub(crate) struct Shared {
     pub(crate) functions: Arc<Functions>,
     pub(crate) modules: Arc<Modules>,
     /// What instances may do that were not granted anything else.
-    pub(crate) granted: Arc<Granted>,
+    pub(crate) granted: Granted,
     /// Compiles chunks that come again and again.
     pub(crate) compiler: Compiler,
     /// What the random numbers of its instances come from: keyed afresh for each pool.

@@ -11,17 +11,17 @@
 //! then reads `running`. Whichever comes second in that order sees the other's flag, so that
 //! a run never starts beside a ticker that goes on sleeping.
 //!
-//! Threads that run small scripts all the time would wait for each other at one count, so there
-//! are several: each thread has the same one every time.
+//! What runs is counted by thread, for the reason given in `host/shard.rs`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use wasmtime::{Engine, EngineWeak};
 
+use crate::shard::{self, SHARDS};
 use crate::{Error, Result};
 
 /// How often deadlines are looked at.
@@ -39,15 +39,12 @@ pub(crate) struct Ticker {
 #[derive(Debug, Default)]
 struct Shared {
     /// How many scripts run at the moment, by their threads.
-    running: [Arc<Count>; COUNTS],
+    running: [Arc<Count>; SHARDS],
     /// Whether the thread is parked, or about to be.
     asleep: AtomicBool,
     /// Whether it is to end.
     stopped: AtomicBool,
 }
-
-/// Counts of what runs. Threads beyond that share them.
-const COUNTS: usize = 16;
 
 /// One of them, by itself in what processors pass to each other.
 #[derive(Debug, Default)]
@@ -61,11 +58,7 @@ impl Shared {
 
     /// The count of this thread.
     fn own_count(&self) -> &Arc<Count> {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static OWN: usize = NEXT.fetch_add(1, Relaxed) % COUNTS;
-        }
-        &self.running[OWN.with(|own| *own)]
+        &self.running[shard::own()]
     }
 }
 
@@ -161,9 +154,9 @@ mod tests {
     fn it_is_awake_while_anything_runs_on_any_of_many_threads() {
         let engine = Engine::default();
         let ticker = Ticker::start(&engine).unwrap();
-        let barrier = std::sync::Barrier::new(2 * COUNTS + 1);
+        let barrier = std::sync::Barrier::new(2 * SHARDS + 1);
         thread::scope(|scope| {
-            for _ in 0..2 * COUNTS {
+            for _ in 0..2 * SHARDS {
                 scope.spawn(|| {
                     let running = ticker.run();
                     barrier.wait();
