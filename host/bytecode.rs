@@ -107,12 +107,7 @@ impl Compiler {
             .count()
     }
 
-    fn compile(
-        &self,
-        shard: &Arc<Shard>,
-        chunk: &Chunk<'_>,
-        with_state: bool,
-    ) -> Result<Vec<u8>> {
+    fn compile(&self, shard: &Arc<Shard>, chunk: &Chunk<'_>, with_state: bool) -> Result<Vec<u8>> {
         let terms = Terms {
             limits: Limits {
                 wall: shard.limits.wall.min(WALL),
@@ -333,6 +328,66 @@ mod tests {
             }
             Recalled::Leave => false,
         }
+    }
+
+    fn few(codes: impl IntoIterator<Item = String>) -> Few {
+        let mut few = Few::default();
+        for code in codes {
+            let bytecode = code.as_bytes().into();
+            few.keep(Compiled::new(&chunk(&code), false, bytecode));
+        }
+        few
+    }
+
+    #[test]
+    fn a_shard_knows_what_it_keeps_and_nothing_like_it() {
+        let mut few = few(["x".to_owned(), "y".to_owned()]);
+        assert_eq!(*few.recall(&chunk("x"), false).unwrap(), *b"x");
+        assert_eq!(*few.recall(&chunk("y"), false).unwrap(), *b"y");
+        assert!(few.recall(&chunk("x"), true).is_none());
+        let named = Chunk {
+            name: "other".into(),
+            ..chunk("x")
+        };
+        assert!(few.recall(&named, false).is_none());
+    }
+
+    #[test]
+    fn a_shard_keeps_the_last_few() {
+        let mut few = few((0..=Few::MAX).map(|n| n.to_string()));
+        assert!(few.recall(&chunk("0"), false).is_none());
+        assert!(few.recall(&chunk("1"), false).is_some());
+        let last = Few::MAX.to_string();
+        assert!(few.recall(&chunk(&last), false).is_some());
+    }
+
+    #[test]
+    fn a_shard_keeps_no_more_bytes_than_it_may() {
+        let few = few((0..100).map(|n| "x".repeat(50 * n)));
+        let counted: usize = few.chunks.iter().map(Compiled::size).sum();
+        assert_eq!(few.bytes, counted);
+        assert!(
+            (MAX_RECENT / 2..=MAX_RECENT).contains(&counted),
+            "{counted}"
+        );
+    }
+
+    #[test]
+    fn a_shard_leaves_what_is_large_to_the_pool() {
+        let (small, large) = ("x".to_owned(), "x".repeat(MAX_RECENT / 8));
+        let mut few = few([small.clone(), large.clone()]);
+        assert!(few.recall(&chunk(&small), false).is_some());
+        assert!(few.recall(&chunk(&large), false).is_none());
+    }
+
+    #[test]
+    fn a_shard_asks_the_pool_again_after_many_runs() {
+        let mut few = few(["x".to_owned()]);
+        for _ in 0..Few::RUNS {
+            assert!(few.recall(&chunk("x"), false).is_some());
+        }
+        assert!(few.recall(&chunk("x"), false).is_none());
+        assert_eq!(few.bytes, 0);
     }
 
     #[test]

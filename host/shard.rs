@@ -76,3 +76,19 @@ impl Deref for Shard {
         &self.shared
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_has_the_same_one_every_time() {
+        for _ in 0..2 * SHARDS {
+            let [first, second] = thread::spawn(|| [own(), own()]).join().unwrap();
+            assert_eq!(first, second);
+            assert!(first < SHARDS);
+        }
+    }
+}
