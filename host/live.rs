@@ -46,11 +46,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(
-        shared: &Arc<Shard>,
-        context: Context,
-        slot: Slot,
-    ) -> wasmtime::Result<Live> {
+    pub(crate) fn new(shared: &Arc<Shard>, context: Context, slot: Slot) -> wasmtime::Result<Live> {
         let running = shared.image.ticker().run();
         let (mut store, instance) = shared.image.instantiate(context)?;
         drop(running);
@@ -506,8 +502,12 @@ fn frame(
     /// Bytes of capacity that are kept from one request to the next.
     const KEPT: usize = 64 << 10;
 
+    /// Bytes of capacity to begin with: most requests fit, and growing costs more than these.
+    const ENOUGH: usize = 1 << 10;
+
     request.clear();
     request.shrink_to(KEPT);
+    request.reserve(ENOUGH);
     request.extend([0; 4]);
     header.write(request);
     let len = u32::try_from(request.len() - 4).map_err(Error::internal)?;
