@@ -101,24 +101,17 @@ pub(crate) enum Stop {
 
 impl Context {
     /// A new store's data; `random` is the key of the pool's random numbers.
-    ///
-    /// # Errors
-    ///
-    /// `HostPanic` when the clock panics.
     pub(crate) fn new(
         limits: Limits,
         deadline: Option<Instant>,
         cancel: Option<Cancel>,
         granted: Arc<Granted>,
+        born: Duration,
         random: &RandomState,
-    ) -> Result<Context, Stop> {
+    ) -> Context {
         let id = StoreId::next();
         let start = Instant::now();
-        let born = match granted.clock() {
-            Some(clock) => guarded("clock", || clock.now())?,
-            None => Duration::ZERO,
-        };
-        Ok(Context {
+        Context {
             id,
             entropy: Entropy::new(random, id),
             accountant: Accountant::new(limits.memory),
@@ -145,7 +138,7 @@ impl Context {
             deadline,
             cancel,
             granted,
-        })
+        }
     }
 
     /// What `math.random` is to start from.

@@ -2,13 +2,14 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bytecode::Compiler;
 use crate::calls;
-use crate::context::{Context, Stop};
+use crate::context::{Context, Stop, guarded};
 use crate::error::ErrorKind;
 use crate::live::{Live, encode};
 use crate::options::RunOptions;
@@ -65,19 +66,25 @@ impl Instance {
     pub(crate) fn new(shared: &Arc<Shard>, slot: Slot, terms: Terms) -> Result<Instance> {
         // The clock is the embedder's code, called on behalf of what is to be an instance.
         let _call = calls::enter();
-        let context = Context::new(
-            terms.limits,
-            terms.deadline,
-            terms.cancel,
-            terms.granted.unwrap_or_else(|| Arc::clone(&shared.granted)),
-            &shared.random,
-        );
-        let context = context.map_err(|stop| match stop {
+        let granted = terms.granted.unwrap_or_else(|| Arc::clone(&shared.granted));
+        let born = match granted.clock() {
+            Some(clock) => guarded("clock", || clock.now()),
+            None => Ok(Duration::ZERO),
+        };
+        let born = born.map_err(|stop| match stop {
             Stop::HostPanic { function, message } => {
                 Error::from(ErrorKind::HostPanic { function, message })
             }
             other => Error::internal(other),
         })?;
+        let context = Context::new(
+            terms.limits,
+            terms.deadline,
+            terms.cancel,
+            granted,
+            born,
+            &shared.random,
+        );
         let live = Live::new(shared, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
         })?;
