@@ -126,7 +126,8 @@ impl Values {
     ///
     /// When Lua can't allocate its book of arrays.
     pub fn new(lua: &Lua) -> mlua::Result<Values> {
-        let (arrays, gate) = Self::book(lua)?;
+        let weak = lua.create_table_from([("__mode", "k")])?;
+        let (arrays, gate) = Self::book(lua, weak)?;
         Ok(Values {
             lua: lua.clone(),
             gate: Cell::new(gate),
@@ -136,13 +137,12 @@ impl Values {
         })
     }
 
-    /// An empty book of arrays, and a gate for it.
-    fn book(lua: &Lua) -> mlua::Result<(Value, Gate)> {
+    /// An empty book of arrays with this metatable, and a gate for it.
+    fn book(lua: &Lua, weak: Table) -> mlua::Result<(Value, Gate)> {
         /// Arrays that there is room for: most scripts see fewer.
-        const ROOM: usize = 8;
+        const ROOM: usize = 4;
 
         let arrays = lua.create_table_with_capacity(0, ROOM)?;
-        let weak = lua.create_table_from([("__mode", "k")])?;
         arrays.set_metatable(Some(weak))?;
         let arrays = Value::Table(arrays);
         let gate = Gate::new(lua, &arrays, None)?;
@@ -155,7 +155,8 @@ impl Values {
     ///
     /// When Lua can't allocate it.
     pub(crate) fn begin_book(&self) -> mlua::Result<()> {
-        let (arrays, gate) = Self::book(&self.lua)?;
+        let weak = self.arrays.borrow().as_table().and_then(Table::metatable);
+        let (arrays, gate) = Self::book(&self.lua, weak.expect("it was made with one"))?;
         self.arrays.replace(arrays);
         self.gate.set(gate);
         Ok(())
