@@ -2,6 +2,7 @@
 
 use mlua::{Error, Table, Value};
 
+use crate::raw::stack::Uncompiled;
 pub(crate) use crate::wire::{Failure, FailureKind};
 
 /// Bytes of a message or a traceback that are passed on.
@@ -57,6 +58,15 @@ fn parts(traced: &Table) -> mlua::Result<(String, String)> {
         Ok(traced.raw_get::<mlua::LuaString>(index)?.to_string_lossy())
     };
     Ok((text(1)?, text(2)?))
+}
+
+impl From<Uncompiled> for Failure {
+    fn from(error: Uncompiled) -> Failure {
+        match error {
+            Uncompiled::Syntax(message) => Failure::new(FailureKind::Syntax, message),
+            Uncompiled::Memory => Failure::new(FailureKind::Memory, "not enough memory"),
+        }
+    }
 }
 
 impl From<Error> for Failure {

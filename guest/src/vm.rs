@@ -1,10 +1,9 @@
 //! The virtual machine: one sandboxed Lua state that answers requests.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::c_int;
+use std::ffi::{CString, c_int};
 use std::rc::Rc;
 
-use mlua::chunk::ChunkMode;
 use mlua::{Function, MultiValue, Value};
 use rmp::Marker;
 
@@ -14,7 +13,7 @@ use crate::header::{self, malformed};
 use crate::json::outcome;
 use crate::raw::quick::Returned;
 use crate::raw::reserve;
-use crate::raw::stack::{Held, Item, Stack};
+use crate::raw::stack::{Held, Item, Stack, Uncompiled};
 use crate::sandbox::Sandbox;
 use crate::wire::{self, Allowance, Chunk, Name, Op, Setup};
 
@@ -243,8 +242,11 @@ impl Vm {
     }
 
     fn eval(&self, chunk: &Chunk<'_>, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        let chunk = Value::Function(self.load(chunk, !state.is_empty())?);
-        self.answer(&[&chunk], answer, |stack| self.call_chunk(stack, state))
+        let source = Source::of(chunk, !state.is_empty())?;
+        self.answer(&[], answer, |stack| {
+            source.push(stack)?;
+            self.call_chunk(stack, state)
+        })
     }
 
     /// Runs what [`compile`](Self::compile) gave, in whichever instance.
@@ -273,40 +275,20 @@ impl Vm {
         with_state: bool,
         answer: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        answer.extend(self.load(chunk, with_state)?.dump(false));
+        let source = Source::of(chunk, with_state)?;
+        let Sandbox { lua, gate, .. } = &self.sandbox;
+        let mut result = Ok(());
+        let function = gate.make(lua, &mut |stack| {
+            result = source.push(stack);
+            if result.is_err() {
+                stack.push_nil();
+            }
+        });
+        let function = function.map_err(|described| self.failure(&described))?;
+        result?;
+        let function = function.as_function().expect("it was pushed");
+        answer.extend(function.dump(false));
         Ok(())
-    }
-
-    /// Compiles a chunk; a bare expression too, if it may be one.
-    fn load(&self, chunk: &Chunk<'_>, with_state: bool) -> Result<Function, Failure> {
-        // On the script's own first line, so that the lines in messages are its own.
-        let prefix = if with_state {
-            "local state = ...; "
-        } else {
-            ""
-        };
-        let compile = |keyword: &str| {
-            let text = [prefix, keyword, &chunk.code].concat();
-            self.sandbox
-                .lua
-                .load(text)
-                .set_name(format!("={}", chunk.name))
-                .set_mode(ChunkMode::Text)
-                .into_function()
-        };
-        if !chunk.expression || is_statement(&chunk.code) {
-            return Ok(compile("")?);
-        }
-        compile("return ").or_else(|as_expression| {
-            compile("").map_err(|as_chunk| match &as_expression {
-                // It was an expression so far, and then the text ended.
-                mlua::Error::SyntaxError {
-                    incomplete_input: true,
-                    ..
-                } => as_expression.into(),
-                _ => as_chunk.into(),
-            })
-        })
     }
 
     fn call(&self, name: &[u8], args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
@@ -457,6 +439,54 @@ fn operation(number: u32) -> Option<Op> {
 fn split(request: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = request.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)
+}
+
+/// The text of a chunk, as it is compiled.
+struct Source {
+    name: CString,
+    text: String,
+    /// The text as an expression, if it may be one.
+    expression: Option<String>,
+}
+
+impl Source {
+    fn of(chunk: &Chunk<'_>, with_state: bool) -> Result<Source, Failure> {
+        // On the script's own first line, so that the lines in messages are its own.
+        let prefix = if with_state {
+            "local state = ...; "
+        } else {
+            ""
+        };
+        let name = CString::new(format!("={}", chunk.name)).map_err(|error| {
+            Failure::new(FailureKind::Runtime, format!("invalid name: {error}"))
+        })?;
+        let expression = (chunk.expression && !is_statement(&chunk.code))
+            .then(|| [prefix, "return ", &chunk.code].concat());
+        Ok(Source {
+            name,
+            text: [prefix, &chunk.code].concat(),
+            expression,
+        })
+    }
+
+    /// Pushes the function that it compiles to.
+    fn push(&self, stack: Stack) -> Result<(), Failure> {
+        let Some(expression) = &self.expression else {
+            return Ok(stack.compile(&self.text, &self.name)?);
+        };
+        stack
+            .compile(expression, &self.name)
+            .or_else(|as_expression| {
+                stack.compile(&self.text, &self.name).map_err(|as_chunk| {
+                    match &as_expression {
+                        // It was an expression so far, and then the text ended.
+                        Uncompiled::Syntax(message) if message.ends_with("<eof>") => as_expression,
+                        _ => as_chunk,
+                    }
+                    .into()
+                })
+            })
+    }
 }
 
 /// Whether the first word of `code` rules out that it is an expression.

@@ -7,7 +7,7 @@
 
 #[cfg(target_family = "wasm")]
 use std::ffi::c_char;
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::slice;
 
 use mlua::{Lua, Value, ffi};
@@ -29,6 +29,14 @@ pub(crate) enum Item<'a> {
     Table(*const c_void),
     /// With the name of its type.
     Other(&'static str),
+}
+
+/// Why a text doesn't compile.
+pub(crate) enum Uncompiled {
+    /// With Lua's message.
+    Syntax(String),
+    /// Lua has no memory left.
+    Memory,
 }
 
 impl Item<'_> {
@@ -281,6 +289,32 @@ impl Stack {
     /// Has the registry hold the last value, which is taken away, in place of `held`.
     pub(crate) fn hold(self, held: Held) {
         unsafe { ffi::lua_rawseti(self.0, ffi::LUA_REGISTRYINDEX, held.0.into()) }
+    }
+
+    /// Pushes the function that `text`, Lua source, compiles to. Raises nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it doesn't compile; then nothing is pushed.
+    pub(crate) fn compile(self, text: &str, name: &CStr) -> Result<(), Uncompiled> {
+        unsafe {
+            let (start, len) = (text.as_ptr().cast(), text.len());
+            match ffi::luaL_loadbufferx(self.0, start, len, name.as_ptr(), c"t".as_ptr()) {
+                ffi::LUA_OK => Ok(()),
+                ffi::LUA_ERRMEM => {
+                    self.pop();
+                    Err(Uncompiled::Memory)
+                }
+                _ => {
+                    let message = match self.item(self.top()) {
+                        Item::Text(message) => String::from_utf8_lossy(message).into_owned(),
+                        other => format!("an error that is a {} value", other.type_name()),
+                    };
+                    self.pop();
+                    Err(Uncompiled::Syntax(message))
+                }
+            }
+        }
     }
 
     /// Pushes the function that compiled Lua code is; false where that is none. May raise a memory
