@@ -73,7 +73,7 @@ impl Blocks {
 #[cfg(target_family = "wasm")]
 pub(super) fn fill_holes(end: *const u8) {
     /// No hole is larger: what starting up allocates and frees is small.
-    const LARGEST: usize = 16 << 10;
+    const LARGEST: usize = 64 << 10;
 
     Blocks::clear();
     for size in (STEP..=LARGEST).rev().step_by(STEP) {
