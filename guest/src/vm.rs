@@ -134,7 +134,7 @@ impl Vm {
         answer[1..5].copy_from_slice(&len.to_le_bytes());
         if let Some(raised) = self.raised.take() {
             let values = &self.sandbox.values;
-            let max = self.sandbox.values.max_value();
+            let max = values.max_value();
             if values.write_msgpack(&raised, "error", answer, max).is_err() {
                 answer.truncate(end);
             }
@@ -154,15 +154,11 @@ impl Vm {
         }
     }
 
-    /// Does `work` in a protected call, with `args` on its stack.
-    fn protected(
-        &self,
-        args: &[&Value],
-        mut work: impl FnMut(Stack) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    /// Does `work` in a protected call.
+    fn protected(&self, mut work: impl FnMut(Stack) -> Result<(), Failure>) -> Result<(), Failure> {
         let Sandbox { lua, gate, .. } = &self.sandbox;
         let mut result = Ok(());
-        let done = gate.run(lua, args, &mut |stack| {
+        let done = gate.run(lua, &[], &mut |stack| {
             result = work(stack);
         });
         done.map_err(|described| self.failure(&described))?;
@@ -178,12 +174,11 @@ impl Vm {
     /// Does `work` likewise, which leaves one value at the top, and writes that.
     fn answer(
         &self,
-        args: &[&Value],
         answer: &mut Vec<u8>,
         mut work: impl FnMut(Stack) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let max = self.sandbox.values.max_value();
-        self.protected(args, |stack| {
+        self.protected(|stack| {
             work(stack)?;
             let values = &self.sandbox.values;
             values.write_msgpack_from(stack, "result", answer, max)
@@ -243,7 +238,7 @@ impl Vm {
 
     fn eval(&self, chunk: &Chunk<'_>, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let source = Source::of(chunk, !state.is_empty())?;
-        self.answer(&[], answer, |stack| {
+        self.answer(answer, |stack| {
             source.push(stack)?;
             self.call_chunk(stack, state)
         })
@@ -251,7 +246,7 @@ impl Vm {
 
     /// Runs what [`compile`](Self::compile) gave, in whichever instance.
     fn run(&self, bytecode: &[u8], state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(&[], answer, |stack| {
+        self.answer(answer, |stack| {
             if !stack.push_compiled(bytecode) {
                 return Err(malformed("the bytecode is broken"));
             }
@@ -301,7 +296,7 @@ impl Vm {
         }
         let again = callee.is_again(name);
         let Name(name) = header::name(name)?;
-        self.answer(&[], answer, |stack| {
+        self.answer(answer, |stack| {
             find(stack, name)?;
             if again {
                 stack.push_text(name.as_bytes());
@@ -338,7 +333,7 @@ impl Vm {
     }
 
     fn get(&self, Name(name): Name<'_>, answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(&[], answer, |stack| {
+        self.answer(answer, |stack| {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
@@ -348,7 +343,7 @@ impl Vm {
     }
 
     fn set(&self, Name(name): Name<'_>, value: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(&[], answer, |stack| {
+        self.answer(answer, |stack| {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
