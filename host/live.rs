@@ -18,12 +18,12 @@ use crate::options::RunOptions;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::terms::Terms;
-use crate::wire::{self, Allowance, Chunk, Failure, FailureKind, Header, Op, Setup};
+use crate::wire::{self, Chunk, Failure, FailureKind, Header, Op, Setup};
 use crate::{Cancel, Error, Result};
 
-/// What `moonfork_call` takes: the operation, the length of the request, the three parts of an
-/// [`Allowance`], and a seed.
-type CallParams = (u32, u32, u32, u32, u32, i64, i64);
+/// What `moonfork_call` takes: the operation, the length of the request, and the two parts of an
+/// [`Allowance`](wire::Allowance).
+type CallParams = (u32, u32, u64, u32);
 
 /// Fields are dropped in this order: the store gives its memory back before its slot is free.
 pub(crate) struct Live {
@@ -342,6 +342,12 @@ impl Live {
     /// Copies the request in and lets the guest answer it: pointer and length of the answer,
     /// or nothing if the guest has no room for the request.
     fn transfer(&mut self, op: Op, limits: &Limits) -> wasmtime::Result<Option<(u32, u32)>> {
+        let mut op = op as u32;
+        if !self.seeded {
+            op |= wire::FRESH;
+            let seed = self.store.data_mut().seed();
+            self.request.extend(wire::seed_bytes(seed));
+        }
         let len = u32::try_from(self.request.len())?;
         let Some(ptr) = self.room_for(len)? else {
             return Ok(None);
@@ -349,19 +355,11 @@ impl Live {
         self.memory
             .write(&mut self.store, usize::try_from(ptr)?, &self.request)
             .map_err(|_| Stop::Guest("its buffer lies outside of the memory".into()))?;
-        let Allowance {
-            lua_memory,
-            max_value,
-            max_depth,
-        } = limits.allowance(self.shared.image.fixed_memory());
-        let (op, (low, high)) = match self.seeded {
-            true => (op as u32, (0, 0)),
-            false => (op as u32 | wire::FRESH, self.store.data_mut().seed()),
-        };
         self.seeded = true;
+        let allowance = limits.allowance(self.shared.image.fixed_memory());
         let answer = self.call.call(
             &mut self.store,
-            (op, len, lua_memory, max_value, max_depth, low, high),
+            (op, len, allowance.bytes(), allowance.max_depth),
         )?;
         #[expect(clippy::cast_possible_truncation, reason = "two halves")]
         Ok(Some((answer as u32, (answer >> 32) as u32)))
@@ -388,7 +386,7 @@ impl Live {
 
     #[cfg(feature = "testing")]
     pub(crate) fn call_through(&self, store: &mut Store<Context>) {
-        let _ = self.call.call(store, (Op::Get as u32, 0, 0, 0, 0, 0, 0));
+        let _ = self.call.call(store, (Op::Get as u32, 0, 0, 0));
     }
 
     /// Asks the guest for room. It is looked up where it is asked, since few instances do.

@@ -59,7 +59,7 @@ impl Module {
                 (data (i32.const 2048) \"\\00\\c0\")
                 (data (i32.const 4096) \"{data}\")
                 (func (export \"moonfork_alloc\") (param i32) (result i32) {alloc})
-                (func $call (export \"moonfork_call\") (param i32 i32 i32 i32 i32 i64 i64) (result i64)
+                (func $call (export \"moonfork_call\") (param i32 i32 i64 i32) (result i64)
                     (local $at i32) (local $found i32)
                     ;; The highest bit says that a seed comes along.
                     (local.set 0 (i32.and (local.get 0) (i32.const 0x7fff_ffff)))

@@ -15,7 +15,7 @@ use crate::raw::quick::Returned;
 use crate::raw::reserve;
 use crate::raw::stack::{Held, Item, Stack, Uncompiled};
 use crate::sandbox::Sandbox;
-use crate::wire::{self, Allowance, Chunk, Name, Op, Setup};
+use crate::wire::{self, Allowance, Chunk, Name, Op, Seed, Setup};
 
 /// One sandboxed Lua state.
 pub struct Vm {
@@ -25,9 +25,6 @@ pub struct Vm {
     raised: Cell<Option<Value>>,
     callee: Callee,
 }
-
-/// What `math.random` starts from.
-pub type Seed = (i64, i64);
 
 /// The global function that was called last.
 struct Callee {
@@ -44,7 +41,7 @@ impl Callee {
 
     /// The name as a value of Lua's, if that is held.
     fn held(&self, name: &[u8]) -> Option<Held> {
-        (self.is_held.get() && *self.name.borrow() == name).then_some(self.held)
+        (self.is_held.get() && is_same(&self.name.borrow(), name)).then_some(self.held)
     }
 
     /// Notes that `name` is called; says whether it was called last, and isn't held.
@@ -61,6 +58,23 @@ impl Callee {
         self.is_held.set(false);
         false
     }
+}
+
+/// Whether two names are the same. They are short, and the standard library's way to compare
+/// them takes a call for any length.
+fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    while let (Some((head, tail)), Some((other_head, other_tail))) =
+        (one.split_first_chunk::<8>(), other.split_first_chunk())
+    {
+        if head != other_head {
+            return false;
+        }
+        (one, other) = (tail, other_tail);
+    }
+    one.iter().zip(other).all(|(byte, other)| byte == other)
 }
 
 impl Vm {
@@ -92,6 +106,7 @@ impl Vm {
     /// A request is the length of its header (4 bytes, little-endian), the header, and the
     /// value of the operations that have one. Whatever it holds, this doesn't panic. A `seed` is
     /// taken before any script runs.
+    #[inline(always)]
     pub fn handle(
         &mut self,
         op: u32,
@@ -118,7 +133,11 @@ impl Vm {
         }
         answer.clear();
         answer.push(wire::OK);
-        if let Err(failure) = self.dispatch(op, request, answer) {
+        let done = match op == Op::Call as u32 {
+            true => self.call_quickly(request, answer),
+            false => None,
+        };
+        if let Err(failure) = done.unwrap_or_else(|| self.dispatch(op, request, answer)) {
             self.write_failure(&failure, answer);
         }
     }
@@ -141,6 +160,45 @@ impl Vm {
         }
     }
 
+    /// Carries out a call of the function that was called last, if that and the arguments allow
+    /// it; nothing where [`dispatch`](Self::dispatch) has to.
+    ///
+    /// This and what calls it have no more to keep at hand than there are registers.
+    #[inline(always)]
+    fn call_quickly(&self, request: &[u8], answer: &mut Vec<u8>) -> Option<Result<(), Failure>> {
+        let (name, args) = split(request)?;
+        let held = self.callee.held(name)?;
+        let Sandbox { lua, gate, .. } = &self.sandbox;
+        let done = gate.call_quickly(lua, held, args)?;
+        Some(match done {
+            Ok(returned) => self.write_returned(returned, answer),
+            Err(described) => Err(self.failure(&described)),
+        })
+    }
+
+    #[inline(always)]
+    fn write_returned(&self, returned: Returned, answer: &mut Vec<u8>) -> Result<(), Failure> {
+        match returned {
+            Returned::Nil => answer.push(NULL),
+            Returned::Boolean(value) => answer.push(if value { TRUE } else { FALSE }),
+            Returned::Integer(value) => match u8::try_from(value) {
+                // As below, in short: such a number is its own encoding.
+                Ok(value) if value < 0x80 => answer.push(value),
+                _ => {
+                    rmp::encode::write_sint(answer, value).expect(ALL);
+                }
+            },
+            Returned::Number(value) => rmp::encode::write_f64(answer, value).expect(ALL),
+            Returned::Value(value) => {
+                let values = &self.sandbox.values;
+                values.write_msgpack(&value, "result", answer, values.max_value())?;
+            }
+            Returned::Several(several) => return Err(several_results(several)),
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
     fn dispatch(&mut self, op: u32, request: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let (header, value) = split(request).ok_or_else(|| malformed("no header"))?;
         match operation(op).ok_or_else(|| malformed("no such operation"))? {
@@ -288,12 +346,6 @@ impl Vm {
 
     fn call(&self, name: &[u8], args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let callee = &self.callee;
-        if let Some(held) = callee.held(name) {
-            let Sandbox { lua, gate, .. } = &self.sandbox;
-            if let Some(returned) = gate.call_quickly(lua, held, args) {
-                return self.returned(returned, answer);
-            }
-        }
         let again = callee.is_again(name);
         let Name(name) = header::name(name)?;
         self.answer(answer, |stack| {
@@ -306,30 +358,6 @@ impl Vm {
             let count = self.sandbox.values.unpack_each(stack, args, "args")?;
             call_for_one(stack, count)
         })
-    }
-
-    /// Writes what a quick call gave.
-    fn returned(
-        &self,
-        returned: Result<Returned, Value>,
-        answer: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
-        match returned.map_err(|described| self.failure(&described))? {
-            Returned::Nil => answer.push(NULL),
-            Returned::Boolean(value) => answer.push(if value { TRUE } else { FALSE }),
-            Returned::Integer(value) => {
-                rmp::encode::write_sint(answer, value).expect(ALL);
-            }
-            Returned::Number(value) => rmp::encode::write_f64(answer, value).expect(ALL),
-            Returned::Value(value) => {
-                let max = self.sandbox.values.max_value();
-                self.sandbox
-                    .values
-                    .write_msgpack(&value, "result", answer, max)?;
-            }
-            Returned::Several(several) => return Err(several_results(several)),
-        }
-        Ok(())
     }
 
     fn get(&self, Name(name): Name<'_>, answer: &mut Vec<u8>) -> Result<(), Failure> {

@@ -1,14 +1,15 @@
 //! Calls that pass only numbers, booleans and nil: these are what a program makes by the million.
 //!
-//! Such values can be pushed and read without memory and without errors. So the script's
+//! Such values can be passed and read without memory and without errors. So the script's
 //! function is what is called in a protected call, and not a function of ours around it that
 //! converts values.
 
 use std::ffi::c_int;
+use std::mem::MaybeUninit;
 
 use mlua::{Lua, Value, ffi};
 
-use super::stack::{Gate, Held, ROOM};
+use super::stack::{Gate, Held};
 use crate::msgpack::{Token, Tokens};
 
 /// What a function returned.
@@ -27,6 +28,52 @@ pub(crate) enum Returned {
 /// Arguments that such a call can have.
 const MAX_ARGUMENTS: usize = 8;
 
+/// A value as Lua keeps it, in 32 bits of address space: `TValue`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Plain {
+    bits: u64,
+    /// Its type and, above that, which kind of that type.
+    tag: u8,
+}
+
+impl Plain {
+    const NIL: u8 = 0;
+    const FALSE: u8 = 0x01;
+    const TRUE: u8 = 0x11;
+    const INTEGER: u8 = 0x03;
+    const NUMBER: u8 = 0x13;
+
+    /// The value that a token is, if that is plain.
+    #[inline(always)]
+    fn of(token: &Token<'_>) -> Option<Plain> {
+        let (tag, bits) = match *token {
+            Token::Null => (Plain::NIL, 0),
+            Token::Boolean(false) => (Plain::FALSE, 0),
+            Token::Boolean(true) => (Plain::TRUE, 0),
+            Token::Integer(value) => (Plain::INTEGER, value.cast_unsigned()),
+            Token::Number(value) if value.is_finite() => (Plain::NUMBER, value.to_bits()),
+            _ => return None,
+        };
+        Some(Plain { bits, tag })
+    }
+
+    /// What it is as the one result of a function.
+    #[inline(always)]
+    fn returned(self) -> Returned {
+        match self.tag {
+            Plain::INTEGER => Returned::Integer(self.bits.cast_signed()),
+            Plain::NUMBER => match f64::from_bits(self.bits) {
+                value if value.is_finite() => Returned::Number(value),
+                value => Returned::Value(Value::Number(value)),
+            },
+            Plain::FALSE => Returned::Boolean(false),
+            Plain::TRUE => Returned::Boolean(true),
+            _ => Returned::Nil,
+        }
+    }
+}
+
 impl Gate {
     /// Calls the global function `name` with the array that `args` holds; nothing where there is
     /// no such function, or the arguments are of another kind: then nothing has happened.
@@ -40,97 +87,141 @@ impl Gate {
         name: Held,
         args: &[u8],
     ) -> Option<Result<Returned, Value>> {
+        let mut call = Call {
+            name: name.place(),
+            handler: self.handler?.place(),
+            count: 0,
+            values: [const { MaybeUninit::uninit() }; MAX_ARGUMENTS],
+        };
+        call.push(args)?;
         lua.exec_raw_lua(|raw| {
-            let state = raw.state();
-            // SAFETY: the state is alive, and idle but for C functions. There is room for all that
-            // is pushed: the handler, the globals, the name, and the arguments. Looking a key up
-            // in a table as it is raises nothing, and nothing else that is done outside of the
-            // protected call makes or enlarges anything.
+            // SAFETY: the state is alive, and idle but for C functions. Both places are taken. There
+            // are so many plain arguments, and a result if there is said to be one.
             unsafe {
-                let top = ffi::lua_gettop(state);
-                if ffi::lua_checkstack(state, ROOM) == 0 {
-                    return None;
-                }
-                let handler = match self.handler {
-                    Some(handler) => {
-                        handler.push(state);
-                        top + 1
+                match call_plain(raw.state(), &raw mut call) {
+                    NOT_CALLED => None,
+                    PLAIN => Some(Ok(call.values[0].assume_init_ref().returned())),
+                    FAILED => Some(Err(raw.pop_value())),
+                    0 => Some(Ok(Returned::Nil)),
+                    1 => Some(Ok(Returned::Value(raw.pop_value()))),
+                    several => {
+                        ffi::lua_settop(raw.state(), -1 - several);
+                        Some(Ok(Returned::Several(several)))
                     }
-                    None => 0,
-                };
-                ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
-                name.push(state);
-                let count = if ffi::lua_rawget(state, -2) == ffi::LUA_TFUNCTION {
-                    ffi::lua_replace(state, -2);
-                    push_plain(state, args)
-                } else {
-                    None
-                };
-                let Some(count) = count else {
-                    ffi::lua_settop(state, top);
-                    return None;
-                };
-                let function = ffi::lua_gettop(state) - count;
-                let result = match ffi::lua_pcall(state, count, ffi::LUA_MULTRET, handler) {
-                    ffi::LUA_OK => match ffi::lua_gettop(state) + 1 - function {
-                        0 => Ok(Returned::Nil),
-                        1 => Ok(plain(state).unwrap_or_else(|| Returned::Value(raw.pop_value()))),
-                        several => Ok(Returned::Several(several)),
-                    },
-                    _ => Err(raw.pop_value()),
-                };
-                ffi::lua_settop(state, top);
-                Some(result)
+                }
             }
         })
     }
 }
 
-/// Pushes the elements of an array, if all are plain; says how many these are.
-///
-/// # Safety
-///
-/// The state has to be alive, and to have room for [`MAX_ARGUMENTS`].
-unsafe fn push_plain(state: *mut ffi::lua_State, args: &[u8]) -> Option<c_int> {
-    let mut tokens = Tokens::of(args);
-    let count = match tokens.next()? {
-        Token::Array(count) if count <= MAX_ARGUMENTS => count,
-        _ => return None,
-    };
-    for _ in 0..count {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match tokens.next()? {
-                Token::Null => ffi::lua_pushnil(state),
-                Token::Boolean(value) => ffi::lua_pushboolean(state, value.into()),
-                Token::Integer(value) => ffi::lua_pushinteger(state, value),
-                Token::Number(value) if value.is_finite() => ffi::lua_pushnumber(state, value),
-                _ => return None,
-            }
-        }
-    }
-    tokens.is_at_end().then(|| c_int::try_from(count).ok())?
+/// A call, as the C code has it that makes it.
+#[repr(C)]
+struct Call {
+    /// Where the registry has the function's name.
+    name: c_int,
+    /// Where it has the handler of its errors.
+    handler: c_int,
+    /// How many arguments there are.
+    count: c_int,
+    /// The arguments; afterwards the first is the result.
+    values: [MaybeUninit<Plain>; MAX_ARGUMENTS],
 }
 
-/// The last value of the stack, if that is plain.
+impl Call {
+    /// Takes the elements of an array for arguments, if all are plain and there aren't too many.
+    #[inline(always)]
+    fn push(&mut self, args: &[u8]) -> Option<()> {
+        let mut tokens = Tokens::of(args);
+        let Token::Array(count) = tokens.next()? else {
+            return None;
+        };
+        for place in self.values.get_mut(..count)? {
+            place.write(Plain::of(&tokens.next()?)?);
+        }
+        self.count = c_int::try_from(count).ok()?;
+        tokens.is_at_end().then_some(())
+    }
+}
+
+/// There is no such function, or no room on the stack. Nothing has happened.
+const NOT_CALLED: c_int = -1;
+/// An error was raised: what the handler made of it is on the stack.
+const FAILED: c_int = -2;
+/// There is one result, and it is plain.
+const PLAIN: c_int = -3;
+
+#[cfg(target_family = "wasm")]
+unsafe extern "C" {
+    /// Makes `call`, of a global function in a protected call: see patches.toml. Raises nothing.
+    ///
+    /// It gives one of the constants above, or how many results it has left on the stack.
+    #[link_name = "moonfork_call_plain"]
+    unsafe fn call_plain(state: *mut ffi::lua_State, call: *mut Call) -> c_int;
+}
+
+/// The same, of what any Lua has.
 ///
 /// # Safety
 ///
-/// The state has to be alive, and have a value on its stack.
-unsafe fn plain(state: *mut ffi::lua_State) -> Option<Returned> {
-    // SAFETY: the caller's promise.
+/// As there: the state has to be alive, and idle but for C functions; both places in the registry
+/// have to be taken, and as many arguments to be there as it is said.
+#[cfg(not(target_family = "wasm"))]
+unsafe fn call_plain(state: *mut ffi::lua_State, call: *mut Call) -> c_int {
+    // SAFETY: the caller's promise. There is room for all that is pushed. Looking a key up in a
+    // table as it is raises nothing, and nothing else that is done outside of the protected call
+    // makes or enlarges anything.
     unsafe {
-        match ffi::lua_type(state, -1) {
-            ffi::LUA_TNIL => Some(Returned::Nil),
-            ffi::LUA_TBOOLEAN => Some(Returned::Boolean(ffi::lua_toboolean(state, -1) != 0)),
-            ffi::LUA_TNUMBER if ffi::lua_isinteger(state, -1) != 0 => {
-                Some(Returned::Integer(ffi::lua_tointeger(state, -1)))
-            }
-            ffi::LUA_TNUMBER => {
-                let value = ffi::lua_tonumber(state, -1);
-                value.is_finite().then_some(Returned::Number(value))
-            }
-            _ => None,
+        let Call {
+            name,
+            handler,
+            count,
+            ref mut values,
+        } = *call;
+        let top = ffi::lua_gettop(state);
+        if ffi::lua_checkstack(state, super::stack::ROOM) == 0 {
+            return NOT_CALLED;
         }
+        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, handler.into());
+        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
+        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, name.into());
+        if ffi::lua_rawget(state, -2) != ffi::LUA_TFUNCTION {
+            ffi::lua_settop(state, top);
+            return NOT_CALLED;
+        }
+        ffi::lua_replace(state, -2);
+        for value in &values[..count.unsigned_abs() as usize] {
+            let Plain { bits, tag } = value.assume_init();
+            match tag {
+                Plain::INTEGER => ffi::lua_pushinteger(state, bits.cast_signed()),
+                Plain::NUMBER => ffi::lua_pushnumber(state, f64::from_bits(bits)),
+                Plain::FALSE | Plain::TRUE => {
+                    ffi::lua_pushboolean(state, (tag == Plain::TRUE).into());
+                }
+                _ => ffi::lua_pushnil(state),
+            }
+        }
+        let status = ffi::lua_pcall(state, count, ffi::LUA_MULTRET, top + 1);
+        ffi::lua_remove(state, top + 1);
+        if status != ffi::LUA_OK {
+            return FAILED;
+        }
+        let results = ffi::lua_gettop(state) - top;
+        if results != 1 {
+            return results;
+        }
+        let (tag, bits) = match ffi::lua_type(state, -1) {
+            ffi::LUA_TNIL => (Plain::NIL, 0),
+            ffi::LUA_TBOOLEAN if ffi::lua_toboolean(state, -1) == 0 => (Plain::FALSE, 0),
+            ffi::LUA_TBOOLEAN => (Plain::TRUE, 0),
+            ffi::LUA_TNUMBER if ffi::lua_isinteger(state, -1) != 0 => {
+                let value = ffi::lua_tointeger(state, -1);
+                (Plain::INTEGER, value.cast_unsigned())
+            }
+            ffi::LUA_TNUMBER => (Plain::NUMBER, ffi::lua_tonumber(state, -1).to_bits()),
+            _ => return results,
+        };
+        ffi::lua_settop(state, top);
+        values[0].write(Plain { bits, tag });
+        PLAIN
     }
 }

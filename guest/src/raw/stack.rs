@@ -87,12 +87,17 @@ impl Held {
         Held(unsafe { ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX) })
     }
 
+    /// Where the registry has it.
+    pub(super) fn place(self) -> c_int {
+        self.0
+    }
+
     /// Pushes it.
     ///
     /// # Safety
     ///
     /// The state has to be alive, and its stack to have room.
-    pub(super) unsafe fn push(self, state: *mut ffi::lua_State) {
+    unsafe fn push(self, state: *mut ffi::lua_State) {
         // SAFETY: the caller's promise; the registry is always there.
         unsafe { ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, self.0.into()) };
     }

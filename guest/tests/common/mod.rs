@@ -6,8 +6,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use moonfork_guest::Host;
-use moonfork_guest::vm::{Seed, Vm};
-use moonfork_guest::wire::{self, Allowance, Chunk, Failure, Header, Name, Op, Service, Setup};
+use moonfork_guest::vm::Vm;
+use moonfork_guest::wire::{self, Allowance, Chunk, Failure, Header, Name, Op, Service, Setup, Seed};
 use serde::Serialize;
 use serde_json::Value;
 
