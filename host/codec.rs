@@ -52,7 +52,9 @@ pub(crate) fn decode<T: DeserializeOwned>(
     max: usize,
 ) -> Result<T, Unreadable> {
     let malformed = |error| Unreadable::Malformed(format!("{root}: {error}"));
-    weigh(bytes, max).map_err(malformed)?;
+    if !is_number(bytes) {
+        weigh(bytes, max).map_err(malformed)?;
+    }
     if let Ok(value) = read(bytes) {
         return Ok(value);
     }
@@ -63,6 +65,11 @@ pub(crate) fn decode<T: DeserializeOwned>(
         let path = lua_path(error.path());
         Unreadable::Mismatch(format!("{root}{path}: {}", error.inner()))
     })
+}
+
+/// Whether what is encoded is a number: the lowest limit is more than what one costs.
+fn is_number(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(0..0x80 | 0xca..0xd4 | 0xe0..))
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {

@@ -16,6 +16,7 @@ use crate::interrupt::Interrupter;
 use crate::limits::{Accountant, Limits};
 use crate::output::Output;
 use crate::report::Tally;
+use crate::wire::Seed;
 use crate::{Cancel, StoreId};
 
 /// The data of one store. There is no way from here to another instance.
@@ -54,9 +55,11 @@ pub(crate) struct Context {
 pub(crate) struct Call {
     /// What it may use.
     pub(crate) limits: Limits,
-    /// When it began.
-    pub(crate) start: Instant,
-    /// When it must have ended.
+    /// When it began, as far as anything has asked.
+    pub(crate) start: Option<Instant>,
+    /// For how many calls its time stands, once its clock has started: see [`Tally::begin_call`].
+    pub(crate) stands_for: u32,
+    /// When it must have ended: its own limit counts once its clock has started.
     pub(crate) deadline: Option<Instant>,
     /// What stops it.
     pub(crate) cancels: Cancels,
@@ -110,7 +113,6 @@ impl Context {
         random: &RandomState,
     ) -> Context {
         let id = StoreId::next();
-        let start = Instant::now();
         Context {
             id,
             entropy: Entropy::new(random, id),
@@ -123,9 +125,9 @@ impl Context {
             interrupter: None,
             call: Call {
                 limits,
-                start,
-                // For what the module does when it is instantiated: ours does nothing.
-                deadline: earlier(deadline, start.checked_add(limits.wall)),
+                start: None,
+                stands_for: 0,
+                deadline,
                 cancels: [None, None],
                 narrowed: None,
                 host_calls_left: 0,
@@ -142,7 +144,7 @@ impl Context {
     }
 
     /// What `math.random` is to start from.
-    pub(crate) fn seed(&mut self) -> (i64, i64) {
+    pub(crate) fn seed(&mut self) -> Seed {
         match self.granted.seed() {
             Some(seed) => (seed.cast_signed(), 0),
             None => self.entropy.seed(),
@@ -169,6 +171,8 @@ impl Context {
     ///
     /// When that is one too many.
     pub(crate) fn count_host_call(&mut self, place: usize) -> Result<(), Stop> {
+        // It may take any time, and ask how much is left.
+        self.call.start_clock(1, Instant::now);
         let left = self.call.host_calls_left.checked_sub(1);
         self.call.host_calls_left = left.ok_or(Stop::HostCalls)?;
         self.tally.count(place);
@@ -177,9 +181,31 @@ impl Context {
 }
 
 impl Call {
+    /// Starts the clock, unless it runs. The call's time stands for that of so many.
+    pub(crate) fn start_clock(&mut self, stands_for: u32, now: impl FnOnce() -> Instant) {
+        self.stands_for = stands_for;
+        if self.start.is_none() {
+            let start = now();
+            self.start = Some(start);
+            self.deadline = earlier(self.deadline, start.checked_add(self.limits.wall));
+        }
+    }
+
+    /// What it took, and other calls that weren't timed.
+    pub(crate) fn spent(&self) -> Duration {
+        self.start.map_or(Duration::ZERO, |start| {
+            start.elapsed().saturating_mul(self.stands_for)
+        })
+    }
+
+    /// Whether anything has cancelled it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancels.iter().flatten().any(Cancel::is_cancelled)
+    }
+
     /// Why the call has to stop, if it has to.
     pub(crate) fn due(&self, now: Instant) -> Option<Stop> {
-        if self.cancels.iter().flatten().any(Cancel::is_cancelled) {
+        if self.is_cancelled() {
             return Some(Stop::Cancelled);
         }
         let deadline = self.deadline?;
@@ -200,7 +226,9 @@ pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Resu
     if let Some(stop) = call.stopping.take() {
         return Err(stop.into());
     }
-    let Some(stop) = call.due(Instant::now()) else {
+    let now = Instant::now();
+    call.start_clock(1, || now);
+    let Some(stop) = call.due(now) else {
         return Ok(UpdateDeadline::Continue(1));
     };
     // Before it is asked: if even that takes longer than a tick, it isn't asked again.

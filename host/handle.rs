@@ -280,12 +280,13 @@ pub(crate) fn enter<T>(
     if calls::under_way() {
         return Err(ErrorKind::Reentrant.into());
     }
-    match cell.try_lock() {
-        Ok(mut instance) => f(&mut instance),
+    let mut instance = match cell.try_lock() {
+        Ok(instance) => instance,
         // A panic on the way through left the instance whole, or it would be gone.
-        Err(TryLockError::Poisoned(instance)) => f(&mut instance.into_inner()),
-        Err(TryLockError::WouldBlock) => Err(ErrorKind::Reentrant.into()),
-    }
+        Err(TryLockError::Poisoned(instance)) => instance.into_inner(),
+        Err(TryLockError::WouldBlock) => return Err(ErrorKind::Reentrant.into()),
+    };
+    f(&mut instance)
 }
 
 impl Sealed for Main {

@@ -14,7 +14,7 @@ use crate::error::ErrorKind;
 use crate::live::{Live, encode};
 use crate::options::RunOptions;
 use crate::output::Output;
-use crate::report::{Outcome, Report, Tally};
+use crate::report::{Report, Tally};
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::stack;
@@ -228,7 +228,7 @@ impl Instance {
             }
         };
         let result = stack::with_room(|| live.request(op, header, value));
-        live.store.data_mut().tally.outcome = Outcome::of(&result);
+        live.store.data_mut().tally.outcome.note(&result);
         if let Err(error) = &result
             && error.ends_instance()
         {

@@ -84,7 +84,7 @@ impl Interrupter {
         let function = self.function(&mut store, &self.exports.site)?;
         let packed = function.typed::<(), u64>(&store)?.call(&mut store, ())?;
         #[expect(clippy::cast_possible_truncation, reason = "two halves")]
-        Ok((packed as u32, (packed >> 32) as u32))
+        Ok(((packed >> 32) as u32, packed as u32))
     }
 
     /// Where the guest's stack ends.

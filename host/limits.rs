@@ -15,7 +15,8 @@ use crate::wire::{self, Allowance};
 pub struct Limits {
     /// Wall-clock time a call may take, host functions included. Defends against endless
     /// loops, wherever they are: in Lua, in a coroutine, inside a C function such as
-    /// `string.find`. Checked at every tick of the pool's clock (5 ms).
+    /// `string.find`. Checked at every tick of the pool's clock (5 ms); where it is a second or more,
+    /// the time before the first of them may not count, in short calls that follow each other.
     pub wall: Duration,
     /// Fuel a call may burn: about one unit for each WebAssembly instruction, a few dozen for
     /// each of Lua's. Defends against scripts that take more than their share, by a measure

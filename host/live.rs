@@ -18,12 +18,17 @@ use crate::options::RunOptions;
 use crate::shard::Shard;
 use crate::slots::Slot;
 use crate::terms::Terms;
-use crate::wire::{self, Chunk, Failure, FailureKind, Header, Op, Setup};
+use crate::ticker::Ticket;
+use crate::wire::{self, Allowance, Chunk, Failure, FailureKind, Header, Op, Setup};
 use crate::{Cancel, Error, Result};
 
-/// What `moonfork_call` takes: the operation, the length of the request, and the two parts of an
-/// [`Allowance`](wire::Allowance).
+/// What `moonfork_call` takes: the operation, the length of the request, and an [`Allowance`], of
+/// which both numbers of bytes are one parameter, the value's above Lua's.
 type CallParams = (u32, u32, u64, u32);
+
+/// Limits of time below this are kept to from the moment a call begins. For others the clock may
+/// start when it is first looked at, at the next tick.
+const TIMED: Duration = Duration::from_secs(1);
 
 /// Fields are dropped in this order: the store gives its memory back before its slot is free.
 pub(crate) struct Live {
@@ -34,6 +39,8 @@ pub(crate) struct Live {
     /// Whether the guest has been told its [`Setup`], if there is one, which waits for the first
     /// call: an instance that is never used never runs.
     ready: bool,
+    /// What its calls keep the clock going with, unless one is under way or has panicked.
+    ticket: Option<Ticket>,
     /// Whether the guest has its seed, which comes with the first request.
     seeded: bool,
     /// Narrower terms of the calls that come next.
@@ -47,9 +54,10 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn new(shared: &Arc<Shard>, context: Context, slot: Slot) -> wasmtime::Result<Live> {
-        let running = shared.image.ticker().run();
+        let ticker = shared.image.ticker();
+        let running = ticker.run(ticker.ticket());
         let (mut store, instance) = shared.image.instantiate(context)?;
-        drop(running);
+        let ticket = running.end();
         let exports = shared.image.exports();
         let missing = || wasmtime::format_err!("an export is missing");
         let memory = instance
@@ -69,6 +77,7 @@ impl Live {
             memory,
             ready: !store.data().granted.is_told(),
             store,
+            ticket,
             seeded: false,
             terms: None,
             request: Vec::new(),
@@ -158,10 +167,15 @@ impl Live {
             }));
         }
         let _call = calls::enter();
-        let _running = self.shared.image.ticker().run();
-        let fuel = self.start_clocks(&limits)?;
-        let result = exchange(self);
-        self.settle(fuel);
+        let ticker = self.shared.image.ticker();
+        let ticket = self.ticket.take().unwrap_or_else(|| ticker.ticket());
+        let running = ticker.run(ticket);
+        let result = self.start_clocks(&limits).and_then(|fuel| {
+            let result = exchange(self);
+            self.settle(fuel);
+            result
+        });
+        self.ticket = running.end();
         result
     }
 
@@ -172,6 +186,7 @@ impl Live {
         call.limits = context.limits;
         call.cancels = [context.cancel.clone(), None];
         call.narrowed = None;
+        call.start = None;
         call.deadline = context.deadline;
         if let Some(terms) = &self.terms {
             call.limits = terms.limits;
@@ -180,7 +195,9 @@ impl Live {
             call.deadline = earlier(context.deadline, terms.deadline);
         }
         call.host_calls_left = call.limits.host_calls;
-        call.denials.clear();
+        if !call.denials.is_empty() {
+            call.denials.clear();
+        }
         call.stopping = None;
         call.site = None;
         call.post_mortem = false;
@@ -194,11 +211,18 @@ impl Live {
     /// `Cancelled` or `Timeout` when the call must not even begin.
     fn start_clocks(&mut self, limits: &Limits) -> Result<Option<u64>> {
         let context = self.store.data_mut();
-        context.tally.calls += 1;
+        let timed = context.tally.begin_call();
         let call = &mut context.call;
-        call.start = Instant::now();
-        call.deadline = earlier(call.deadline, call.start.checked_add(limits.wall));
-        match call.due(call.start) {
+        if call.deadline.is_some() || limits.wall < TIMED {
+            call.start_clock(1, Instant::now);
+        } else if let Some(stands_for) = timed {
+            call.start_clock(stands_for, Instant::now);
+        }
+        let stop = match call.start {
+            Some(start) => call.due(start),
+            None => call.is_cancelled().then_some(Stop::Cancelled),
+        };
+        match stop {
             None => {}
             Some(Stop::Cancelled) => {
                 return Err(Error::from(ErrorKind::Cancelled {
@@ -231,7 +255,7 @@ impl Live {
             self.store.data_mut().tally.fuel += fuel.saturating_sub(left);
         }
         let context = self.store.data_mut();
-        context.tally.wall += context.call.start.elapsed();
+        context.tally.wall += context.call.spent();
     }
 
     fn set_up_and_exchange<R: DeserializeOwned>(&mut self, op: Op) -> Result<R> {
@@ -345,8 +369,9 @@ impl Live {
         let mut op = op as u32;
         if !self.seeded {
             op |= wire::FRESH;
-            let seed = self.store.data_mut().seed();
-            self.request.extend(wire::seed_bytes(seed));
+            let (low, high) = self.store.data_mut().seed();
+            self.request.extend(low.to_le_bytes());
+            self.request.extend(high.to_le_bytes());
         }
         let len = u32::try_from(self.request.len())?;
         let Some(ptr) = self.room_for(len)? else {
@@ -356,13 +381,15 @@ impl Live {
             .write(&mut self.store, usize::try_from(ptr)?, &self.request)
             .map_err(|_| Stop::Guest("its buffer lies outside of the memory".into()))?;
         self.seeded = true;
-        let allowance = limits.allowance(self.shared.image.fixed_memory());
-        let answer = self.call.call(
-            &mut self.store,
-            (op, len, allowance.bytes(), allowance.max_depth),
-        )?;
+        let Allowance {
+            lua_memory,
+            max_value,
+            max_depth,
+        } = limits.allowance(self.shared.image.fixed_memory());
+        let bytes = u64::from(max_value) << 32 | u64::from(lua_memory);
+        let answer = (self.call).call(&mut self.store, (op, len, bytes, max_depth))?;
         #[expect(clippy::cast_possible_truncation, reason = "two halves")]
-        Ok(Some((answer as u32, (answer >> 32) as u32)))
+        Ok(Some(((answer >> 32) as u32, answer as u32)))
     }
 
     /// Where the guest has room for a request; nothing if it has none. Whatever it has had room
@@ -407,9 +434,10 @@ impl Live {
         let context = self.store.data();
         let limits = &context.call.limits;
         let timeout = |at| ErrorKind::Timeout {
-            limit: (context.call.deadline).map_or(limits.wall, |deadline| {
-                deadline.duration_since(context.call.start)
-            }),
+            limit: match (context.call.start, context.call.deadline) {
+                (Some(start), Some(deadline)) => deadline.duration_since(start),
+                _ => limits.wall,
+            },
             at,
             begun: true,
         };

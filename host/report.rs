@@ -38,6 +38,10 @@ pub struct Report {
     /// How many calls there were.
     pub calls: u64,
     /// How long they took in all, host functions included: milliseconds when serialised.
+    ///
+    /// Where there are more than 64, of those after that every sixteenth is timed and stands for
+    /// the others, unless they have a deadline or a limit of less than a second, call the host, or
+    /// take longer than 5 ms: a call can be as short as it takes to read the clock a few times.
     #[serde(rename = "wall_ms", with = "milliseconds")]
     pub wall: Duration,
     /// Fuel they burnt, where the pool meters it.
@@ -92,14 +96,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome that `result` tells of.
-    pub(crate) fn of<T>(result: &Result<T, Error>) -> Outcome {
+    /// Becomes the one that `result` tells of.
+    pub(crate) fn note<T>(&mut self, result: &Result<T, Error>) {
         match result {
-            Ok(_) => Outcome::Done,
-            Err(error) => Outcome::Failed {
-                code: error.code().to_owned(),
-                message: error.to_string(),
-            },
+            // Most often it is that already.
+            Ok(_) if *self == Outcome::Done => {}
+            Ok(_) => *self = Outcome::Done,
+            Err(error) => {
+                *self = Outcome::Failed {
+                    code: error.code().to_owned(),
+                    message: error.to_string(),
+                };
+            }
         }
     }
 }
@@ -116,6 +124,24 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// How many calls are all timed.
+    const ALL_TIMED: u64 = 64;
+
+    /// Of how many of those after that one is timed.
+    const SAMPLED: u32 = 16;
+
+    /// Counts a call that begins, and says for how many its time stands; nothing where it needn't
+    /// be timed.
+    pub(crate) fn begin_call(&mut self) -> Option<u32> {
+        self.calls += 1;
+        if self.calls <= Tally::ALL_TIMED {
+            Some(1)
+        } else {
+            let is_sample = self.calls.is_multiple_of(Tally::SAMPLED.into());
+            is_sample.then_some(Tally::SAMPLED)
+        }
+    }
+
     /// Counts a call of what has this number among the host functions and services.
     pub(crate) fn count(&mut self, place: usize) {
         if self.host_calls.len() <= place {
@@ -174,5 +200,20 @@ mod milliseconds {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let milliseconds = f64::deserialize(from)?;
         Duration::try_from_secs_f64(milliseconds / 1e3).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calls_that_are_timed_stand_for_all() {
+        let mut tally = Tally::default();
+        let timed: Vec<_> = (0..64 + 160).map(|_| tally.begin_call()).collect();
+        assert_eq!(timed[..64], [Some(1); 64]);
+        assert_eq!(timed[64..].iter().flatten().count(), 10);
+        assert_eq!(timed.iter().flatten().sum::<u32>(), 64 + 160);
+        assert_eq!(tally.calls, 64 + 160);
     }
 }

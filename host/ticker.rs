@@ -82,14 +82,18 @@ impl Ticker {
         })
     }
 
+    /// A ticket for an instance made on this thread.
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket(Arc::clone(self.shared.own_count()))
+    }
+
     /// Keeps the ticker awake for as long as the result lives.
-    pub(crate) fn run(&self) -> Running {
-        let count = self.shared.own_count();
-        count.0.fetch_add(1, SeqCst);
+    pub(crate) fn run(&self, ticket: Ticket) -> Running {
+        ticket.0.0.fetch_add(1, SeqCst);
         if self.shared.asleep.load(SeqCst) {
             self.thread.unpark();
         }
-        Running(Arc::clone(count))
+        Running(Some(ticket))
     }
 
     /// Whether the thread is parked, or about to be.
@@ -106,12 +110,28 @@ impl Drop for Ticker {
     }
 }
 
+/// The right to be counted among what runs, which an instance has from one run to the next.
+pub(crate) struct Ticket(Arc<Count>);
+
 /// A script that runs.
-pub(crate) struct Running(Arc<Count>);
+pub(crate) struct Running(Option<Ticket>);
+
+impl Running {
+    /// Ends it.
+    pub(crate) fn end(mut self) -> Option<Ticket> {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Option<Ticket> {
+        let ticket = self.0.take()?;
+        ticket.0.0.fetch_sub(1, SeqCst);
+        Some(ticket)
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, SeqCst);
+        self.stop();
     }
 }
 
@@ -158,7 +178,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..2 * SHARDS {
                 scope.spawn(|| {
-                    let running = ticker.run();
+                    let running = ticker.run(ticker.ticket());
                     barrier.wait();
                     barrier.wait();
                     drop(running);
@@ -179,7 +199,7 @@ mod tests {
         let ticker = Ticker::start(&engine).unwrap();
         until(&ticker, true);
         for _ in 0..3 {
-            let running = ticker.run();
+            let running = ticker.run(ticker.ticket());
             until(&ticker, false);
             drop(running);
             until(&ticker, true);

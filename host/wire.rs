@@ -60,20 +60,9 @@ pub const OBJECT_COST: usize = 128;
 /// Added to the number of the first operation of an instance: its request ends in a [`Seed`].
 pub const FRESH: u32 = 1 << 31;
 
-/// What `math.random` starts from: the snapshot that every instance is made from has one fixed
-/// state.
+/// What `math.random` starts from, since the snapshot that every instance is made from has one fixed
+/// state: two numbers of 8 bytes, little-endian.
 pub type Seed = (i64, i64);
-
-/// A seed as it stands at the end of a request.
-pub fn seed_bytes((low, high): Seed) -> [u8; 16] {
-    (u128::from(low.cast_unsigned()) | u128::from(high.cast_unsigned()) << 64).to_le_bytes()
-}
-
-/// The seed that [`seed_bytes`] wrote.
-pub fn seed(bytes: &[u8; 16]) -> Seed {
-    let both = u128::from_le_bytes(*bytes);
-    ((both as u64).cast_signed(), ((both >> 64) as u64).cast_signed())
-}
 
 /// What a call may use as far as the guest sees to it: passed with every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,22 +73,6 @@ pub struct Allowance {
     pub max_value: u32,
     /// How deeply values may be nested, at most [`MAX_DEPTH`].
     pub max_depth: u32,
-}
-
-impl Allowance {
-    /// What [`bytes`](Self::bytes) gave, and a depth.
-    pub fn of(bytes: u64, max_depth: u32) -> Allowance {
-        Allowance {
-            lua_memory: bytes as u32,
-            max_value: (bytes >> 32) as u32,
-            max_depth,
-        }
-    }
-
-    /// Both numbers of bytes in one.
-    pub fn bytes(&self) -> u64 {
-        u64::from(self.max_value) << 32 | u64::from(self.lua_memory)
-    }
 }
 
 /// What a fresh instance is granted: three bytes that say what it may do, and for each function

@@ -54,6 +54,27 @@ fn a_script_beyond_it_is_stopped(#[case] code: &str) {
     assert!(branch.eval::<()>("1").unwrap_err().is_poisoned());
 }
 
+/// The clock of such a call may start at its first tick: see `Report::wall`.
+#[test]
+fn the_limit_holds_after_many_short_calls() {
+    let pool = pool(Duration::from_secs(1));
+    let mut branch = pool.branch().unwrap();
+    branch
+        .eval::<()>("function run(n) local i = 0 while i < n do i = i + 1 end return i end")
+        .unwrap();
+    for n in 0..1000 {
+        assert_eq!(branch.call::<_, i64>("run", &(n,)).unwrap(), n);
+    }
+    let start = std::time::Instant::now();
+    let error = branch.call::<_, ()>("run", &(f64::INFINITY,)).unwrap_err();
+    assert!(error.is_value(), "no infinity gets in: {error}");
+    let error = branch.call::<_, ()>("run", &(i64::MAX,)).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    assert!(error.to_string().contains("1s"), "{error}");
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert!(!branch.is_live());
+}
+
 #[test]
 fn stopping_one_run_leaves_another_on_the_same_engine_alone() {
     let pool = pool(Duration::from_secs(2));

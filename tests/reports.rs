@@ -2,7 +2,9 @@
 
 mod common;
 
-use moonfork::{Grants, Handle, Outcome, Pool, Report, Role, RunOptions};
+use std::time::{Duration, Instant};
+
+use moonfork::{Grants, Handle, HostCall, Outcome, Pool, Report, Role, RunOptions};
 use serde_json::json;
 
 fn pool() -> Pool {
@@ -40,6 +42,70 @@ fn a_report_is_about_the_calls_since_the_last_one() {
     assert_eq!((second.calls, second.output.as_str()), (1, ""));
     assert_eq!(second.host_calls["two"], 1);
     assert_eq!(second.host_calls.len(), 1);
+}
+
+/// Of many calls only some are timed, but none that calls the host.
+#[test]
+fn a_long_call_among_many_short_ones_counts() {
+    const WAIT: Duration = Duration::from_millis(20);
+    let pool = common::builder()
+        .function_with("wait", |call: &HostCall, ()| {
+            let start = Instant::now();
+            while start.elapsed() < WAIT {
+                std::hint::spin_loop();
+            }
+            Ok(call.remaining().is_some())
+        })
+        .grants(Grants::none().all_functions())
+        .build()
+        .unwrap();
+    let mut branch = pool.branch().unwrap();
+    branch
+        .eval::<()>("function run(long) return long and wait() end")
+        .unwrap();
+    branch.take_report();
+    let (mut long, start) = (0, Instant::now());
+    for n in 1..=300 {
+        // Some of these are timed for others as well, as far as anyone knows when they begin.
+        let wait = n % 80 == 0 || n == 99;
+        long += u32::from(wait);
+        let waited: Option<bool> = branch.call("run", &(wait.then_some(true),)).unwrap();
+        assert_eq!(waited, wait.then_some(true), "it knows how much is left");
+    }
+    let (report, elapsed) = (branch.take_report(), start.elapsed());
+    assert_eq!(
+        (report.calls, report.host_calls["wait"]),
+        (300, long.into())
+    );
+    assert!(report.wall >= WAIT * long, "{:?}", report.wall);
+    assert!(
+        report.wall < elapsed * 4,
+        "none stands for others: {:?}",
+        report.wall
+    );
+}
+
+#[test]
+fn a_long_call_counts_without_calling_the_host() {
+    let pool = pool();
+    let mut branch = pool.branch().unwrap();
+    branch
+        .eval::<()>("function run(n) local i = 0 while i < n do i = i + 1 end return i end")
+        .unwrap();
+    for _ in 0..100 {
+        branch.call::<_, i64>("run", &(1,)).unwrap();
+    }
+    branch.take_report();
+    for _ in 0..70 {
+        branch.call::<_, i64>("run", &(1,)).unwrap();
+    }
+    let (mut n, mut start) = (1 << 20, Instant::now());
+    // However fast the machine is: long enough to see a few ticks of the pool's clock.
+    while branch.call::<_, i64>("run", &(n,)).is_ok() && start.elapsed().as_millis() < 50 {
+        (n, start) = (n * 2, Instant::now());
+    }
+    let wall = branch.take_report().wall;
+    assert!(wall.as_millis() >= 10, "{wall:?}");
 }
 
 #[test]

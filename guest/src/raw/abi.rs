@@ -4,9 +4,9 @@
 //! | --- | --- |
 //! | `moonfork_preinit()` | makes the virtual machine; runs once, before the snapshot |
 //! | `moonfork_alloc(len) -> ptr` | room for requests of up to `len` bytes, or 0 when there is none; for [`wire::ROOM`] it stays until more is asked for |
-//! | `moonfork_call(op, len, bytes, max_depth) -> ptr \| len << 32` | answers the request that lies there, within this [`Allowance`]; with [`wire::FRESH`], takes the seed at its end before |
+//! | `moonfork_call(op, len, bytes, max_depth) -> len \| ptr << 32` | answers the request that lies there, within this [`Allowance`]; with [`wire::FRESH`], takes the [`Seed`](wire::Seed) at its end before |
 //! | `moonfork_interrupt() -> asked` | makes the running script stop at its next instruction, if it is in Lua |
-//! | `moonfork_site() -> ptr \| len << 32` | where the script was that was stopped: position, then traceback |
+//! | `moonfork_site() -> len \| ptr << 32` | where the script was that was stopped: position, then traceback |
 //!
 //! | import from `moonfork` | meaning |
 //! | --- | --- |
@@ -114,6 +114,14 @@ fn take(packed: u64) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
+/// Where bytes lie.
+///
+/// The other way around it would be the two fields of a vector as they lie in memory. They would be
+/// read as one number of twice their size, with the same effect as above.
+pub(super) fn pack(bytes: &[u8]) -> u64 {
+    (bytes.as_ptr() as u64) << 32 | bytes.len() as u64
+}
+
 fn low(packed: u64) -> usize {
     (packed & u64::from(u32::MAX)) as usize
 }
@@ -154,7 +162,11 @@ extern "C" fn moonfork_alloc(len: usize) -> *mut u8 {
 
 #[unsafe(no_mangle)]
 extern "C" fn moonfork_call(op: u32, len: usize, bytes: u64, max_depth: u32) -> u64 {
-    let allowance = Allowance::of(bytes, max_depth);
+    let allowance = Allowance {
+        lua_memory: bytes as u32,
+        max_value: (bytes >> 32) as u32,
+        max_depth,
+    };
     GUEST.with_borrow_mut(|guest| {
         let Guest {
             vm,
@@ -166,15 +178,16 @@ extern "C" fn moonfork_call(op: u32, len: usize, bytes: u64, max_depth: u32) -> 
         let mut taken = &request[..len.min(request.len())];
         let mut seed = None;
         if op & wire::FRESH != 0
-            && let Some((rest, last)) = taken.split_last_chunk()
+            && let Some((rest, high)) = taken.split_last_chunk()
+            && let Some((rest, low)) = rest.split_last_chunk()
         {
+            seed = Some((i64::from_le_bytes(*low), i64::from_le_bytes(*high)));
             taken = rest;
-            seed = Some(wire::seed(last));
         }
         vm.handle(op & !wire::FRESH, seed, taken, &allowance, answer);
         if request.capacity() > KEPT {
             *request = Vec::new();
         }
-        (answer.len() as u64) << 32 | answer.as_ptr() as u64
+        pack(answer)
     })
 }

@@ -77,7 +77,7 @@ extern "C" fn moonfork_site() -> u64 {
             state => describe(state),
         }
     };
-    (len as u64) << 32 | ptr as u64
+    (ptr as u64) << 32 | len as u64
 }
 
 /// Describes where `state` is: the innermost position of the script's own on a line, and then

@@ -22,14 +22,17 @@ thread_local! {
 }
 
 /// Sets the block aside, if it isn't; says whether it is now.
+#[inline]
 pub(crate) fn fill() -> bool {
-    BLOCK.with(|block| {
-        if block.get().is_null() {
-            // SAFETY: the layout isn't of size zero.
-            block.set(unsafe { Blocks.alloc(RESERVE) });
-        }
-        !block.get().is_null()
-    })
+    !BLOCK.get().is_null() || set_aside()
+}
+
+#[cold]
+fn set_aside() -> bool {
+    // SAFETY: the layout isn't of size zero.
+    let block = unsafe { Blocks.alloc(RESERVE) };
+    BLOCK.set(block);
+    !block.is_null()
 }
 
 /// Where the block begins.

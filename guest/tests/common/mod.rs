@@ -7,7 +7,9 @@ use std::rc::Rc;
 
 use moonfork_guest::Host;
 use moonfork_guest::vm::Vm;
-use moonfork_guest::wire::{self, Allowance, Chunk, Failure, Header, Name, Op, Service, Setup, Seed};
+use moonfork_guest::wire::{
+    self, Allowance, Chunk, Failure, Header, Name, Op, Seed, Service, Setup,
+};
 use serde::Serialize;
 use serde_json::Value;
 
