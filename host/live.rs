@@ -121,7 +121,9 @@ impl Live {
         header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
-        self.begun(header, value, |live| live.set_up_and_exchange(op))
+        self.begun(header, value, |live, limits| {
+            live.set_up_and_exchange(op, limits)
+        })
     }
 
     /// What a chunk compiles to, if that is within reason. Only a fresh instance is asked, and
@@ -136,8 +138,8 @@ impl Live {
             }
             Ok(())
         };
-        self.begun(chunk, value, |live| {
-            live.exchange(Op::Compile, |bytecode, _| {
+        self.begun(chunk, value, |live, limits| {
+            live.exchange(Op::Compile, limits, |bytecode, _| {
                 if bytecode.len() > MAX {
                     let message = format!("the bytecode has {} bytes", bytecode.len());
                     return Err(Unreadable::Malformed(message));
@@ -152,7 +154,7 @@ impl Live {
         &mut self,
         header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-        exchange: impl FnOnce(&mut Live) -> Result<R>,
+        exchange: impl FnOnce(&mut Live, &Limits) -> Result<R>,
     ) -> Result<R> {
         let limits = self.begin();
         // Before the clock starts: a value that can't be encoded is the caller's mistake.
@@ -171,7 +173,7 @@ impl Live {
         let ticket = self.ticket.take().unwrap_or_else(|| ticker.ticket());
         let running = ticker.run(ticket);
         let result = self.start_clocks(&limits).and_then(|fuel| {
-            let result = exchange(self);
+            let result = exchange(self, &limits);
             self.settle(fuel);
             result
         });
@@ -258,14 +260,14 @@ impl Live {
         context.tally.wall += context.call.spent();
     }
 
-    fn set_up_and_exchange<R: DeserializeOwned>(&mut self, op: Op) -> Result<R> {
+    fn set_up_and_exchange<R: DeserializeOwned>(&mut self, op: Op, limits: &Limits) -> Result<R> {
         if !self.ready {
             let request = std::mem::take(&mut self.request);
             self.set_up()?;
             self.request = request;
             self.ready = true;
         }
-        self.exchange(op, read_value)
+        self.exchange(op, limits, read_value)
     }
 
     fn set_up(&mut self) -> Result<()> {
@@ -286,7 +288,10 @@ impl Live {
                 None => Ok(()),
             }
         })?;
-        self.exchange(Op::Setup, read_value::<()>).map_err(|error| {
+        // What an instance is told of its grants is not part of the call that comes first.
+        let limits = self.store.data().limits;
+        let told = self.exchange(Op::Setup, &limits, read_value::<()>);
+        told.map_err(|error| {
             if error.ends_instance() || error.is_out_of_memory() || error.is_value() {
                 error
             } else {
@@ -299,15 +304,10 @@ impl Live {
     fn exchange<R>(
         &mut self,
         op: Op,
+        limits: &Limits,
         read: impl FnOnce(&[u8], &Limits) -> Result<R, Unreadable>,
     ) -> Result<R> {
-        let context = self.store.data();
-        let limits = match op {
-            // What an instance is told of its grants is not part of the call that comes first.
-            Op::Setup => context.limits,
-            _ => context.call.limits,
-        };
-        let (ptr, len) = match self.transfer(op, &limits) {
+        let (ptr, len) = match self.transfer(op, limits) {
             Ok(Some(answer)) => answer,
             Ok(None) => {
                 return Err(Error::from(ErrorKind::OutOfMemory {
@@ -320,7 +320,7 @@ impl Live {
         };
         let answer = slice(self.memory.data(&self.store), ptr, len).map_err(Error::internal)?;
         match answer.split_first() {
-            Some((&wire::OK, value)) => read(value, &limits).map_err(|error| {
+            Some((&wire::OK, value)) => read(value, limits).map_err(|error| {
                 let message = error.to_string();
                 match error {
                     Unreadable::Mismatch(_) => ErrorKind::Value { message }.into(),
@@ -328,8 +328,8 @@ impl Live {
                 }
             }),
             Some((&wire::FAILED, failure)) => {
-                let (failure, value) = read_failure(failure, &limits).map_err(Error::internal)?;
-                Err(self.failed(failure, value, &limits))
+                let (failure, value) = read_failure(failure, limits).map_err(Error::internal)?;
+                Err(self.failed(failure, value, limits))
             }
             _ => Err(Error::internal("the guest's answer has no status")),
         }
