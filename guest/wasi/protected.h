@@ -74,6 +74,7 @@ int luaB_pcall (lua_State *L);
     (L)->top.p = (ci)->func.p;  \
   (L)->ci = (ci)->previous; }
 
+void luaV_enter (lua_State *L, CallInfo *ci);
 void luaD_guard (lua_State *L);
 CallInfo *luaD_callmarked (lua_State *L, StkId func, int nresults);
 CallInfo *luaD_endmarked (lua_State *L);

@@ -81,6 +81,7 @@ impl Gate {
     /// # Errors
     ///
     /// With what an error was raised with, as the handler described it if there is one.
+    #[inline(always)]
     pub(crate) fn call_quickly(
         &self,
         lua: &Lua,
