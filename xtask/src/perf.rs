@@ -17,9 +17,10 @@ pub(crate) fn run(
     only: Option<&str>,
     json: Option<&Path>,
 ) -> Result<()> {
-    let mut examples = cargo();
-    examples.args(["build", "--workspace", "--release", "--examples"]);
-    succeed(examples.current_dir(workspace))?;
+    let mut native = cargo();
+    native.args(["build", "--workspace", "--release"]);
+    native.args(["--example", "native_eval"]);
+    succeed(native.current_dir(workspace))?;
 
     let mut bench = cargo();
     bench.args(["bench", "--workspace", "--bench", "perf", "--"]);
