@@ -106,6 +106,7 @@ impl Vm {
     /// A request is the length of its header (4 bytes, little-endian), the header, and the
     /// value of the operations that have one. Whatever it holds, this doesn't panic. A `seed` is
     /// taken before any script runs.
+    // Inlined where the module is entered: see there on parameters.
     #[inline(always)]
     pub fn handle(
         &mut self,
@@ -162,8 +163,6 @@ impl Vm {
 
     /// Carries out a call of the function that was called last, if that and the arguments allow
     /// it; nothing where [`dispatch`](Self::dispatch) has to.
-    ///
-    /// This and what calls it have no more to keep at hand than there are registers.
     #[inline(always)]
     fn call_quickly(&self, request: &[u8], answer: &mut Vec<u8>) -> Option<Result<(), Failure>> {
         let (name, args) = split(request)?;
@@ -198,6 +197,7 @@ impl Vm {
         Ok(())
     }
 
+    // By itself: what it needs would be in the way of calls that do without it.
     #[inline(never)]
     fn dispatch(&mut self, op: u32, request: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let (header, value) = split(request).ok_or_else(|| malformed("no header"))?;
