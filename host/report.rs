@@ -40,8 +40,10 @@ pub struct Report {
     /// How long they took in all, host functions included: milliseconds when serialised.
     ///
     /// Where there are more than 64, of those after that every sixteenth is timed and stands for
-    /// the others, unless they have a deadline or a limit of less than a second, call the host, or
-    /// take longer than 5 ms: a call can be as short as it takes to read the clock a few times.
+    /// the others: a call can be as short as it takes to read the clock a few times. Those with a
+    /// deadline, or a limit of less than a second, are all timed. One that calls the host or sees a
+    /// tick of the pool's clock counts by itself, from then on at the latest: up to 5 ms of it may be
+    /// missing.
     #[serde(rename = "wall_ms", with = "milliseconds")]
     pub wall: Duration,
     /// Fuel they burnt, where the pool meters it.
