@@ -68,25 +68,22 @@ impl Image {
         checks: Checks,
         places: &Places,
     ) -> Result<Image> {
-        let plan = |slots, reservation, reset| Plan {
+        let plan = |slots, reservation| Plan {
             slots,
             memory: limits.memory,
             checks,
             reservation,
-            reset,
         };
         let roomy = slots.max(LISTS_BY_THREAD);
         // What is best first, and then what does without the part that may be missing.
         let engine = [
-            plan(slots, Reservation::Whole, Reset::TouchedPages),
-            plan(slots, Reservation::Whole, Reset::Everything),
-            plan(slots, Reservation::Limit, Reset::Everything),
+            plan(slots, Reservation::Whole),
+            plan(slots, Reservation::Limit),
         ]
         .iter()
-        .fold(
-            plan(roomy, Reservation::Whole, Reset::TouchedPages).engine(),
-            |engine, plan| engine.or_else(|_| plan.engine()),
-        )
+        .fold(plan(roomy, Reservation::Whole).engine(), |engine, plan| {
+            engine.or_else(|_| plan.engine())
+        })
         .map_err(|error| {
             Error::setup(format_args!(
                 "{error:#}; {slots} instances of {} bytes each need more address space than there \
@@ -111,7 +108,6 @@ impl Image {
             memory: Limits::default().memory,
             checks,
             reservation: Reservation::Whole,
-            reset: Reset::Everything,
         };
         let mut config = plan.config();
         let engine = match processors {
@@ -230,7 +226,6 @@ struct Plan {
     /// Whether compiled code counts fuel.
     checks: Checks,
     reservation: Reservation,
-    reset: Reset,
 }
 
 /// How much address space each memory gets.
@@ -243,24 +238,10 @@ enum Reservation {
     Limit,
 }
 
-/// What happens to the memory of an instance that ended, before its slot is used again.
-enum Reset {
-    /// The kernel says which pages were touched (`PAGEMAP_SCAN`, Linux 6.7), and those are
-    /// written over. They stay mapped, which spares the next instance most of its page
-    /// faults: these cost several times as much as running a small script.
-    TouchedPages,
-    /// All pages are given back.
-    Everything,
-}
-
 /// Instances from which on wasmtime's allocator has a list of free places for each thread, rather
 /// than one for all. With one, threads wait for each other, and get places whose pages another
 /// processor has at hand. Places that no instance may take cost address space alone.
 const LISTS_BY_THREAD: u32 = 128;
-
-/// Bytes of an ended instance's memory that may stay mapped: some times what a small script
-/// touches. More is given back, so that one large script doesn't keep its memory.
-const KEPT_MAPPED: usize = 1 << 20;
 
 impl Plan {
     fn engine(&self) -> wasmtime::Result<Engine> {
@@ -279,13 +260,12 @@ impl Plan {
             .total_stacks(0)
             .max_memory_size(self.memory)
             // The slots that were used last are used first, since their pages are warm.
-            .max_unused_warm_slots(self.slots);
-        if let Reset::TouchedPages = self.reset {
-            pooling
-                .pagemap_scan(Enabled::Yes)
-                .linear_memory_keep_resident(KEPT_MAPPED)
-                .table_keep_resident(KEPT_MAPPED);
-        }
+            .max_unused_warm_slots(self.slots)
+            // All pages of an ended instance are given back, for the kernel to fill from the image
+            // again. wasmtime could ask the kernel which ones were written to and write over those,
+            // but asks for pages that are present: one that is swapped out or being moved is not,
+            // and would show the next instance what this one left (docs/threat-model.md).
+            .pagemap_scan(Enabled::No);
 
         let mut config = Config::new();
         config
