@@ -7,8 +7,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::handle::Held;
 use crate::instance::Instance;
+use crate::instance::handle::Held;
 use crate::{Branch, Main, Pool, Result, StoreId};
 
 /// A promise that a pool breaks on purpose.

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::Workflow;
-use super::problem::Place;
-use super::report::{Failure, Report};
-use super::trouble::Trouble;
+use crate::workflow::Workflow;
+use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::problem::Place;
+use crate::workflow::report::{Failure, Report};
 
 /// A run that didn't come to its end: why, and what it had done until then.
 ///
@@ -29,7 +29,7 @@ struct FailedNode {
 }
 
 impl RunError {
-    pub(super) fn new(workflow: &Workflow, trouble: Trouble, report: Report) -> Self {
+    pub(crate) fn new(workflow: &Workflow, trouble: Trouble, report: Report) -> Self {
         let node = trouble.node.map(|(name, place)| FailedNode {
             name: name.to_string(),
             file: workflow.file_of(place).to_owned(),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::report::{Failure, InstanceReport, RunOutcome, ms};
 use crate::StoreId;
+use crate::workflow::report::{Failure, InstanceReport, RunOutcome, ms};
 
 /// Something that happened in a run.
 ///
@@ -167,21 +167,21 @@ impl fmt::Display for Moment {
 }
 
 /// Who is told.
-pub(super) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// Tells the listener, if there is one.
-pub(super) struct Events {
+pub(crate) struct Events {
     started: Instant,
     listener: Option<Listener>,
 }
 
 impl Events {
-    pub(super) fn new(started: Instant, listener: Option<Listener>) -> Events {
+    pub(crate) fn new(started: Instant, listener: Option<Listener>) -> Events {
         Events { started, listener }
     }
 
     /// Reports what `kind` makes, which is not asked if nobody listens.
-    pub(super) fn emit(&self, branch: Option<&Arc<str>>, kind: impl FnOnce() -> EventKind) {
+    pub(crate) fn emit(&self, branch: Option<&Arc<str>>, kind: impl FnOnce() -> EventKind) {
         if let Some(listener) = &self.listener {
             listener(&Event {
                 at_ms: ms(self.elapsed()),
@@ -191,7 +191,7 @@ impl Events {
         }
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 }

@@ -35,37 +35,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod budget;
-mod checkpoint;
-mod each;
 mod error;
 mod event;
+mod execute;
 mod expression;
-mod fan_out;
-mod keys;
-mod merge;
+mod load;
 mod model;
-mod node;
 mod options;
-mod outline;
-mod overlay;
-mod path;
 mod plan;
 mod problem;
-mod read;
 mod report;
-mod run;
 mod schema;
-mod source;
-mod state;
-mod stream;
-mod terms;
-mod track;
-mod trouble;
-mod validate;
-mod wait;
-mod workers;
-mod yaml;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -73,19 +53,20 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::Pool;
+use execute::run;
 use model::Model;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
 pub use error::RunError;
 pub use event::{Event, EventKind, Moment};
+pub use execute::checkpoint::{Checkpoint, CheckpointError};
+pub use execute::run::{Interrupted, Outcome};
+pub use execute::stream::Stream;
+pub use load::source::Source;
 pub use options::RunOptions;
-pub use outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use plan::Plan;
+pub use plan::outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use problem::{Code, LoadError, Place, Problem, Severity};
 pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
-pub use run::{Interrupted, Outcome};
-pub use source::Source;
-pub use stream::Stream;
 
 /// A workflow that has been read, found sound, and planned.
 #[derive(Debug)]

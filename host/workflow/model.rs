@@ -6,50 +6,50 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::expression::{Condition, Template};
-use super::problem::Place;
-use super::schema::Schema;
+use crate::workflow::expression::{Condition, Template};
+use crate::workflow::problem::Place;
+use crate::workflow::schema::Schema;
 
 /// The name that stands for where a run begins, in edges.
-pub(super) const START: &str = "__start__";
+pub(crate) const START: &str = "__start__";
 /// The name that stands for where a run, or a branch, ends.
-pub(super) const END: &str = "__end__";
+pub(crate) const END: &str = "__end__";
 
 /// A value and where it was written.
 #[derive(Clone, Debug)]
-pub(super) struct Spanned<T> {
-    pub(super) value: T,
-    pub(super) place: Place,
+pub(crate) struct Spanned<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
 }
 
 /// A workflow file, or a subgraph.
 #[derive(Debug, Default)]
-pub(super) struct Model {
-    pub(super) name: Option<String>,
-    pub(super) description: Option<String>,
+pub(crate) struct Model {
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<String>,
     /// In the written order.
-    pub(super) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// In the written order.
-    pub(super) edges: Vec<Edge>,
-    pub(super) initial_state: Map<String, Value>,
-    pub(super) variables: Arc<Map<String, Value>>,
-    pub(super) schema: Schema,
-    pub(super) settings: Settings,
-    pub(super) config: Config,
+    pub(crate) edges: Vec<Edge>,
+    pub(crate) initial_state: Map<String, Value>,
+    pub(crate) variables: Arc<Map<String, Value>>,
+    pub(crate) schema: Schema,
+    pub(crate) settings: Settings,
+    pub(crate) config: Config,
 }
 
 /// `settings`.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// Node runs on one path.
-    pub(super) max_iterations: usize,
+    pub(crate) max_iterations: usize,
     /// Whether nodes may lead back to themselves.
-    pub(super) allow_cycles: bool,
+    pub(crate) allow_cycles: bool,
     /// What nodes do that don't say it themselves.
-    pub(super) on_error: Option<OnError>,
-    pub(super) parallel: Parallel,
-    pub(super) limits: LimitSettings,
-    pub(super) capabilities: Option<Capabilities>,
+    pub(crate) on_error: Option<OnError>,
+    pub(crate) parallel: Parallel,
+    pub(crate) limits: LimitSettings,
+    pub(crate) capabilities: Option<Capabilities>,
 }
 
 impl Default for Settings {
@@ -67,17 +67,17 @@ impl Default for Settings {
 
 /// `settings.parallel`.
 #[derive(Debug, Default)]
-pub(super) struct Parallel {
-    pub(super) max_workers: Option<NonZeroUsize>,
-    pub(super) merge: MergeStrategy,
-    pub(super) fail_fast: bool,
+pub(crate) struct Parallel {
+    pub(crate) max_workers: Option<NonZeroUsize>,
+    pub(crate) merge: MergeStrategy,
+    pub(crate) fail_fast: bool,
     /// What a branch may take in all.
-    pub(super) timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// What becomes of the states that branches end with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum MergeStrategy {
+pub(crate) enum MergeStrategy {
     /// They are in `parallel_results` and nowhere else.
     #[default]
     Isolated,
@@ -91,28 +91,28 @@ pub(super) enum MergeStrategy {
 
 /// `config`.
 #[derive(Debug, Default)]
-pub(super) struct Config {
-    pub(super) interrupt_before: Vec<Spanned<String>>,
-    pub(super) interrupt_after: Vec<Spanned<String>>,
-    pub(super) checkpoint_dir: Option<String>,
+pub(crate) struct Config {
+    pub(crate) interrupt_before: Vec<Spanned<String>>,
+    pub(crate) interrupt_after: Vec<Spanned<String>>,
+    pub(crate) checkpoint_dir: Option<String>,
     /// Whether a failed branch fails the run.
-    pub(super) raise_exceptions: bool,
+    pub(crate) raise_exceptions: bool,
 }
 
 /// What may be used, where it is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct LimitSettings {
-    pub(super) wall: Option<Duration>,
-    pub(super) fuel: Option<u64>,
-    pub(super) memory: Option<usize>,
-    pub(super) output: Option<usize>,
-    pub(super) host_calls: Option<u64>,
+pub(crate) struct LimitSettings {
+    pub(crate) wall: Option<Duration>,
+    pub(crate) fuel: Option<u64>,
+    pub(crate) memory: Option<usize>,
+    pub(crate) output: Option<usize>,
+    pub(crate) host_calls: Option<u64>,
 }
 
 /// The names of what may be used; nothing else is granted then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Capabilities {
-    pub(super) names: Vec<Spanned<String>>,
+pub(crate) struct Capabilities {
+    pub(crate) names: Vec<Spanned<String>>,
 }
 
 impl PartialEq for Spanned<String> {
@@ -125,21 +125,21 @@ impl Eq for Spanned<String> {}
 
 /// An entry of `nodes`, a node of a loop's body, or a step.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) name: Spanned<Arc<str>>,
-    pub(super) work: Work,
+pub(crate) struct Node {
+    pub(crate) name: Spanned<Arc<str>>,
+    pub(crate) work: Work,
     /// In the written order.
-    pub(super) goto: Vec<Rule>,
+    pub(crate) goto: Vec<Rule>,
     /// Marked as the place where branches meet.
-    pub(super) fan_in: bool,
-    pub(super) interrupt_before: bool,
-    pub(super) interrupt_after: bool,
-    pub(super) policy: Policy,
+    pub(crate) fan_in: bool,
+    pub(crate) interrupt_before: bool,
+    pub(crate) interrupt_after: bool,
+    pub(crate) policy: Policy,
 }
 
 /// What a node does.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// Nothing: a place to go by.
     Nothing,
     /// Lua source.
@@ -158,37 +158,37 @@ pub(super) enum Work {
 
 /// `uses`.
 #[derive(Debug)]
-pub(super) struct HostCall {
-    pub(super) function: Spanned<String>,
-    pub(super) with: Option<Template>,
+pub(crate) struct HostCall {
+    pub(crate) function: Spanned<String>,
+    pub(crate) with: Option<Template>,
     /// The key that its result goes under.
-    pub(super) output: Option<String>,
+    pub(crate) output: Option<String>,
 }
 
 /// `type: while_loop`.
 #[derive(Debug)]
-pub(super) struct WhileLoop {
-    pub(super) condition: Spanned<Condition>,
-    pub(super) max_iterations: usize,
-    pub(super) body: Vec<Node>,
+pub(crate) struct WhileLoop {
+    pub(crate) condition: Spanned<Condition>,
+    pub(crate) max_iterations: usize,
+    pub(crate) body: Vec<Node>,
 }
 
 /// A node that fans out at run time.
 #[derive(Debug)]
-pub(super) struct Each {
-    pub(super) items: Items,
+pub(crate) struct Each {
+    pub(crate) items: Items,
     /// What runs for each of them.
-    pub(super) body: Work,
-    pub(super) max_concurrency: Option<Spanned<Template>>,
-    pub(super) fail_fast: Option<bool>,
-    pub(super) fan_in: Option<Spanned<String>>,
+    pub(crate) body: Work,
+    pub(crate) max_concurrency: Option<Spanned<Template>>,
+    pub(crate) fail_fast: Option<bool>,
+    pub(crate) fan_in: Option<Spanned<String>>,
     /// A key that the results go under, besides `parallel_results`.
-    pub(super) output: Option<String>,
+    pub(crate) output: Option<String>,
 }
 
 /// The values that an [`Each`] runs for, and what they go by in the state.
 #[derive(Debug)]
-pub(super) enum Items {
+pub(crate) enum Items {
     /// `type: dynamic_parallel`.
     Dynamic {
         items: Spanned<Template>,
@@ -203,44 +203,44 @@ pub(super) enum Items {
 
 /// A workflow inside of another.
 #[derive(Debug)]
-pub(super) struct Subgraph {
+pub(crate) struct Subgraph {
     /// The file that it is in, if it isn't written out.
-    pub(super) file: Option<Spanned<String>>,
-    pub(super) model: Model,
+    pub(crate) file: Option<Spanned<String>>,
+    pub(crate) model: Model,
     /// The state that it starts on, instead of a copy of that outside.
-    pub(super) input: Option<Template>,
+    pub(crate) input: Option<Template>,
 }
 
 /// An entry of `goto`.
 #[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) place: Place,
-    pub(super) condition: Option<Arc<Condition>>,
-    pub(super) to: Spanned<String>,
+pub(crate) struct Rule {
+    pub(crate) place: Place,
+    pub(crate) condition: Option<Arc<Condition>>,
+    pub(crate) to: Spanned<String>,
 }
 
 /// What a node may use, and what happens when it fails.
 #[derive(Debug, Default)]
-pub(super) struct Policy {
-    pub(super) retry: Option<Retry>,
-    pub(super) fallback: Option<Spanned<String>>,
-    pub(super) on_error: Option<OnError>,
+pub(crate) struct Policy {
+    pub(crate) retry: Option<Retry>,
+    pub(crate) fallback: Option<Spanned<String>>,
+    pub(crate) on_error: Option<OnError>,
     /// What one attempt may take.
-    pub(super) timeout: Option<Duration>,
-    pub(super) limits: LimitSettings,
-    pub(super) capabilities: Option<Capabilities>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) limits: LimitSettings,
+    pub(crate) capabilities: Option<Capabilities>,
 }
 
 /// `retry`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Retry {
-    pub(super) max_retries: u32,
-    pub(super) base_delay: Duration,
-    pub(super) max_delay: Duration,
-    pub(super) backoff_multiplier: f64,
-    pub(super) jitter: bool,
+pub(crate) struct Retry {
+    pub(crate) max_retries: u32,
+    pub(crate) base_delay: Duration,
+    pub(crate) max_delay: Duration,
+    pub(crate) backoff_multiplier: f64,
+    pub(crate) jitter: bool,
     /// The kinds of errors that are worth it; all, if there are none.
-    pub(super) only: Vec<String>,
+    pub(crate) only: Vec<String>,
 }
 
 impl Default for Retry {
@@ -258,15 +258,15 @@ impl Default for Retry {
 
 /// `on_error`.
 #[derive(Clone, Debug)]
-pub(super) struct OnError {
-    pub(super) mode: ErrorMode,
-    pub(super) fallback: Option<Spanned<String>>,
-    pub(super) capture_traceback: bool,
+pub(crate) struct OnError {
+    pub(crate) mode: ErrorMode,
+    pub(crate) fallback: Option<Spanned<String>>,
+    pub(crate) capture_traceback: bool,
 }
 
 /// What follows on the last failure of a node.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum ErrorMode {
+pub(crate) enum ErrorMode {
     /// The run, or the branch, fails.
     Raise,
     /// It goes on, with the error in the state.
@@ -277,16 +277,16 @@ pub(super) enum ErrorMode {
 
 /// An entry of `edges`.
 #[derive(Debug)]
-pub(super) struct Edge {
-    pub(super) place: Place,
-    pub(super) from: Spanned<String>,
-    pub(super) condition: Option<Arc<Condition>>,
-    pub(super) way: Way,
+pub(crate) struct Edge {
+    pub(crate) place: Place,
+    pub(crate) from: Spanned<String>,
+    pub(crate) condition: Option<Arc<Condition>>,
+    pub(crate) way: Way,
 }
 
 /// Where an edge leads.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// To one node.
     To(Spanned<String>),
     /// To the first nodes of branches that run in parallel.
@@ -300,7 +300,7 @@ pub(super) enum Way {
 
 impl Model {
     /// Whether `node` is one that the run stops before, or after.
-    pub(super) fn interrupts(&self, node: &Node) -> (bool, bool) {
+    pub(crate) fn interrupts(&self, node: &Node) -> (bool, bool) {
         let named =
             |list: &[Spanned<String>]| list.iter().any(|name| *name.value == *node.name.value);
         (
@@ -312,7 +312,7 @@ impl Model {
 
 impl Node {
     /// Where a failure of the node is best looked for.
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         match &self.work {
             Work::Lua(code) => code.place,
             Work::Call(call) => call.function.place,
@@ -321,7 +321,7 @@ impl Node {
     }
 
     /// The node that follows on a failure, if one does.
-    pub(super) fn fallback(&self) -> Option<&Spanned<String>> {
+    pub(crate) fn fallback(&self) -> Option<&Spanned<String>> {
         let of_on_error = || self.policy.on_error.as_ref()?.fallback.as_ref();
         self.policy.fallback.as_ref().or_else(of_on_error)
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use super::Workflow;
-use super::event::{Event, Listener};
+use crate::workflow::Workflow;
+use crate::workflow::event::{Event, Listener};
 use crate::{Cancel, Grants};
 
 /// Settings of one run. The default is what the workflow says.
@@ -31,7 +31,7 @@ pub struct RunOptions {
     pub checkpoint_dir: Option<PathBuf>,
     /// How many nodes may run on one path, in place of what the workflow says.
     pub max_iterations: Option<NonZeroUsize>,
-    pub(super) listener: Option<Listener>,
+    pub(crate) listener: Option<Listener>,
 }
 
 impl RunOptions {
@@ -49,7 +49,7 @@ impl RunOptions {
     }
 
     /// How many branches of `workflow` may run at a time.
-    pub(super) fn workers(&self, workflow: &Workflow) -> usize {
+    pub(crate) fn workers(&self, workflow: &Workflow) -> usize {
         self.max_workers
             .or(workflow.model.settings.parallel.max_workers)
             .or_else(|| thread::available_parallelism().ok())

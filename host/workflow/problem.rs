@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Which of the files that were read, by the order they were read in.
-    pub(super) source: u16,
+    pub(crate) source: u16,
     /// The line.
     pub line: usize,
     /// The column.
@@ -199,7 +199,7 @@ impl Problem {
     }
 
     /// Adds what might help.
-    pub(super) fn with_hint(&mut self, hint: impl Into<String>) {
+    pub(crate) fn with_hint(&mut self, hint: impl Into<String>) {
         self.hint = Some(hint.into());
     }
 }
@@ -248,14 +248,14 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Collects the problems of a workflow's files, so that one look finds as many as possible.
-pub(super) struct Problems {
+pub(crate) struct Problems {
     files: Vec<Arc<str>>,
     found: Vec<Problem>,
 }
 
 impl Problems {
     /// For a workflow whose first file goes by this name.
-    pub(super) fn new(file: Arc<str>) -> Self {
+    pub(crate) fn new(file: Arc<str>) -> Self {
         Problems {
             files: vec![file],
             found: Vec::new(),
@@ -263,24 +263,24 @@ impl Problems {
     }
 
     /// Takes one more file in; the answer is what its places have as their source.
-    pub(super) fn add_file(&mut self, name: &str) -> u16 {
+    pub(crate) fn add_file(&mut self, name: &str) -> u16 {
         self.files.push(name.into());
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
     /// The names of all files, in the order of their numbers.
-    pub(super) fn files(&self) -> &[Arc<str>] {
+    pub(crate) fn files(&self) -> &[Arc<str>] {
         &self.files
     }
 
     /// Adds that one of the files can't be read.
-    pub(super) fn unreadable(&mut self, source: u16, why: String) {
+    pub(crate) fn unreadable(&mut self, source: u16, why: String) {
         let file = self.files[usize::from(source)].clone();
         self.error(Code::FileUnreadable, None, why).file = file;
     }
 
     /// Adds an error; the answer can be given a hint.
-    pub(super) fn error(
+    pub(crate) fn error(
         &mut self,
         code: Code,
         place: impl Into<Option<Place>>,
@@ -290,7 +290,7 @@ impl Problems {
     }
 
     /// Adds a warning; the answer can be given a hint.
-    pub(super) fn warning(
+    pub(crate) fn warning(
         &mut self,
         code: Code,
         place: impl Into<Option<Place>>,
@@ -320,13 +320,13 @@ impl Problems {
     }
 
     /// How many errors there are so far.
-    pub(super) fn errors(&self) -> usize {
+    pub(crate) fn errors(&self) -> usize {
         let is_error = |problem: &&Problem| problem.severity == Severity::Error;
         self.found.iter().filter(is_error).count()
     }
 
     /// `value` and the warnings, if there was no error and there is a value.
-    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), LoadError> {
+    pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), LoadError> {
         self.found.sort_by_key(|problem| problem.place);
         // Two branches may come upon the same mistake.
         let mut said = HashSet::new();

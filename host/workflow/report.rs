@@ -108,7 +108,7 @@ pub struct Failure {
 
 impl Failure {
     /// What to say of an error that no node raised.
-    pub(super) fn new(error: &crate::Error) -> Self {
+    pub(crate) fn new(error: &crate::Error) -> Self {
         Failure {
             error_type: error_type(error),
             message: error.to_string(),
@@ -117,7 +117,7 @@ impl Failure {
     }
 
     /// What to say of an error that `node` ended with.
-    pub(super) fn of_node(node: &str, error: &crate::Error) -> Self {
+    pub(crate) fn of_node(node: &str, error: &crate::Error) -> Self {
         let mut failure = Self::new(error);
         // Lua's own messages begin with the name of the chunk as a rule, which says it.
         let chunk = chunk_name(node);
@@ -128,7 +128,7 @@ impl Failure {
     }
 
     /// What to say of what the workflow itself found.
-    pub(super) fn own(error_type: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn own(error_type: &'static str, message: impl Into<String>) -> Self {
         Failure {
             error_type,
             message: message.into(),
@@ -137,12 +137,12 @@ impl Failure {
     }
 
     /// What to say of a time that was over before anything could be stopped.
-    pub(super) fn timeout(message: impl Into<String>) -> Self {
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
         Failure::own(TIMEOUT, message)
     }
 
     /// What to say of what was cancelled.
-    pub(super) fn cancelled(message: impl Into<String>) -> Self {
+    pub(crate) fn cancelled(message: impl Into<String>) -> Self {
         Failure::own(CANCELLED, message)
     }
 
@@ -161,7 +161,7 @@ const TIMEOUT: &str = "TimeoutError";
 const CANCELLED: &str = "CancelledError";
 
 /// The name that a node's code goes by in Lua's messages.
-pub(super) fn chunk_name(node: &str) -> String {
+pub(crate) fn chunk_name(node: &str) -> String {
     format!("node '{node}'")
 }
 
@@ -191,6 +191,6 @@ fn error_type(error: &crate::Error) -> &'static str {
 }
 
 /// A duration as reports give it: milliseconds, to the microsecond.
-pub(super) fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }

@@ -2,17 +2,17 @@
 
 use serde_json::{Map, Value};
 
-use super::state::State;
+use crate::workflow::execute::state::State;
 
 /// The declared keys. Other keys may be there, and declared ones may be absent or null.
 #[derive(Debug, Default)]
-pub(super) struct Schema {
+pub(crate) struct Schema {
     keys: Vec<(String, Type)>,
 }
 
 /// The type of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Type {
+pub(crate) enum Type {
     Any,
     Bool,
     Integer,
@@ -50,7 +50,7 @@ impl Type {
     /// The type that a word stands for. `list[str]` is a list: what is in it is not looked at.
     /// `optional[str]` is a string, since null fits everything, and one of several types is
     /// anything.
-    pub(super) fn from_word(word: &str) -> Option<Type> {
+    pub(crate) fn from_word(word: &str) -> Option<Type> {
         let lower = word.trim().to_lowercase();
         let (outer, inner) = match lower.split_once('[') {
             Some((outer, inner)) => (outer.trim(), inner.strip_suffix(']')),
@@ -68,7 +68,7 @@ impl Type {
     }
 
     /// All words there are.
-    pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    pub(crate) fn words() -> impl Iterator<Item = &'static str> {
         WORDS.iter().map(|(word, _)| *word)
     }
 
@@ -98,7 +98,7 @@ impl Type {
 }
 
 impl Schema {
-    pub(super) fn new(keys: Vec<(String, Type)>) -> Schema {
+    pub(crate) fn new(keys: Vec<(String, Type)>) -> Schema {
         Schema { keys }
     }
 
@@ -106,7 +106,7 @@ impl Schema {
     ///
     /// # Errors
     /// The first key that is not what it was declared.
-    pub(super) fn check(&self, state: &State) -> Result<(), String> {
+    pub(crate) fn check(&self, state: &State) -> Result<(), String> {
         self.check_with(|key| state.get(key))
     }
 
@@ -114,7 +114,7 @@ impl Schema {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub(super) fn check_update(&self, update: &Map<String, Value>) -> Result<(), String> {
+    pub(crate) fn check_update(&self, update: &Map<String, Value>) -> Result<(), String> {
         self.check_with(|key| update.get(key))
     }
 

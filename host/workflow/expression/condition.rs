@@ -7,7 +7,7 @@ use super::{Scope, environment, message, strict};
 
 /// An expression that is asked for its truth, or for its text.
 #[derive(Debug)]
-pub(in crate::workflow) struct Condition {
+pub(crate) struct Condition {
     source: String,
     expression: Expression<'static, 'static>,
 }
@@ -17,7 +17,7 @@ impl Condition {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(in crate::workflow) fn parse(text: &str) -> Result<Condition, String> {
+    pub(crate) fn parse(text: &str) -> Result<Condition, String> {
         let source = bare(text);
         if source.is_empty() {
             return Err("the condition is empty".to_owned());
@@ -37,7 +37,7 @@ impl Condition {
     }
 
     /// The text, without `{{ }}`.
-    pub(in crate::workflow) fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         &self.source
     }
 
@@ -45,7 +45,7 @@ impl Condition {
     ///
     /// # Errors
     /// Why there is no saying.
-    pub(in crate::workflow) fn holds(&self, scope: &Scope) -> Result<bool, String> {
+    pub(crate) fn holds(&self, scope: &Scope) -> Result<bool, String> {
         self.evaluate(scope).map(|value| value.is_true())
     }
 
@@ -53,7 +53,7 @@ impl Condition {
     ///
     /// # Errors
     /// Why it has no value.
-    pub(in crate::workflow) fn text(&self, scope: &Scope) -> Result<Option<String>, String> {
+    pub(crate) fn text(&self, scope: &Scope) -> Result<Option<String>, String> {
         let value = self.evaluate(scope)?;
         Ok(match value.kind() {
             ValueKind::Undefined => None,
@@ -73,10 +73,10 @@ impl Condition {
 /// Bytes that an expression may have. Each level of nesting takes frames of the stack, of the
 /// parser's and of whoever drops what it made, and a byte can be a level: a file must not be
 /// able to overrun the stack of a thread.
-pub(super) const MAX_LEN: usize = 2048;
+pub(crate) const MAX_LEN: usize = 2048;
 
 /// Refuses what is longer.
-pub(super) fn check_len(source: &str) -> Result<(), String> {
+pub(crate) fn check_len(source: &str) -> Result<(), String> {
     if source.len() <= MAX_LEN {
         return Ok(());
     }
@@ -87,7 +87,7 @@ pub(super) fn check_len(source: &str) -> Result<(), String> {
 }
 
 /// Compiles an expression with strict comparisons.
-pub(super) fn compile(source: &str) -> Result<Expression<'static, 'static>, String> {
+pub(crate) fn compile(source: &str) -> Result<Expression<'static, 'static>, String> {
     check_len(source)?;
     let strict = strict::rewrite(source).map_err(|error| message(&error))?;
     environment()
@@ -96,7 +96,7 @@ pub(super) fn compile(source: &str) -> Result<Expression<'static, 'static>, Stri
 }
 
 /// The expression inside of `{{ }}`, if `text` is nothing but that; else `text` itself.
-pub(super) fn bare(text: &str) -> &str {
+pub(crate) fn bare(text: &str) -> &str {
     let text = text.trim();
     let inner = text
         .strip_prefix("{{")
@@ -119,7 +119,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::workflow::state::State;
+    use crate::workflow::execute::state::State;
 
     fn object(value: Value) -> Map<String, Value> {
         match value {

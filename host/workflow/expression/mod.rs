@@ -14,9 +14,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
 
-pub(super) use condition::Condition;
-pub(super) use scope::Scope;
-pub(super) use template::Template;
+pub(crate) use condition::Condition;
+pub(crate) use scope::Scope;
+pub(crate) use template::Template;
 
 /// Steps that one expression may take, so that a slip such as `range(10 ** 9)` is an error and
 /// not a run that hangs.

@@ -6,28 +6,25 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, Serde, Value};
 use serde_json::Map;
 
-use crate::workflow::state::State;
+use crate::workflow::execute::state::State;
 
 /// The names that an expression may use.
 #[derive(Clone, Debug)]
-pub(in crate::workflow) struct Scope {
+pub(crate) struct Scope {
     state: Arc<View>,
     variables: Arc<Map<String, serde_json::Value>>,
 }
 
 impl Scope {
     /// The names of `state`, as it is now, and `variables`.
-    pub(in crate::workflow) fn new(
-        state: &State,
-        variables: &Arc<Map<String, serde_json::Value>>,
-    ) -> Scope {
+    pub(crate) fn new(state: &State, variables: &Arc<Map<String, serde_json::Value>>) -> Scope {
         Scope {
             state: Arc::new(View(state.clone())),
             variables: Arc::clone(variables),
         }
     }
 
-    pub(super) fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         Value::from_object(self.clone())
     }
 }

@@ -43,7 +43,7 @@ const TESTS: [(&str, &str); 18] = [
 ];
 
 /// Adds what rewritten expressions call.
-pub(super) fn install(environment: &mut Environment<'_>) {
+pub(crate) fn install(environment: &mut Environment<'_>) {
     environment.add_function(COMPARE, |operator: &str, left: Value, right: Value| {
         compare(operator, &left, &right)
     });
@@ -116,7 +116,7 @@ fn order(left: &Value, right: &Value) -> Option<Ordering> {
 ///
 /// # Errors
 /// If it doesn't parse.
-pub(super) fn rewrite(source: &str) -> Result<String, Error> {
+pub(crate) fn rewrite(source: &str) -> Result<String, Error> {
     let mut text = String::with_capacity(source.len() * 2);
     write(&parse_expr(source)?, &mut text)?;
     Ok(text)

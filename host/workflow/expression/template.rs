@@ -8,7 +8,7 @@ use super::{Scope, environment, message};
 
 /// A value that is filled in when it is needed.
 #[derive(Debug)]
-pub(in crate::workflow) enum Template {
+pub(crate) enum Template {
     /// Nothing to fill in.
     Fixed(Value),
     /// One expression and nothing else: its value, of whatever type.
@@ -26,7 +26,7 @@ impl Template {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(in crate::workflow) fn parse(text: &str) -> Result<Template, String> {
+    pub(crate) fn parse(text: &str) -> Result<Template, String> {
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
             return Ok(Template::Fixed(Value::from(text)));
         }
@@ -48,7 +48,7 @@ impl Template {
     ///
     /// # Errors
     /// Why there is none.
-    pub(in crate::workflow) fn fill(&self, scope: &Scope) -> Result<Value, String> {
+    pub(crate) fn fill(&self, scope: &Scope) -> Result<Value, String> {
         match self {
             Template::Fixed(value) => Ok(value.clone()),
             Template::Value(_, expression) => {
@@ -76,7 +76,7 @@ impl Template {
     }
 
     /// How it was written, for people.
-    pub(in crate::workflow) fn source(&self) -> String {
+    pub(crate) fn source(&self) -> String {
         match self {
             Template::Fixed(Value::String(text)) | Template::Text(text) => text.clone(),
             Template::Fixed(value) => value.to_string(),
@@ -98,7 +98,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::workflow::state::State;
+    use crate::workflow::execute::state::State;
 
     #[rstest]
     #[case("plain", json!("plain"))]

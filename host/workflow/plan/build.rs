@@ -9,7 +9,7 @@ use crate::workflow::problem::{Code, Problems};
 
 /// Makes the plan of a model whose names lead somewhere. `None` if there is none; the reasons
 /// are among `problems` then.
-pub(in crate::workflow) fn build(model: &Model, problems: &mut Problems) -> Option<Plan> {
+pub(crate) fn build(model: &Model, problems: &mut Problems) -> Option<Plan> {
     let before = problems.errors();
     let mut reader = Reader {
         ids: ids(model),

@@ -9,13 +9,13 @@ use crate::workflow::model::{Model, Work};
 use crate::workflow::problem::{Code, Place, Problems};
 
 /// Which nodes run where.
-pub(super) struct Checked {
-    pub(super) on_main: HashSet<NodeId>,
-    pub(super) in_branches: HashSet<NodeId>,
+pub(crate) struct Checked {
+    pub(crate) on_main: HashSet<NodeId>,
+    pub(crate) in_branches: HashSet<NodeId>,
 }
 
 /// Reports what the author of the file should know.
-pub(super) fn check(plan: &Plan, model: &Model, problems: &mut Problems) -> Checked {
+pub(crate) fn check(plan: &Plan, model: &Model, problems: &mut Problems) -> Checked {
     let fan_ins = plan.fan_ins();
     let graph = Graph::new(plan, &fan_ins);
     let main = Main::of(plan);
@@ -58,7 +58,7 @@ fn reached_fan_outs(plan: &Plan, main: &Main) -> HashSet<usize> {
 }
 
 /// How many branches can be inside of each other, those that are made at run time included.
-pub(super) fn depth(plan: &Plan, model: &Model) -> usize {
+pub(crate) fn depth(plan: &Plan, model: &Model) -> usize {
     let fan_ins = plan.fan_ins();
     let graph = Graph::new(plan, &fan_ins);
     let mut known: HashMap<usize, usize> = HashMap::new();

@@ -9,19 +9,19 @@ use crate::workflow::model::Model;
 use crate::workflow::problem::{Code, Place, Problems};
 
 /// A fan-out whose fan-in is not settled.
-pub(super) struct FanOutDraft {
+pub(crate) struct FanOutDraft {
     /// The node it starts from; `None` for the start of the run.
-    pub(super) origin: Option<NodeId>,
+    pub(crate) origin: Option<NodeId>,
     /// Its first edge.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// The first node of each branch, in the written order.
-    pub(super) branches: Vec<NodeId>,
+    pub(crate) branches: Vec<NodeId>,
     /// The fan-in that an edge names.
-    pub(super) named: Option<NodeId>,
+    pub(crate) named: Option<NodeId>,
 }
 
 /// Settles the fan-ins of all fan-outs; `None` for those that have none.
-pub(super) fn resolve(
+pub(crate) fn resolve(
     drafts: &[FanOutDraft],
     exits: &[Exits],
     model: &Model,

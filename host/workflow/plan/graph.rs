@@ -6,34 +6,34 @@ use super::{Exits, FanOut, FanOutId, Next, NodeId, Plan};
 use crate::workflow::problem::Place;
 
 /// The ways of a workflow, and the fan-ins as far as they are known.
-pub(in crate::workflow) struct Graph<'g> {
-    pub(super) exits: &'g [Exits],
+pub(crate) struct Graph<'g> {
+    pub(crate) exits: &'g [Exits],
     /// The fan-in of each fan-out, once it is settled.
-    pub(super) fan_ins: &'g [Option<NodeId>],
+    pub(crate) fan_ins: &'g [Option<NodeId>],
 }
 
 /// Where one step leads to from a node of a branch.
 #[derive(Default)]
-pub(super) struct Steps {
-    pub(super) nodes: Vec<(NodeId, Option<Place>)>,
+pub(crate) struct Steps {
+    pub(crate) nodes: Vec<(NodeId, Option<Place>)>,
     /// Whether the branch can end.
-    pub(super) ends: bool,
+    pub(crate) ends: bool,
     /// Whether the branch can come to its fan-in by having no other way.
-    pub(super) open: bool,
+    pub(crate) open: bool,
 }
 
 /// What can be come by from some nodes.
-pub(super) struct Reach {
+pub(crate) struct Reach {
     /// In the order they are come by.
-    pub(super) nodes: Vec<NodeId>,
-    pub(super) seen: HashSet<NodeId>,
-    pub(super) ends: bool,
-    pub(super) open: bool,
+    pub(crate) nodes: Vec<NodeId>,
+    pub(crate) seen: HashSet<NodeId>,
+    pub(crate) ends: bool,
+    pub(crate) open: bool,
 }
 
 impl<'g> Graph<'g> {
     /// The ways of a finished plan, whose fan-ins these are.
-    pub(in crate::workflow) fn new(plan: &'g Plan, fan_ins: &'g [Option<NodeId>]) -> Graph<'g> {
+    pub(crate) fn new(plan: &'g Plan, fan_ins: &'g [Option<NodeId>]) -> Graph<'g> {
         Graph {
             exits: &plan.exits,
             fan_ins,
@@ -41,13 +41,13 @@ impl<'g> Graph<'g> {
     }
 
     /// The nodes of the branches of a fan-out, without those of branches inside of them.
-    pub(in crate::workflow) fn inside(&self, fan_out: &FanOut) -> Vec<NodeId> {
+    pub(crate) fn inside(&self, fan_out: &FanOut) -> Vec<NodeId> {
         self.reach(&fan_out.branches, Some(fan_out.fan_in)).nodes
     }
 
     /// The steps of a branch from a node. What branches of its own do is no matter here: it
     /// goes on at their fan-in.
-    pub(super) fn steps(&self, node: NodeId) -> Steps {
+    pub(crate) fn steps(&self, node: NodeId) -> Steps {
         let exits = &self.exits[node.0];
         let mut steps = Steps::default();
         for (next, place) in exits.nexts() {
@@ -66,7 +66,7 @@ impl<'g> Graph<'g> {
     }
 
     /// Everything that a branch can come by from `starts` without entering `stop`.
-    pub(super) fn reach(&self, starts: &[NodeId], stop: Option<NodeId>) -> Reach {
+    pub(crate) fn reach(&self, starts: &[NodeId], stop: Option<NodeId>) -> Reach {
         let mut reach = Reach {
             nodes: Vec::new(),
             seen: HashSet::new(),
@@ -107,7 +107,7 @@ impl Steps {
 }
 
 /// The nodes of the branches of a fan-out, those of branches inside of them included.
-pub(super) fn inside(graph: &Graph<'_>, fan_outs: &[FanOut], fan_out: &FanOut) -> Vec<NodeId> {
+pub(crate) fn inside(graph: &Graph<'_>, fan_outs: &[FanOut], fan_out: &FanOut) -> Vec<NodeId> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut queue = vec![fan_out];

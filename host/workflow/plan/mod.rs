@@ -8,27 +8,28 @@ mod check;
 mod display;
 mod fan_in;
 mod graph;
+pub(crate) mod outline;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::expression::Condition;
-use super::problem::Place;
+use crate::workflow::expression::Condition;
+use crate::workflow::problem::Place;
 
-pub(super) use build::build;
-pub(super) use graph::Graph;
+pub(crate) use build::build;
+pub(crate) use graph::Graph;
 
 /// A node, by its position in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct NodeId(pub(super) usize);
+pub(crate) struct NodeId(pub(crate) usize);
 
 /// A fan-out, by its position in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FanOutId(usize);
+pub(crate) struct FanOutId(usize);
 
 /// Where a run goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     Node(NodeId),
     FanOut(FanOutId),
     End,
@@ -36,26 +37,26 @@ pub(super) enum Next {
 
 /// The ways out of a node, or into the workflow, in the order they are tried in.
 #[derive(Debug, Default)]
-pub(super) struct Exits {
-    pub(super) ways: Vec<Way>,
+pub(crate) struct Exits {
+    pub(crate) ways: Vec<Way>,
     /// Where a run goes on when the node has failed.
-    pub(super) fallback: Option<Next>,
+    pub(crate) fallback: Option<Next>,
     /// The fan-in that a node names which fans out at run time: where a branch goes that has
     /// no other way.
-    pub(super) fan_in: Option<NodeId>,
+    pub(crate) fan_in: Option<NodeId>,
 }
 
 /// One way.
 #[derive(Debug)]
-pub(super) struct Way {
-    pub(super) place: Place,
-    pub(super) condition: Option<Arc<Condition>>,
-    pub(super) leads: Leads,
+pub(crate) struct Way {
+    pub(crate) place: Place,
+    pub(crate) condition: Option<Arc<Condition>>,
+    pub(crate) leads: Leads,
 }
 
 /// Where a way leads.
 #[derive(Debug)]
-pub(super) enum Leads {
+pub(crate) enum Leads {
     To(Next),
     /// To where the text of the condition's value says.
     Targets(Vec<(String, Next)>),
@@ -63,12 +64,12 @@ pub(super) enum Leads {
 
 /// Branches that run in parallel, and the node that gets their results.
 #[derive(Debug)]
-pub(super) struct FanOut {
+pub(crate) struct FanOut {
     /// Its first edge.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// The first node of each branch, in the written order. A branch goes by its name.
-    pub(super) branches: Vec<NodeId>,
-    pub(super) fan_in: NodeId,
+    pub(crate) branches: Vec<NodeId>,
+    pub(crate) fan_in: NodeId,
 }
 
 /// Every way through a workflow. Its [`Display`](std::fmt::Display) lists them, one step a line.
@@ -89,17 +90,17 @@ pub struct Plan {
 
 impl Plan {
     /// The ways into the workflow.
-    pub(super) fn start(&self) -> &Exits {
+    pub(crate) fn start(&self) -> &Exits {
         &self.start
     }
 
     /// The ways out of a node.
-    pub(super) fn exits(&self, node: NodeId) -> &Exits {
+    pub(crate) fn exits(&self, node: NodeId) -> &Exits {
         &self.exits[node.0]
     }
 
     /// Where the written order leads, from a node or from the start.
-    pub(super) fn written_next(&self, node: Option<NodeId>) -> Next {
+    pub(crate) fn written_next(&self, node: Option<NodeId>) -> Next {
         let next = node.map_or(0, |node| node.0 + 1);
         match next < self.names.len() {
             true => Next::Node(NodeId(next)),
@@ -108,17 +109,17 @@ impl Plan {
     }
 
     /// The fan-out that [`Next::FanOut`] speaks of.
-    pub(super) fn fan_out(&self, id: FanOutId) -> &FanOut {
+    pub(crate) fn fan_out(&self, id: FanOutId) -> &FanOut {
         &self.fan_outs[id.0]
     }
 
     /// All fan-outs.
-    pub(super) fn fan_outs(&self) -> &[FanOut] {
+    pub(crate) fn fan_outs(&self) -> &[FanOut] {
         &self.fan_outs
     }
 
     /// How many branches the widest fan-out has; `None` if that is only known when it runs.
-    pub(super) fn widest(&self) -> Option<usize> {
+    pub(crate) fn widest(&self) -> Option<usize> {
         let widths = self.fan_outs.iter().map(|fan_out| fan_out.branches.len());
         match self.is_dynamic {
             true => None,
@@ -127,43 +128,43 @@ impl Plan {
     }
 
     /// All nodes, in the written order.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..self.names.len()).map(NodeId)
     }
 
     /// The fan-in of each fan-out.
-    pub(super) fn fan_ins(&self) -> Vec<Option<NodeId>> {
+    pub(crate) fn fan_ins(&self) -> Vec<Option<NodeId>> {
         let fan_ins = self.fan_outs.iter().map(|fan_out| Some(fan_out.fan_in));
         fan_ins.collect()
     }
 
     /// Whether a node runs on the main path.
-    pub(super) fn is_on_main(&self, node: NodeId) -> bool {
+    pub(crate) fn is_on_main(&self, node: NodeId) -> bool {
         self.on_main.contains(&node)
     }
 
     /// Whether a node runs in a branch.
-    pub(super) fn is_in_branch(&self, node: NodeId) -> bool {
+    pub(crate) fn is_in_branch(&self, node: NodeId) -> bool {
         self.in_branches.contains(&node)
     }
 
     /// The plan of the subgraph in a node.
-    pub(super) fn subgraph(&self, node: NodeId) -> Option<&Plan> {
+    pub(crate) fn subgraph(&self, node: NodeId) -> Option<&Plan> {
         self.subgraphs.get(&node)
     }
 
     /// How many branches can be inside of each other, at the most.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.depth
     }
 
     /// The name of a node.
-    pub(super) fn name(&self, node: NodeId) -> &str {
+    pub(crate) fn name(&self, node: NodeId) -> &str {
         &self.names[node.0]
     }
 
     /// The node of a name.
-    pub(super) fn find(&self, name: &str) -> Option<NodeId> {
+    pub(crate) fn find(&self, name: &str) -> Option<NodeId> {
         self.names
             .iter()
             .position(|known| **known == *name)
@@ -173,7 +174,7 @@ impl Plan {
 
 impl Exits {
     /// Everywhere that the ways can lead, and the place of each.
-    pub(super) fn nexts(&self) -> impl Iterator<Item = (Next, Place)> {
+    pub(crate) fn nexts(&self) -> impl Iterator<Item = (Next, Place)> {
         self.ways.iter().flat_map(|way| {
             let (one, many) = match &way.leads {
                 Leads::To(next) => (Some(*next), None),
@@ -185,7 +186,7 @@ impl Exits {
     }
 
     /// Whether none of the ways may be open, so that a run goes where it goes without any.
-    pub(super) fn falls_through(&self) -> bool {
+    pub(crate) fn falls_through(&self) -> bool {
         !self
             .ways
             .iter()

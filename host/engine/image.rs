@@ -1,0 +1,304 @@
+//! The guest, compiled and linked once: what every instance of a pool is made from.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use wasmtime::{
+    Collector, Config, Enabled, Engine, ExternType, InstanceAllocationStrategy, InstancePre,
+    Linker, Module, ModuleExport, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig, Store,
+};
+
+use crate::engine::compiled::{self, CompiledCode, Places, Processors};
+use crate::engine::ticker::Ticker;
+use crate::instance::stack::WASM_STACK;
+use crate::run::limits::{EXCEPTION_HEAP, Limits};
+use crate::store::context::{self, Context};
+use crate::store::imports;
+use crate::store::interrupt::InterrupterExports;
+use crate::{Error, Result};
+
+/// The guest module, as `cargo xtask guest` built it.
+pub(crate) static GUEST: &[u8] = include_bytes!(env!("MOONFORK_GUEST_WASM"));
+
+/// Its hash.
+const GUEST_SHA256: &str = env!("MOONFORK_GUEST_SHA256");
+
+/// What this program is compiled for.
+const TARGET: &str = env!("MOONFORK_TARGET");
+
+/// Engine, compiled module, and all that is looked up once.
+pub(crate) struct Image {
+    pre: InstancePre<Context>,
+    code: CompiledCode,
+    exports: Exports,
+    room: OnceLock<(u32, u32)>,
+    ticker: Arc<Ticker>,
+    fixed_memory: usize,
+    metered: bool,
+}
+
+/// What compiled code looks at while it runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Checks {
+    /// Whether it is to stop.
+    pub(crate) epochs: bool,
+    /// What fuel is left.
+    pub(crate) fuel: bool,
+}
+
+/// Places of the module's exports: looking them up by name costs as much as a small call.
+pub(crate) struct Exports {
+    pub(crate) memory: ModuleExport,
+    pub(crate) alloc: ModuleExport,
+    pub(crate) call: ModuleExport,
+    /// Where a script is: a guest that can't tell is none the worse for it.
+    pub(crate) interrupter: Option<InterrupterExports>,
+}
+
+impl Image {
+    /// Loads or compiles the guest for at most `slots` instances at once.
+    ///
+    /// # Errors
+    ///
+    /// When the address space for that many can't be had, or the guest doesn't fit.
+    pub(crate) fn new(
+        guest: &[u8],
+        slots: u32,
+        limits: &Limits,
+        checks: Checks,
+        places: &Places,
+    ) -> Result<Image> {
+        let plan = |slots, reservation| Plan {
+            slots,
+            memory: limits.memory,
+            checks,
+            reservation,
+        };
+        let roomy = slots.max(LISTS_BY_THREAD);
+        // What is best first, and then what does without the part that may be missing.
+        let engine = [
+            plan(slots, Reservation::Whole),
+            plan(slots, Reservation::Limit),
+        ]
+        .iter()
+        .fold(plan(roomy, Reservation::Whole).engine(), |engine, plan| {
+            engine.or_else(|_| plan.engine())
+        })
+        .map_err(|error| {
+            Error::setup(format_args!(
+                "{error:#}; {slots} instances of {} bytes each need more address space than there \
+                 is: ask for fewer instances or less memory, or raise the limit of the process \
+                 (ulimit -v)",
+                limits.memory
+            ))
+        })?;
+        compiled::module(&engine, guest, places)
+            .and_then(|(module, code)| Image::link(&module, code, checks.fuel))
+            .map_err(|error| Error::setup(format_args!("{error:#}")))
+    }
+
+    /// Compiles our own guest to a file.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be written.
+    pub(crate) fn precompile(checks: Checks, processors: Processors, path: &Path) -> Result<()> {
+        let plan = Plan {
+            slots: 1,
+            memory: Limits::default().memory,
+            checks,
+            reservation: Reservation::Whole,
+        };
+        let mut config = plan.config();
+        let engine = match processors {
+            Processors::LikeThisOne => Engine::new(&config),
+            // Named, even if it is this machine's own, it gets nothing that not all have.
+            Processors::All => config.target(TARGET).and_then(|config| Engine::new(config)),
+        };
+        engine
+            .and_then(|engine| compiled::write(&engine, GUEST, path))
+            .map_err(|error| {
+                Error::setup(format_args!(
+                    "compiled code can't be written to {}: {error:#}",
+                    path.display()
+                ))
+            })
+    }
+
+    fn link(module: &Module, code: CompiledCode, metered: bool) -> wasmtime::Result<Image> {
+        let engine = module.engine();
+        let mut linker = Linker::new(engine);
+        imports::define(&mut linker, module)?;
+        let export = |name: &str| {
+            module
+                .get_export_index(name)
+                .ok_or_else(|| wasmtime::format_err!("the guest module exports no '{name}'"))
+        };
+        let fixed_memory = match module.get_export("memory") {
+            Some(ExternType::Memory(memory)) => {
+                usize::try_from(memory.minimum() * memory.page_size())?
+            }
+            _ => return Err(wasmtime::format_err!("the guest module exports no memory")),
+        };
+        if fixed_memory <= EXCEPTION_HEAP {
+            return Err(wasmtime::format_err!(
+                "the guest's memory starts so small that the accounts would take it for the heap \
+                 of exceptions"
+            ));
+        }
+        Ok(Image {
+            exports: Exports {
+                memory: export("memory")?,
+                alloc: export("moonfork_alloc")?,
+                call: export("moonfork_call")?,
+                interrupter: InterrupterExports::of(module),
+            },
+            room: OnceLock::new(),
+            pre: linker.instantiate_pre(module)?,
+            code,
+            ticker: Arc::new(Ticker::start(engine).map_err(wasmtime::Error::new)?),
+            fixed_memory,
+            metered,
+        })
+    }
+
+    /// A store with `context` in it and a fresh instance in that.
+    pub(crate) fn instantiate(
+        &self,
+        context: Context,
+    ) -> wasmtime::Result<(Store<Context>, wasmtime::Instance)> {
+        let mut store = Store::new(self.pre.module().engine(), context);
+        store.limiter(|context| &mut context.accountant);
+        store.epoch_deadline_callback(context::at_tick);
+        if self.metered {
+            // A module may have a start function, which burns fuel too.
+            store.set_fuel(u64::MAX)?;
+        }
+        let instance = self.pre.instantiate(&mut store)?;
+        Ok((store, instance))
+    }
+
+    /// Where the machine code came from.
+    pub(crate) fn code(&self) -> &CompiledCode {
+        &self.code
+    }
+
+    /// Where the exports are.
+    pub(crate) fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    /// Where the guest has room for a small request, and how much, as far as that is known: a
+    /// fresh instance of it has that where any other has.
+    pub(crate) fn room(&self) -> Option<(u32, u32)> {
+        self.room.get().copied()
+    }
+
+    /// Notes what a fresh instance said. Not where fuel is metered: asking burns some, and each
+    /// instance is to burn the same.
+    pub(crate) fn set_room(&self, room: (u32, u32)) {
+        if !self.metered {
+            self.room.get_or_init(|| room);
+        }
+    }
+
+    /// The clock that deadlines are checked by.
+    pub(crate) fn ticker(&self) -> &Arc<Ticker> {
+        &self.ticker
+    }
+
+    /// Whether it counts fuel.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.metered
+    }
+
+    /// Bytes of linear memory that an instance has before anything ran in it.
+    pub(crate) fn fixed_memory(&self) -> usize {
+        self.fixed_memory
+    }
+}
+
+/// How an engine is to lay out its instances.
+struct Plan {
+    slots: u32,
+    /// The memory limit of an instance in bytes.
+    memory: usize,
+    /// Whether compiled code counts fuel.
+    checks: Checks,
+    reservation: Reservation,
+}
+
+/// How much address space each memory gets.
+enum Reservation {
+    /// All that 32 bits can address: compiled code needs no bounds checks, since whatever it
+    /// addresses is inside, or faults.
+    Whole,
+    /// The memory limit. The checks are compiled in; for where so much address space is not
+    /// to be had, say under `ulimit -v`.
+    Limit,
+}
+
+/// Instances from which on wasmtime's allocator has a list of free places for each thread, rather
+/// than one for all. With one, threads wait for each other, and get places whose pages another
+/// processor has at hand. Places that no instance may take cost address space alone.
+const LISTS_BY_THREAD: u32 = 128;
+
+impl Plan {
+    fn engine(&self) -> wasmtime::Result<Engine> {
+        Engine::new(&self.config())
+    }
+
+    fn config(&self) -> Config {
+        let mut pooling = PoolingAllocationConfig::new();
+        pooling
+            .total_core_instances(self.slots)
+            // An instance that has thrown an exception has a heap for it, which takes a second
+            // memory out of the same pool.
+            .total_memories(self.slots.saturating_mul(2))
+            .total_gc_heaps(self.slots)
+            .total_tables(self.slots)
+            .total_stacks(0)
+            .max_memory_size(self.memory)
+            // The slots that were used last are used first, since their pages are warm.
+            .max_unused_warm_slots(self.slots)
+            // All pages of an ended instance are given back, for the kernel to fill from the image
+            // again. wasmtime could ask the kernel which ones were written to and write over those,
+            // but asks for pages that are present: one that is swapped out or being moved is not,
+            // and would show the next instance what this one left (docs/threat-model.md).
+            .pagemap_scan(Enabled::No);
+
+        let mut config = Config::new();
+        config
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
+            .epoch_interruption(self.checks.epochs)
+            .consume_fuel(self.checks.fuel)
+            .max_wasm_stack(WASM_STACK)
+            .cranelift_opt_level(OptLevel::Speed)
+            // Lua errors are wasm exceptions, where they can't return. The collector is named, to be the
+            // same whatever else of wasmtime a program switches on.
+            .wasm_exceptions(true)
+            .collector(Collector::Copying)
+            .wasm_backtrace_max_frames(None)
+            // What only backtraces and other languages' unwinders read; a fifth of the code that
+            // is kept between processes.
+            .generate_address_map(false)
+            .native_unwind_info(false)
+            .module_version(ModuleVersionStrategy::Custom(compiled::identity(
+                GUEST_SHA256,
+            )))
+            .expect("it is short");
+        if let Reservation::Limit = self.reservation {
+            config
+                .memory_reservation(self.memory as u64)
+                .memory_reservation_for_growth(0)
+                .memory_guard_size(GUARD)
+                .gc_heap_reservation(self.memory as u64)
+                .gc_heap_reservation_for_growth(0)
+                .gc_heap_guard_size(GUARD);
+        }
+        config
+    }
+}
+
+/// Bytes of guard behind a memory that is checked anyway.
+const GUARD: u64 = 64 << 10;

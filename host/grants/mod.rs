@@ -1,0 +1,596 @@
+//! Capabilities: what an instance may do besides computing.
+
+pub(crate) mod clock;
+pub(crate) mod driver;
+pub(crate) mod files;
+pub(crate) mod function;
+pub(crate) mod host_call;
+pub(crate) mod module;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::ErrorKind;
+use crate::grants::clock::Clock;
+use crate::grants::files::Folder;
+use crate::grants::function::Functions;
+use crate::grants::module::Modules;
+use crate::{Error, Result};
+
+/// What an instance may do besides computing. Everything is denied unless it is granted here.
+///
+/// Grants are given to a pool, for every instance it makes
+/// ([`PoolBuilder::grants`](crate::PoolBuilder::grants)), or to one instance
+/// ([`RunOptions::grants`](crate::RunOptions::grants)), in place of the pool's.
+///
+/// ```
+/// use moonfork::{Clock, Grants, Handle, Pool, RunOptions};
+/// # fn main() -> moonfork::Result<()> {
+/// let pool = Pool::builder()
+///     .function("add", |(a, b): (i64, i64)| Ok(a + b))
+///     .build()?;
+/// let grants = Grants::none().function("add").clock(Clock::system());
+/// let mut trusted = pool.branch_with(&RunOptions::new().grants(grants))?;
+/// assert_eq!(trusted.eval::<i64>("add(2, 3)")?, 5);
+///
+/// let error = pool.branch()?.eval::<i64>("add(2, 3)").unwrap_err();
+/// assert!(error.is_denied());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    functions: Names,
+    modules: Names,
+    /// Modules of the instance's own, which its pool doesn't have.
+    own_modules: BTreeMap<String, Arc<str>>,
+    clock: Option<Clock>,
+    seed: Option<u64>,
+    variables: BTreeMap<String, Value>,
+    folders: BTreeMap<String, Folder>,
+    output: Option<Sink>,
+}
+
+/// Some of what a pool has by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Names {
+    All,
+    Some(BTreeSet<String>),
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names::Some(BTreeSet::new())
+    }
+}
+
+impl Names {
+    fn add(&mut self, name: String) {
+        if let Names::Some(names) = self {
+            names.insert(name);
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Names::All => true,
+            Names::Some(names) => names.contains(name),
+        }
+    }
+
+    /// What `self` has and `wider` has not.
+    fn beyond(&self, wider: &Names) -> Option<String> {
+        match (self, wider) {
+            (_, Names::All) => None,
+            (Names::All, Names::Some(_)) => Some("all of them".to_owned()),
+            (Names::Some(some), Names::Some(wider)) => some.difference(wider).next().cloned(),
+        }
+    }
+}
+
+/// What a text names that asks for a capability.
+enum Capability<'n> {
+    Clock,
+    Variables,
+    Modules,
+    Folders,
+    Module(&'n str),
+    Folder(&'n str),
+    Function(&'n str),
+}
+
+impl Capability<'_> {
+    fn named(text: &str) -> Capability<'_> {
+        match text {
+            "clock" => Capability::Clock,
+            "variables" => Capability::Variables,
+            "modules" => Capability::Modules,
+            "folders" => Capability::Folders,
+            _ => match text.split_once(' ') {
+                Some(("module", name)) => Capability::Module(name),
+                Some(("folder", name)) => Capability::Folder(name),
+                _ => Capability::Function(text),
+            },
+        }
+    }
+}
+
+impl Grants {
+    /// Nothing.
+    pub fn none() -> Grants {
+        Grants::default()
+    }
+
+    /// The host function that the pool has under this name, as a global.
+    #[must_use]
+    pub fn function(mut self, name: impl Into<String>) -> Self {
+        self.functions.add(name.into());
+        self
+    }
+
+    /// All host functions that the pool has.
+    #[must_use]
+    pub fn all_functions(mut self) -> Self {
+        self.functions = Names::All;
+        self
+    }
+
+    /// `require` of the module that the pool has under this name.
+    #[must_use]
+    pub fn module(mut self, name: impl Into<String>) -> Self {
+        self.modules.add(name.into());
+        self
+    }
+
+    /// `require` of all modules that the pool has.
+    #[must_use]
+    pub fn all_modules(mut self) -> Self {
+        self.modules = Names::All;
+        self
+    }
+
+    /// `require` of a module of the instance's own, by this name: Lua source that no other
+    /// instance of the pool has. It comes before a module that the pool has under that name.
+    ///
+    /// ```
+    /// use moonfork::{Grants, Handle, Pool, RunOptions};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder().build()?;
+    /// let grants = Grants::none().own_module("tax", "return {rate = 0.19}");
+    /// let mut branch = pool.branch_with(&RunOptions::new().grants(grants))?;
+    /// assert_eq!(branch.eval::<f64>("require('tax').rate")?, 0.19);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn own_module(mut self, name: impl Into<String>, source: impl Into<Arc<str>>) -> Self {
+        self.own_modules.insert(name.into(), source.into());
+        self
+    }
+
+    /// `os.time`, `os.date`, `os.clock` and `os.difftime`, by this clock, in UTC. `os.clock`
+    /// counts from when the instance was made.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Random numbers from this seed, the same in every run, in place of fresh ones.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// An entry of the read-only global `variables`.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// A folder, as `name/...` in the paths of `fs`.
+    #[must_use]
+    pub fn folder(mut self, name: impl Into<String>, folder: Folder) -> Self {
+        self.folders.insert(name.into(), folder);
+        self
+    }
+
+    /// What is printed goes to `sink` as well, when it is printed: a line at a time as a
+    /// rule, as bytes, since Lua strings may hold anything. Without this it is captured only.
+    /// What is beyond [`Limits::output`](crate::Limits::output) goes nowhere.
+    ///
+    /// Called on the thread that runs the script; a panic there ends the instance.
+    #[must_use]
+    pub fn output(mut self, sink: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.output = Some(Sink(Arc::new(sink)));
+        self
+    }
+
+    /// What is printed goes to where `other` sends it as well, if anywhere.
+    #[must_use]
+    pub fn output_of(mut self, other: &Grants) -> Self {
+        self.output.clone_from(&other.output);
+        self
+    }
+
+    /// Whether the host function of this name is granted, if the pool has one.
+    pub fn grants_function(&self, name: &str) -> bool {
+        self.functions.has(name)
+    }
+
+    /// Whether the pool's module of this name is granted, if it has one.
+    pub fn grants_module(&self, name: &str) -> bool {
+        self.modules.has(name)
+    }
+
+    /// The clock that is granted.
+    pub fn granted_clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
+    }
+
+    /// The seed that random numbers come from, where it is given.
+    pub fn granted_seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    /// The variables that are granted, by name.
+    pub fn granted_variables(&self) -> &BTreeMap<String, Value> {
+        &self.variables
+    }
+
+    /// The folders that are granted, by name.
+    pub fn granted_folders(&self) -> &BTreeMap<String, Folder> {
+        &self.folders
+    }
+
+    /// The part of these that is named, for a run that is to have less: a host function by its
+    /// name; `clock`, `modules`, `folders` and `variables` for all there is of them; `module
+    /// NAME` and `folder NAME` for one. What isn't granted here isn't in the result either, nor
+    /// are a seed and an output.
+    ///
+    /// ```
+    /// use moonfork::Grants;
+    /// let all = Grants::none().function("add").function("sub").module("tax");
+    /// let some = all.only(["add", "module tax", "clock"]);
+    /// assert!(some.covers("add") && some.covers("module tax"));
+    /// assert!(!some.covers("sub") && !some.covers("clock"));
+    /// ```
+    pub fn only<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Grants {
+        let mut some = Grants::none();
+        for name in names.into_iter().filter(|name| self.covers(name)) {
+            match Capability::named(name) {
+                Capability::Clock => some.clock.clone_from(&self.clock),
+                Capability::Variables => some.variables.clone_from(&self.variables),
+                Capability::Modules => {
+                    some.modules.clone_from(&self.modules);
+                    some.own_modules.clone_from(&self.own_modules);
+                }
+                Capability::Folders => some.folders.clone_from(&self.folders),
+                Capability::Module(name) => match self.own_modules.get(name) {
+                    Some(source) => {
+                        some.own_modules.insert(name.to_owned(), Arc::clone(source));
+                    }
+                    None => some.modules.add(name.to_owned()),
+                },
+                Capability::Folder(name) => {
+                    let folder = self.folders.get(name).cloned();
+                    some.folders
+                        .extend(folder.map(|folder| (name.to_owned(), folder)));
+                }
+                Capability::Function(name) => some.functions.add(name.to_owned()),
+            }
+        }
+        some
+    }
+
+    /// Whether what is named, as for [`only`](Self::only), is granted, or some of it.
+    pub fn covers(&self, name: &str) -> bool {
+        match Capability::named(name) {
+            Capability::Clock => self.clock.is_some(),
+            Capability::Variables => !self.variables.is_empty(),
+            Capability::Modules => self.modules != Names::default() || !self.own_modules.is_empty(),
+            Capability::Folders => !self.folders.is_empty(),
+            Capability::Module(name) => {
+                self.modules.has(name) || self.own_modules.contains_key(name)
+            }
+            Capability::Folder(name) => self.folders.contains_key(name),
+            Capability::Function(name) => self.functions.has(name),
+        }
+    }
+
+    /// Refuses more than `granted`, which an instance has since it was made.
+    pub(crate) fn check_narrower(&self, granted: &Grants) -> Result<()> {
+        let refuse = |what: String| {
+            Err(Error::options(format_args!(
+                "{what} was not granted to the instance; grants can only be narrowed"
+            )))
+        };
+        if let Some(name) = self.functions.beyond(&granted.functions) {
+            return refuse(format!("the host function '{name}'"));
+        }
+        if let Some(name) = self.modules.beyond(&granted.modules) {
+            return refuse(format!("the module '{name}'"));
+        }
+        if self.clock.is_some() && granted.clock.is_none() {
+            return refuse("a clock".into());
+        }
+        for (name, folder) in &self.folders {
+            let wider = granted.folders.get(name);
+            if wider.is_none_or(|wider| wider.access() < folder.access()) {
+                return refuse(format!("the folder '{name}' ({:?})", folder.access()));
+            }
+        }
+        let fixed = [
+            ("an own module", !self.own_modules.is_empty()),
+            ("the random seed", self.seed.is_some()),
+            ("a variable", !self.variables.is_empty()),
+            ("an output", self.output.is_some()),
+        ];
+        if let Some((what, _)) = fixed.iter().find(|(_, set)| *set) {
+            return Err(Error::options(format_args!(
+                "{what} is granted when an instance is made; for a call it would have no effect"
+            )));
+        }
+        Ok(())
+    }
+}
+
+type TakeText = dyn Fn(&[u8]) + Send + Sync;
+
+/// Where printed text goes besides.
+#[derive(Clone)]
+pub(crate) struct Sink(Arc<TakeText>);
+
+impl Sink {
+    pub(crate) fn push(&self, text: &[u8]) {
+        (self.0)(text);
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").finish_non_exhaustive()
+    }
+}
+
+/// Grants of one instance, checked against what its pool has.
+#[derive(Clone, Debug)]
+pub(crate) struct Granted {
+    grants: Grants,
+    functions: Arc<Functions>,
+    modules: Arc<Modules>,
+    /// Whether there is anything that the guest has to be told.
+    told: bool,
+}
+
+impl Granted {
+    /// Checks `grants` against what there is.
+    ///
+    /// # Errors
+    ///
+    /// `Options` for names that there are not.
+    pub(crate) fn new(
+        grants: Grants,
+        functions: &Arc<Functions>,
+        modules: &Arc<Modules>,
+    ) -> Result<Granted> {
+        let unknown = |what: &str, name: &str, known: &mut dyn Iterator<Item = &str>| {
+            let known: Vec<_> = known.collect();
+            Error::options(format_args!(
+                "the {what} '{name}' is granted, and the pool has none of that name (it has: {})",
+                if known.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    known.join(", ")
+                }
+            ))
+        };
+        if let Names::Some(names) = &grants.functions
+            && let Some(name) = names.iter().find(|name| functions.number(name).is_none())
+        {
+            return Err(unknown("host function", name, &mut functions.names()));
+        }
+        if let Names::Some(names) = &grants.modules
+            && let Some(name) = names.iter().find(|name| modules.get(name).is_none())
+        {
+            return Err(unknown("module", name, &mut modules.names()));
+        }
+        if let Some(name) = grants
+            .folders
+            .keys()
+            .find(|name| name.is_empty() || name.contains('/') || *name == "." || *name == "..")
+        {
+            return Err(Error::options(format_args!(
+                "a folder is granted as {name:?}, which can't be the first part of a path"
+            )));
+        }
+        let mut granted = Granted {
+            grants,
+            functions: Arc::clone(functions),
+            modules: Arc::clone(modules),
+            told: false,
+        };
+        granted.told = granted.functions().any(|(.., granted)| granted)
+            || granted.clock().is_some()
+            || granted.has_modules()
+            || granted.has_folders()
+            || granted.variables().is_some();
+        Ok(granted)
+    }
+
+    /// Whether there is anything that the guest has to be told before it runs a script.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// What was granted.
+    pub(crate) fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// The host functions of the pool: number, name, and whether it is granted.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (u32, &str, bool)> {
+        (0..)
+            .zip(self.functions.names())
+            .map(|(number, name)| (number, name, self.grants.functions.has(name)))
+    }
+
+    /// The registry of host functions.
+    pub(crate) fn registry(&self) -> &Functions {
+        &self.functions
+    }
+
+    pub(crate) fn has_function(&self, name: &str) -> bool {
+        self.grants.functions.has(name)
+    }
+
+    pub(crate) fn has_modules(&self) -> bool {
+        self.grants.modules != Names::default() || !self.grants.own_modules.is_empty()
+    }
+
+    /// The source of a module, if there is one that is granted.
+    pub(crate) fn module(&self, name: &str) -> Lookup<'_> {
+        if let Some(source) = self.grants.own_modules.get(name) {
+            return Lookup::Granted(source);
+        }
+        match self.modules.get(name) {
+            Some(source) if self.grants.modules.has(name) => Lookup::Granted(source),
+            Some(_) => Lookup::Denied,
+            None => Lookup::Absent,
+        }
+    }
+
+    pub(crate) fn clock(&self) -> Option<&Clock> {
+        self.grants.clock.as_ref()
+    }
+
+    pub(crate) fn seed(&self) -> Option<u64> {
+        self.grants.seed
+    }
+
+    pub(crate) fn output(&self) -> Option<&Sink> {
+        self.grants.output.as_ref()
+    }
+
+    pub(crate) fn has_folders(&self) -> bool {
+        !self.grants.folders.is_empty()
+    }
+
+    pub(crate) fn folder(&self, name: &str) -> Option<&Folder> {
+        self.grants.folders.get(name)
+    }
+
+    /// The global `variables`, if there is to be one.
+    pub(crate) fn variables(&self) -> Option<impl Serialize> {
+        let variables = &self.grants.variables;
+        (!variables.is_empty()).then_some(variables)
+    }
+
+    /// The capability that a script lacks which used a global that isn't there.
+    pub(crate) fn missing_global(&self, name: &str) -> Option<String> {
+        let capability = match name {
+            "os" if self.grants.clock.is_none() => "clock",
+            "require" if !self.has_modules() => "modules",
+            "fs" if !self.has_folders() => "folders",
+            "variables" if self.grants.variables.is_empty() => "variables",
+            _ if self.functions.number(name).is_some() && !self.has_function(name) => {
+                return Some(format!("function {name}"));
+            }
+            _ => return None,
+        };
+        Some(capability.to_owned())
+    }
+}
+
+/// Whether a module may be loaded.
+pub(crate) enum Lookup<'a> {
+    Granted(&'a str),
+    Denied,
+    Absent,
+}
+
+/// A script asked for what it was not granted.
+#[derive(Clone, Debug)]
+pub(crate) struct Denial {
+    /// What it would need.
+    pub(crate) capability: String,
+    /// What the script is told.
+    pub(crate) message: String,
+}
+
+impl Denial {
+    pub(crate) fn new(capability: impl Into<String>, message: impl fmt::Display) -> Denial {
+        Denial {
+            capability: capability.into(),
+            message: message.to_string(),
+        }
+    }
+
+    /// What the caller of a script is told that didn't catch it.
+    pub(crate) fn into_error(self, message: String, traceback: Option<String>) -> Error {
+        ErrorKind::Denied {
+            capability: self.capability,
+            message,
+            traceback,
+        }
+        .into()
+    }
+}
+
+/// The first part of a path, which names a folder, and the rest.
+pub(crate) fn split_path(path: &str) -> (&str, &str) {
+    path.split_once('/').unwrap_or((path, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Access;
+
+    #[test]
+    fn narrower_grants_are_accepted_and_wider_ones_refused() {
+        let granted = Grants::none().function("a").function("b");
+        Grants::none()
+            .function("a")
+            .check_narrower(&granted)
+            .unwrap();
+        granted
+            .check_narrower(&Grants::none().all_functions())
+            .unwrap();
+        for wider in [
+            Grants::none().function("c"),
+            Grants::none().all_functions(),
+            Grants::none().clock(Clock::system()),
+            Grants::none().module("m"),
+            Grants::none().seed(1),
+            Grants::none().variable("x", 1),
+        ] {
+            assert!(wider.check_narrower(&granted).is_err(), "{wider:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_may_be_narrowed_to_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let grants = |access| {
+            let folder = Folder::open(folder.path(), access).unwrap();
+            Grants::none().folder("data", folder)
+        };
+        let (reads, writes) = (grants(Access::ReadOnly), grants(Access::ReadWrite));
+        reads.check_narrower(&writes).unwrap();
+        assert!(writes.check_narrower(&reads).is_err());
+    }
+
+    #[test]
+    fn a_path_starts_with_its_folder() {
+        assert_eq!(split_path("data/a/b"), ("data", "a/b"));
+        assert_eq!(split_path("data"), ("data", ""));
+        assert_eq!(split_path("/etc"), ("", "etc"));
+    }
+}

@@ -1,0 +1,95 @@
+//! Host functions called from Rust, as a script would call them.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+use crate::error::ErrorKind;
+use crate::grants::function::Failed;
+use crate::grants::host_call::HostCall;
+use crate::instance::shared::Shared;
+use crate::instance::stack;
+use crate::run::options::RunOptions;
+use crate::{Error, Result};
+
+/// Calls the host function `name` with the elements of `args`, within `options`.
+///
+/// # Errors
+///
+/// As [`Pool::call_function`](crate::Pool::call_function).
+pub(crate) fn call<A, R>(shared: &Shared, name: &str, args: &A, options: &RunOptions) -> Result<R>
+where
+    A: Serialize + ?Sized,
+    R: DeserializeOwned,
+{
+    // Values are converted here as on the way into a sandbox.
+    stack::with_room(|| call_here(shared, name, args, options))
+}
+
+fn call_here<A, R>(shared: &Shared, name: &str, args: &A, options: &RunOptions) -> Result<R>
+where
+    A: Serialize + ?Sized,
+    R: DeserializeOwned,
+{
+    let terms = shared.terms(options)?;
+    let granted = terms.granted.as_deref().unwrap_or(&shared.granted);
+    let Some(number) = granted.registry().number(name) else {
+        return Err(Error::from(ErrorKind::NotCallable {
+            message: format!("can't call '{name}': there is no such host function"),
+        }));
+    };
+    if !granted.has_function(name) {
+        return Err(Error::from(ErrorKind::Denied {
+            capability: format!("function {name}"),
+            message: format!("the host function '{name}' is not granted to this run"),
+            traceback: None,
+        }));
+    }
+    let start = Instant::now();
+    let wall = start.checked_add(terms.limits.wall);
+    let call = HostCall {
+        store_id: None,
+        deadline: terms.deadline.into_iter().chain(wall).min(),
+        cancels: [terms.cancel, None],
+    };
+    if call.is_cancelled() || call.remaining().is_some_and(|left| left.is_zero()) {
+        return Err(stopped(&call, start));
+    }
+    let mut encoded = Vec::new();
+    let value = |message: String| Error::from(ErrorKind::Value { message });
+    codec::encode(args, &mut encoded).map_err(|error| value(format!("args: {error}")))?;
+    let max = terms.limits.value;
+    let failed = match granted.registry().call(number, &call, &encoded, max) {
+        Ok(result) => {
+            return codec::decode("result", &result, max).map_err(|error| value(error.to_string()));
+        }
+        Err(failed) => failed,
+    };
+    Err(Error::from(match failed {
+        Failed::Raised(message) => ErrorKind::Script {
+            message,
+            traceback: None,
+            value: None,
+        },
+        Failed::Stopped => return Err(stopped(&call, start)),
+        Failed::Panicked { function, message } => ErrorKind::HostPanic { function, message },
+    }))
+}
+
+/// What it means that `call` may not go on. No instance was involved that it could have ended.
+fn stopped(call: &HostCall, start: Instant) -> Error {
+    Error::from(if call.is_cancelled() {
+        ErrorKind::Cancelled {
+            at: None,
+            begun: false,
+        }
+    } else {
+        ErrorKind::Timeout {
+            limit: start.elapsed(),
+            at: None,
+            begun: false,
+        }
+    })
+}

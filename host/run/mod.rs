@@ -1,0 +1,5 @@
+//! What a run may use: limits and options, and the one place that narrows them.
+
+pub(crate) mod limits;
+pub(crate) mod options;
+pub(crate) mod terms;

@@ -1,0 +1,228 @@
+//! What one run may do that its pool lets every run do: less, as a rule.
+
+use std::time::{Duration, Instant};
+
+use crate::grants::Grants;
+use crate::run::limits::Limits;
+use crate::sync::cancel::Cancel;
+use crate::{Error, Result};
+
+/// Settings of one run: limits narrower than the pool's, a deadline, a way to stop it, and what
+/// it is granted.
+///
+/// Given to an instance when it is made ([`Pool::branch_with`](crate::Pool::branch_with)), they
+/// hold for all its calls; given to some calls ([`Handle::with`](crate::Handle::with)), for
+/// those, on top of the instance's own.
+///
+/// ```
+/// use std::time::Duration;
+/// use moonfork::{Handle, Pool, RunOptions};
+/// # fn main() -> moonfork::Result<()> {
+/// let pool = Pool::builder().build()?;
+/// let mut branch = pool.branch_with(&RunOptions::new().memory(16 << 20))?;
+/// let quick = RunOptions::new().wall(Duration::from_millis(300));
+/// let error = branch.with(&quick).eval::<()>("while true do end").unwrap_err();
+/// assert!(error.is_timeout());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct RunOptions {
+    wall: Option<Duration>,
+    fuel: Option<u64>,
+    memory: Option<usize>,
+    output: Option<usize>,
+    host_calls: Option<u64>,
+    value: Option<usize>,
+    depth: Option<usize>,
+    deadline: Option<Instant>,
+    cancel: Option<Cancel>,
+    grants: Option<Grants>,
+}
+
+impl RunOptions {
+    /// Nothing narrower than what the pool has.
+    pub fn new() -> RunOptions {
+        RunOptions::default()
+    }
+
+    /// [`Limits::wall`] of each call.
+    pub fn wall(mut self, wall: Duration) -> Self {
+        self.wall = Some(wall);
+        self
+    }
+
+    /// [`Limits::fuel`] of each call.
+    pub fn fuel(mut self, fuel: u64) -> Self {
+        self.fuel = Some(fuel);
+        self
+    }
+
+    /// [`Limits::memory`], in bytes.
+    pub fn memory(mut self, memory: usize) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// [`Limits::output`], in bytes.
+    pub fn output(mut self, output: usize) -> Self {
+        self.output = Some(output);
+        self
+    }
+
+    /// [`Limits::host_calls`] of each call.
+    pub fn host_calls(mut self, host_calls: u64) -> Self {
+        self.host_calls = Some(host_calls);
+        self
+    }
+
+    /// [`Limits::value`].
+    pub fn value(mut self, value: usize) -> Self {
+        self.value = Some(value);
+        self
+    }
+
+    /// [`Limits::depth`].
+    pub fn depth(mut self, depth: usize) -> Self {
+        self.depth = Some(depth);
+        self
+    }
+
+    /// All of `limits` at once, as limits of the run.
+    pub fn limits(self, limits: &Limits) -> Self {
+        RunOptions {
+            wall: Some(limits.wall),
+            fuel: limits.fuel,
+            memory: Some(limits.memory),
+            output: Some(limits.output),
+            host_calls: Some(limits.host_calls),
+            value: Some(limits.value),
+            depth: Some(limits.depth),
+            ..self
+        }
+    }
+
+    /// When all calls together must have ended; a call under way is then stopped as by
+    /// [`wall`](Self::wall). Waiting for an instance ends then as well.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Stops the run when it is fired: its calls, and its wait for an instance.
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// What the instance may do besides computing: when it is made, in place of what the pool
+    /// grants; for some calls, a part of what the instance was granted.
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = Some(grants);
+        self
+    }
+
+    pub(crate) fn get_deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(crate) fn get_cancel(&self) -> Option<&Cancel> {
+        self.cancel.as_ref()
+    }
+
+    pub(crate) fn get_grants(&self) -> Option<&Grants> {
+        self.grants.as_ref()
+    }
+
+    /// `limits` with what is narrower here.
+    ///
+    /// # Errors
+    ///
+    /// `Options` for what is wider here, and for limits that can't be kept.
+    pub(crate) fn narrow(&self, limits: &Limits, metered: bool) -> Result<Limits> {
+        let fuel = self.fuel.or(limits.fuel);
+        let narrowed = Limits {
+            wall: narrower("wall", self.wall, limits.wall)?,
+            fuel: match limits.fuel {
+                Some(wider) => Some(narrower("fuel", fuel, wider)?),
+                None => fuel,
+            },
+            memory: narrower("memory", self.memory, limits.memory)?,
+            output: narrower("output", self.output, limits.output)?,
+            host_calls: narrower("host_calls", self.host_calls, limits.host_calls)?,
+            value: narrower("value", self.value, limits.value)?,
+            depth: narrower("depth", self.depth, limits.depth)?,
+        };
+        narrowed.check(metered).map_err(Error::options)?;
+        Ok(narrowed)
+    }
+}
+
+fn narrower<T: PartialOrd + std::fmt::Debug>(name: &str, asked: Option<T>, given: T) -> Result<T> {
+    match asked {
+        Some(asked) if asked > given => Err(Error::options(format_args!(
+            "the limit `{name}` is {asked:?}, more than the {given:?} that it is part of; limits \
+             can only be narrowed"
+        ))),
+        Some(asked) => Ok(asked),
+        None => Ok(given),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrower_limits_hold() {
+        let options = RunOptions::new().memory(8 << 20).host_calls(0).depth(1);
+        let narrowed = options.narrow(&Limits::default(), false).unwrap();
+        assert_eq!(
+            (narrowed.memory, narrowed.host_calls, narrowed.depth),
+            (8 << 20, 0, 1)
+        );
+        assert_eq!(narrowed.wall, Limits::default().wall);
+    }
+
+    #[test]
+    fn wider_limits_are_refused() {
+        for (name, options) in [
+            ("wall", RunOptions::new().wall(Duration::from_secs(31))),
+            ("memory", RunOptions::new().memory(65 << 20)),
+            ("output", RunOptions::new().output(2 << 20)),
+            ("host_calls", RunOptions::new().host_calls(100_001)),
+            ("value", RunOptions::new().value(65 << 20)),
+            ("depth", RunOptions::new().depth(101)),
+        ] {
+            let error = options.narrow(&Limits::default(), false).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn limits_that_nothing_could_keep_are_refused() {
+        for options in [
+            RunOptions::new().wall(Duration::ZERO),
+            RunOptions::new().memory(1),
+            RunOptions::new().value(1),
+            RunOptions::new().depth(0),
+        ] {
+            assert!(options.narrow(&Limits::default(), false).is_err());
+        }
+    }
+
+    #[test]
+    fn fuel_needs_a_meter() {
+        let options = RunOptions::new().fuel(1000);
+        assert!(options.narrow(&Limits::default(), false).is_err());
+        let narrowed = options.narrow(&Limits::default(), true).unwrap();
+        assert_eq!(narrowed.fuel, Some(1000));
+        assert!(
+            RunOptions::new()
+                .fuel(1001)
+                .narrow(&narrowed, true)
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! What a store carries: everything that host code may know while its instance runs.
+
+use std::collections::VecDeque;
+use std::hash::RandomState;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::{ExnRef, OwnedRooted, StoreContextMut, UpdateDeadline};
+
+use crate::error::{Site, panic_message};
+use crate::grants::host_call::{Cancels, HostCall};
+use crate::grants::{Denial, Granted};
+use crate::report::Tally;
+use crate::report::output::Output;
+use crate::run::limits::{Accountant, Limits};
+use crate::store::interrupt::Interrupter;
+use crate::store::random::Entropy;
+use crate::wire::Seed;
+use crate::{Cancel, StoreId};
+
+/// The data of one store. There is no way from here to another instance.
+pub(crate) struct Context {
+    /// Which store this is.
+    pub(crate) id: StoreId,
+    /// What each of its calls may use.
+    pub(crate) limits: Limits,
+    /// When all its calls together must have ended.
+    pub(crate) deadline: Option<Instant>,
+    /// What stops all its calls.
+    pub(crate) cancel: Option<Cancel>,
+    /// What it may do.
+    pub(crate) granted: Arc<Granted>,
+    /// What the store has grown to.
+    pub(crate) accountant: Accountant,
+    /// Where its random numbers come from.
+    pub(crate) entropy: Entropy,
+    /// What was printed and not taken yet.
+    pub(crate) output: Output,
+    /// What its calls cost.
+    pub(crate) tally: Tally,
+    /// The result of a host function, until the guest takes it.
+    pub(crate) result: Vec<u8>,
+    /// When the instance was made, by the clock it was granted.
+    pub(crate) born: Duration,
+    /// What the guest throws, once it has.
+    pub(crate) exception: Option<OwnedRooted<ExnRef>>,
+    /// How a script that runs is asked where it is.
+    pub(crate) interrupter: Option<Interrupter>,
+    /// The call that runs at the moment.
+    pub(crate) call: Call,
+}
+
+/// One call, while it runs.
+pub(crate) struct Call {
+    /// What it may use.
+    pub(crate) limits: Limits,
+    /// When it began, as far as anything has asked.
+    pub(crate) start: Option<Instant>,
+    /// For how many calls its time stands, once its clock has started: see [`Tally::begin_call`].
+    pub(crate) stands_for: u32,
+    /// When it must have ended: its own limit counts once its clock has started.
+    pub(crate) deadline: Option<Instant>,
+    /// What stops it.
+    pub(crate) cancels: Cancels,
+    /// What it may do, if that is less than the instance.
+    pub(crate) narrowed: Option<Arc<Granted>>,
+    /// How many host calls it has left.
+    pub(crate) host_calls_left: u64,
+    /// What it was refused lately, the last first.
+    pub(crate) denials: VecDeque<Denial>,
+    /// Why the script was asked to stop itself at the line it is at, once it was.
+    pub(crate) stopping: Option<Stop>,
+    /// Where it stopped.
+    pub(crate) site: Option<Site>,
+    /// Whether it has ended, and is only asked where it was.
+    pub(crate) post_mortem: bool,
+}
+
+/// Why host code stopped the guest.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The deadline passed.
+    #[error("the deadline passed")]
+    Deadline,
+    /// It was cancelled.
+    #[error("the run was cancelled")]
+    Cancelled,
+    /// It made too many host calls.
+    #[error("too many host calls")]
+    HostCalls,
+    /// A host function panicked, which no script may carry on from.
+    #[error("host function '{function}' panicked: {message}")]
+    HostPanic {
+        /// The function.
+        function: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The guest did what the guest we built never does.
+    #[error("the guest module misbehaved: {0}")]
+    Guest(String),
+}
+
+impl Context {
+    /// A new store's data; `random` is the key of the pool's random numbers.
+    pub(crate) fn new(
+        limits: Limits,
+        deadline: Option<Instant>,
+        cancel: Option<Cancel>,
+        granted: Arc<Granted>,
+        born: Duration,
+        random: &RandomState,
+    ) -> Context {
+        let id = StoreId::next();
+        Context {
+            id,
+            entropy: Entropy::new(random, id),
+            accountant: Accountant::new(limits.memory),
+            output: Output::default(),
+            tally: Tally::default(),
+            result: Vec::new(),
+            born,
+            exception: None,
+            interrupter: None,
+            call: Call {
+                limits,
+                start: None,
+                stands_for: 0,
+                deadline,
+                cancels: [None, None],
+                narrowed: None,
+                host_calls_left: 0,
+                denials: VecDeque::new(),
+                stopping: None,
+                site: None,
+                post_mortem: false,
+            },
+            limits,
+            deadline,
+            cancel,
+            granted,
+        }
+    }
+
+    /// What `math.random` is to start from.
+    pub(crate) fn seed(&mut self) -> Seed {
+        match self.granted.seed() {
+            Some(seed) => (seed.cast_signed(), 0),
+            None => self.entropy.seed(),
+        }
+    }
+
+    /// What the call under way may do.
+    pub(crate) fn granted(&self) -> &Granted {
+        self.call.narrowed.as_ref().unwrap_or(&self.granted)
+    }
+
+    /// What a host function may know of the call under way.
+    pub(crate) fn host_call(&self) -> HostCall {
+        HostCall {
+            store_id: Some(self.id),
+            deadline: self.call.deadline,
+            cancels: self.call.cancels.clone(),
+        }
+    }
+
+    /// Counts a call of the host, made by the script, under this place in the report.
+    ///
+    /// # Errors
+    ///
+    /// When that is one too many.
+    pub(crate) fn count_host_call(&mut self, place: usize) -> Result<(), Stop> {
+        // It may take any time, and ask how much is left.
+        self.call.start_clock(1, Instant::now);
+        let left = self.call.host_calls_left.checked_sub(1);
+        self.call.host_calls_left = left.ok_or(Stop::HostCalls)?;
+        self.tally.count(place);
+        Ok(())
+    }
+}
+
+impl Call {
+    /// Starts the clock, unless it runs. The call's time stands for that of so many.
+    pub(crate) fn start_clock(&mut self, stands_for: u32, now: impl FnOnce() -> Instant) {
+        self.stands_for = stands_for;
+        if self.start.is_none() {
+            let start = now();
+            self.start = Some(start);
+            self.deadline = earlier(self.deadline, start.checked_add(self.limits.wall));
+        }
+    }
+
+    /// What it took, and other calls that weren't timed.
+    pub(crate) fn spent(&self) -> Duration {
+        self.start.map_or(Duration::ZERO, |start| {
+            start.elapsed().saturating_mul(self.stands_for)
+        })
+    }
+
+    /// Whether anything has cancelled it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancels.iter().flatten().any(Cancel::is_cancelled)
+    }
+
+    /// Why the call has to stop, if it has to.
+    pub(crate) fn due(&self, now: Instant) -> Option<Stop> {
+        if self.is_cancelled() {
+            return Some(Stop::Cancelled);
+        }
+        let deadline = self.deadline?;
+        (now >= deadline).then_some(Stop::Deadline)
+    }
+}
+
+/// What happens at a tick of the clock: only this instance's own deadline and handles count.
+///
+/// A script in the middle of Lua code doesn't know its line exactly, since the interpreter
+/// notes its place only where something might look at it. So it is asked, through a hook, to
+/// stop itself at its next instruction, and gets until the next tick to do so.
+pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Result<UpdateDeadline> {
+    let call = &mut store.data_mut().call;
+    if call.post_mortem {
+        return Err(Stop::Guest("it took too long to say where it was".into()).into());
+    }
+    if let Some(stop) = call.stopping.take() {
+        return Err(stop.into());
+    }
+    let now = Instant::now();
+    call.start_clock(1, || now);
+    let Some(stop) = call.due(now) else {
+        return Ok(UpdateDeadline::Continue(1));
+    };
+    // Before it is asked: if even that takes longer than a tick, it isn't asked again.
+    call.stopping = Some(stop.clone());
+    let interrupter = store.data().interrupter;
+    if !interrupter.is_some_and(|interrupter| interrupter.interrupt(&mut store)) {
+        return Err(stop.into());
+    }
+    Ok(UpdateDeadline::Continue(1))
+}
+
+/// The earlier of two moments, if there are any.
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Runs code of the embedder's; its panic stops the guest, and doesn't unwind through it.
+pub(crate) fn guarded<T>(name: &str, f: impl FnOnce() -> T) -> Result<T, Stop> {
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Stop::HostPanic {
+        function: name.to_owned(),
+        message: panic_message(&*payload),
+    })
+}

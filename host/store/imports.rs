@@ -1,0 +1,366 @@
+//! What the guest can ask of the host: its imports, and what is left of WASI in it.
+//!
+//! Each of them reads and writes the guest's memory where the guest says, after checking that
+//! it lies inside.
+
+use std::borrow::Cow;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::{Caller, Extern, ExternType, FuncType, Linker, Module, Val};
+
+use crate::error::Site;
+use crate::grants::files::Refusal;
+use crate::grants::function::Failed;
+use crate::grants::{Denial, Lookup, split_path};
+use crate::store::context::{Context, Stop, guarded};
+use crate::store::exception;
+use crate::wire::{self, Service};
+
+/// Where the guest's imports come from.
+const HOST_MODULE: &str = "moonfork";
+const WASI_MODULE: &str = "wasi_snapshot_preview1";
+
+/// Defines all that `module` imports.
+///
+/// # Errors
+///
+/// When it imports what is not there.
+pub(crate) fn define(linker: &mut Linker<Context>, module: &Module) -> wasmtime::Result<()> {
+    linker.func_wrap(HOST_MODULE, "print", print)?;
+    linker.func_wrap(HOST_MODULE, "host_call", host_call)?;
+    linker.func_wrap(HOST_MODULE, "host_take", host_take)?;
+    linker.func_wrap(
+        HOST_MODULE,
+        "host_ask",
+        |caller: Caller<'_, Context>,
+         service: u32,
+         one: u32,
+         one_len: u32,
+         two: u32,
+         two_len: u32| { host_ask(caller, service, (one, one_len), (two, two_len)) },
+    )?;
+    linker.func_wrap(HOST_MODULE, "throw", exception::throw)?;
+    linker.func_wrap(HOST_MODULE, "stopped", stopped)?;
+    linker.func_wrap(HOST_MODULE, "panicked", panicked)?;
+    deny_wasi(linker, module)
+}
+
+/// Import `print`: text that a script printed.
+fn print(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    let (memory, context) = guest_memory(&mut caller)?;
+    let text = slice(memory, ptr, len)?;
+    let kept = context.output.push(text, context.call.limits.output);
+    if let Some(sink) = context.granted.output()
+        && !kept.is_empty()
+    {
+        guarded("output", || sink.push(kept))?;
+    }
+    Ok(())
+}
+
+/// Import `host_call`: calls a host function and keeps its result for `host_take`.
+fn host_call(
+    mut caller: Caller<'_, Context>,
+    function: u32,
+    ptr: u32,
+    len: u32,
+) -> wasmtime::Result<u64> {
+    let (memory, context) = guest_memory(&mut caller)?;
+    let args = slice(memory, ptr, len)?;
+    let granted = Arc::clone(context.call.narrowed.as_ref().unwrap_or(&context.granted));
+    let functions = granted.registry();
+    let Some(name) = functions.name(function) else {
+        return Err(Stop::Guest(format!("it called host function {function}")).into());
+    };
+    context.count_host_call(function as usize)?;
+    if !granted.has_function(name) {
+        let message = format!("the host function '{name}' is not granted to this run");
+        return context.deny(format!("function {name}"), message);
+    }
+    let max = context.call.limits.value;
+    let (status, result) = match functions.call(function, &context.host_call(), args, max) {
+        Ok(result) if result.len() <= max => (wire::DONE, result),
+        Ok(result) => {
+            let message = format!(
+                "the result has {} bytes, more than the {max} that may pass in one piece",
+                result.len()
+            );
+            (wire::RAISED, message.into_bytes())
+        }
+        Err(Failed::Raised(mut message)) => {
+            message.truncate(message.floor_char_boundary(max));
+            (wire::RAISED, message.into_bytes())
+        }
+        // Its own idea of the time may be a moment ahead of ours.
+        Err(Failed::Stopped) => {
+            return Err(context
+                .call
+                .due(Instant::now())
+                .unwrap_or(Stop::Deadline)
+                .into());
+        }
+        Err(Failed::Panicked { function, message }) => {
+            return Err(Stop::HostPanic { function, message }.into());
+        }
+    };
+    context.keep(status, result)
+}
+
+/// Import `host_ask`: what the guest's own libraries ask for, with two byte strings.
+fn host_ask(
+    mut caller: Caller<'_, Context>,
+    service: u32,
+    (one, one_len): (u32, u32),
+    (two, two_len): (u32, u32),
+) -> wasmtime::Result<u64> {
+    let (memory, context) = guest_memory(&mut caller)?;
+    let subject = slice(memory, one, one_len)?;
+    let content = slice(memory, two, two_len)?;
+    let Some(service) = Service::ALL.get(service as usize) else {
+        return Err(Stop::Guest(format!("it asked for service {service}")).into());
+    };
+    let granted = Arc::clone(context.call.narrowed.as_ref().unwrap_or(&context.granted));
+    context.count_host_call(granted.registry().names().count() + *service as usize)?;
+    let Ok(subject) = std::str::from_utf8(subject) else {
+        return context.keep(wire::RAISED, b"the name is not UTF-8".to_vec());
+    };
+    if let Service::Module = service {
+        return match granted.module(subject) {
+            Lookup::Granted(source) => context.keep(wire::DONE, source.as_bytes().to_vec()),
+            Lookup::Absent => context.keep(wire::NOTHING, Vec::new()),
+            // A name that the pool has, hence of its own choosing.
+            Lookup::Denied => {
+                let message = format!("module '{subject}' is not granted to this run");
+                context.deny(format!("module {subject}"), message)
+            }
+        };
+    }
+    if let Service::Time = service {
+        return match granted.clock() {
+            Some(_) => context.keep(wire::NOTHING, Vec::new()),
+            None => context.deny(
+                "clock".into(),
+                "the clock is not granted to this run".into(),
+            ),
+        };
+    }
+    let (name, path) = split_path(subject);
+    let (subject, shown_name) = (shown(subject), shown(name));
+    let Some(folder) = granted.folder(name) else {
+        let message = format!("{subject}: no folder '{shown_name}' is granted to this run");
+        return context.deny(format!("folder {shown_name}"), message);
+    };
+    match folder.serve(*service, path, content, context.call.limits.value) {
+        Ok(Some(content)) => context.keep(wire::DONE, content),
+        Ok(None) => context.keep(wire::NOTHING, Vec::new()),
+        Err(Refusal::ReadOnly) => {
+            let message = format!("{subject}: the folder '{name}' is granted for reading only");
+            context.deny(format!("folder {name} read-write"), message)
+        }
+        Err(Refusal::System(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            context.deny(format!("folder {name}"), format!("{subject}: {error}"))
+        }
+        Err(Refusal::System(error)) => {
+            context.keep(wire::RAISED, format!("{subject}: {error}").into_bytes())
+        }
+        Err(Refusal::TooLarge(max)) => {
+            let message = format!("{subject}: it is larger than the {max} bytes that may pass");
+            context.keep(wire::RAISED, message.into_bytes())
+        }
+    }
+}
+
+impl Context {
+    /// Keeps a result for `host_take`, and says so.
+    fn keep(&mut self, status: u32, result: Vec<u8>) -> wasmtime::Result<u64> {
+        let len = u32::try_from(result.len())?;
+        self.result = result;
+        Ok(u64::from(status) << 32 | u64::from(len))
+    }
+
+    /// Refuses what was not granted, with an error that the script can catch.
+    fn deny(&mut self, capability: String, message: String) -> wasmtime::Result<u64> {
+        /// Denials that are remembered: a script may raise an earlier one again.
+        const KEPT: usize = 16;
+
+        self.call.denials.truncate(KEPT - 1);
+        let denial = Denial::new(capability, &message);
+        self.call.denials.push_front(denial);
+        self.keep(wire::RAISED, message.into_bytes())
+    }
+}
+
+/// As much of a path as a message repeats: it has to pass whole, for a denial to be known by it.
+fn shown(path: &str) -> Cow<'_, str> {
+    /// Bytes that are shown.
+    const MAX: usize = 1 << 10;
+
+    let kept = &path[..path.floor_char_boundary(MAX)];
+    if kept.len() == path.len() {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(format!("{kept}..."))
+    }
+}
+
+/// Import `stopped`: where the script was that `moonfork_interrupt` asked to stop.
+fn stopped(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    let (memory, context) = guest_memory(&mut caller)?;
+    let site = read_site(slice(memory, ptr, len)?);
+    // A call before this one may have asked, and ended before it was heard.
+    let Some(stop) = context.call.stopping.take() else {
+        return Ok(());
+    };
+    context.call.site = site;
+    Err(stop.into())
+}
+
+/// Reads a site as the guest writes it: the position on the first line, then the traceback.
+pub(crate) fn read_site(text: &[u8]) -> Option<Site> {
+    /// Bytes that are read: more than the guest we built ever writes.
+    const MAX: usize = 16 << 10;
+
+    let text = String::from_utf8_lossy(&text[..text.len().min(MAX)]);
+    let (position, traceback) = text.split_once('\n')?;
+    Some(Site {
+        position: position.to_owned(),
+        traceback: traceback.trim_end().to_owned(),
+    })
+}
+
+/// Import `host_take`: copies the kept result to the guest.
+fn host_take(mut caller: Caller<'_, Context>, ptr: u32) -> wasmtime::Result<()> {
+    let (memory, context) = guest_memory(&mut caller)?;
+    let result = std::mem::take(&mut context.result);
+    let len = u32::try_from(result.len())?;
+    slice_mut(memory, ptr, len)?.copy_from_slice(&result);
+    Ok(())
+}
+
+/// Import `panicked`: the guest's own code failed; nothing more of it runs.
+fn panicked(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    /// Bytes of the message that are kept.
+    const KEPT: u32 = 4 << 10;
+
+    let (memory, _) = guest_memory(&mut caller)?;
+    let message = String::from_utf8_lossy(slice(memory, ptr, len.min(KEPT))?).into_owned();
+    Err(Stop::Guest(message).into())
+}
+
+fn guest_memory<'a>(
+    caller: &'a mut Caller<'_, Context>,
+) -> wasmtime::Result<(&'a mut [u8], &'a mut Context)> {
+    if caller.data().call.post_mortem {
+        return Err(Stop::Guest("it went on after it was stopped".into()).into());
+    }
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => Ok(memory.data_and_store_mut(caller)),
+        _ => Err(Stop::Guest("it has no memory".into()).into()),
+    }
+}
+
+/// The `len` bytes at `ptr`, which the guest says it means.
+///
+/// # Errors
+///
+/// `Stop::Guest` when they don't lie in its memory.
+pub(crate) fn slice(memory: &[u8], ptr: u32, len: u32) -> Result<&[u8], Stop> {
+    memory.get(range(ptr, len)).ok_or_else(outside)
+}
+
+fn slice_mut(memory: &mut [u8], ptr: u32, len: u32) -> Result<&mut [u8], Stop> {
+    memory.get_mut(range(ptr, len)).ok_or_else(outside)
+}
+
+/// Where a 32-bit guest means; past the end of any memory where a host can't count so far.
+fn range(ptr: u32, len: u32) -> Range<usize> {
+    let start = usize::try_from(ptr).unwrap_or(usize::MAX);
+    start..start.saturating_add(usize::try_from(len).unwrap_or(usize::MAX))
+}
+
+fn outside() -> Stop {
+    Stop::Guest("a buffer lies outside of its memory".into())
+}
+
+/// `ENOSYS`: the function is not supported.
+const ENOSYS: i32 = 52;
+
+/// Answers what is left of WASI in the guest with "not supported", but for a clock, which
+/// stands unless one was granted, and random numbers of the instance's own.
+///
+/// No WASI context exists, so there is nothing that could be granted by mistake, and none of
+/// the async runtime that wasmtime's own implementation blocks on.
+fn deny_wasi(linker: &mut Linker<Context>, module: &Module) -> wasmtime::Result<()> {
+    for import in module.imports() {
+        if import.module() == HOST_MODULE {
+            continue;
+        }
+        let ExternType::Func(ty) = import.ty() else {
+            return Err(unexpected(import.module(), import.name()));
+        };
+        match (import.module(), import.name()) {
+            (WASI_MODULE, "clock_time_get") => {
+                linker.func_wrap(WASI_MODULE, "clock_time_get", clock)?;
+            }
+            (WASI_MODULE, "random_get") => {
+                linker.func_wrap(WASI_MODULE, "random_get", own_random)?;
+            }
+            (WASI_MODULE, name) => deny(linker, name, ty)?,
+            (module, name) => return Err(unexpected(module, name)),
+        }
+    }
+    Ok(())
+}
+
+fn unexpected(module: &str, name: &str) -> wasmtime::Error {
+    wasmtime::format_err!("the guest module imports '{name}' from '{module}', which is not there")
+}
+
+fn deny(linker: &mut Linker<Context>, name: &str, ty: FuncType) -> wasmtime::Result<()> {
+    let called = name.to_owned();
+    linker.func_new(WASI_MODULE, name, ty, move |_, _, results| {
+        match results {
+            [result] => *result = Val::I32(ENOSYS),
+            // Only `proc_exit` has no result.
+            _ => return Err(Stop::Guest(format!("it called '{called}'")).into()),
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// WASI's `clock_time_get`: the time of the clock that was granted, else always zero. Nothing of
+/// the host's, but no failure either, which libc takes for a reason to abort.
+fn clock(
+    mut caller: Caller<'_, Context>,
+    id: i32,
+    _precision: i64,
+    time: u32,
+) -> wasmtime::Result<i32> {
+    /// The clock that counts from 1970; others count from when the instance was made.
+    const REALTIME: i32 = 0;
+
+    let (memory, context) = guest_memory(&mut caller)?;
+    let now = match context.granted().clock() {
+        Some(clock) => guarded("clock", || clock.now())?,
+        None => Duration::ZERO,
+    };
+    let time_told = if id == REALTIME {
+        now
+    } else {
+        now.saturating_sub(context.born)
+    };
+    let nanoseconds = u64::try_from(time_told.as_nanos()).unwrap_or(u64::MAX);
+    slice_mut(memory, time, 8)?.copy_from_slice(&nanoseconds.to_le_bytes());
+    Ok(0)
+}
+
+/// WASI's `random_get`: the instance's own numbers. `table.sort` chooses its pivots in long tables by it.
+fn own_random(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<i32> {
+    let (memory, context) = guest_memory(&mut caller)?;
+    context.entropy.fill(slice_mut(memory, ptr, len)?);
+    Ok(0)
+}

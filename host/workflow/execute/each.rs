@@ -1,0 +1,239 @@
+//! Nodes that fan out at run time, one branch for each of many values.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::workflow::execute::fan_out::{Branches, merge_entries};
+use crate::workflow::execute::path::{At, Flow, Path};
+use crate::workflow::execute::state::{PARALLEL_RESULTS, State};
+use crate::workflow::execute::terms::Terms;
+use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::expression::Scope;
+use crate::workflow::model::{Each, Items, LimitSettings, Node, Policy, Subgraph, Work};
+use crate::workflow::plan::{NodeId, Plan};
+use crate::workflow::report::{Failure, chunk_name};
+
+impl Path<'_> {
+    /// Runs the body of `each` for each of its values, and puts what they gave into the state.
+    ///
+    /// # Errors
+    /// If there is no list to run it for, or as for other fan-outs.
+    pub(crate) fn each(
+        &mut self,
+        id: Option<NodeId>,
+        node: &Node,
+        each: &Each,
+        state: &mut State,
+        terms: &Terms,
+    ) -> Result<(), Trouble> {
+        let name = &node.name.value;
+        let scope = Scope::new(state, &self.flow.model.variables);
+        let fail = |why: String| {
+            let message = format!("{}: {why}", chunk_name(name));
+            Trouble::from(Failure::own("ExecutionError", message))
+        };
+        let items = items(&each.items, &scope).map_err(fail)?;
+        let most = most(each, &scope).map_err(fail)?;
+        let settings = &self.flow.model.settings.parallel;
+        let branch = |index: usize| Arc::from(format!("{name}[{index}]"));
+        let branches = Branches {
+            names: (0..items.len()).map(branch).collect(),
+            most: most.unwrap_or(usize::MAX),
+            fail_fast: each.fail_fast.unwrap_or(settings.fail_fast),
+            timeout: settings.timeout,
+            terms,
+            fan_in: None,
+        };
+        let body = |index: usize, path: &mut Path<'_>, mut state: State| {
+            let item = &items[index];
+            enter(&each.items, index, item, &mut state);
+            let returned = path.item(id, node, each, &mut state)?;
+            Ok(leave(&each.items, index, item, state, returned))
+        };
+        let entries = self.run_branches(&branches, state, None, &body)?;
+        if let Items::Dynamic {
+            item_var,
+            index_var,
+            ..
+        } = &each.items
+        {
+            // What the values go by in each branch is no result.
+            merge_entries(settings.merge, state, &entries, &[item_var, index_var])
+                .map_err(|why| Trouble::from(Failure::own("ConflictError", why)))?;
+        }
+        let results = Value::Array(entries);
+        if let Some(output) = &each.output {
+            state.set(output.clone(), results.clone());
+        }
+        state.set(PARALLEL_RESULTS.to_owned(), results);
+        Ok(())
+    }
+
+    /// Runs the body for one value, on the path of its branch.
+    fn item(
+        &mut self,
+        id: Option<NodeId>,
+        node: &Node,
+        each: &Each,
+        state: &mut State,
+    ) -> Result<Option<Value>, Trouble> {
+        let terms = self.terms.narrowed(&Policy {
+            // The time for the node is that of all its branches together.
+            limits: node.policy.limits,
+            capabilities: node.policy.capabilities.clone(),
+            ..Policy::default()
+        });
+        let Some((subgraph, plan)) = id.and_then(|id| subgraph(self.flow, id)) else {
+            let started = Instant::now();
+            let result = self.work(id, node, &each.body, state, &terms);
+            let error = result.as_ref().err().map(|trouble| &trouble.failure);
+            self.track.record(&node.name.value, 1, error, started);
+            return result.map_err(|trouble| trouble.at(&node.name.value, node.place()));
+        };
+        if let Some(input) = &subgraph.input {
+            let scope = Scope::new(state, &self.flow.model.variables);
+            let input = input.fill(&scope).map_err(|why| {
+                let message = format!("{}: `input`: {why}", chunk_name(&node.name.value));
+                Trouble::from(Failure::own("ExecutionError", message))
+            })?;
+            *state = State::from_json(State::as_update(input));
+        }
+        let input = std::mem::take(state).into_json();
+        *state = State::new(&subgraph.model.initial_state, input);
+        let inside = &subgraph.model;
+        inside.schema.check(state).map_err(|why| {
+            let message = format!("{}: {why}", chunk_name(&node.name.value));
+            Trouble::from(Failure::own("SchemaError", message))
+        })?;
+        // What a workflow says of itself holds for it inside of another, too.
+        let limits = &inside.settings.limits;
+        self.terms = terms.narrowed(&Policy {
+            timeout: limits.wall,
+            limits: LimitSettings {
+                wall: None,
+                ..*limits
+            },
+            capabilities: inside.settings.capabilities.clone(),
+            ..Policy::default()
+        });
+        self.flow = Flow {
+            model: &subgraph.model,
+            plan,
+        };
+        self.follow(At::Start, state)?;
+        Ok(None)
+    }
+}
+
+/// The subgraph in the body of a node, and its plan.
+fn subgraph(flow: Flow<'_>, id: NodeId) -> Option<(&Subgraph, &Plan)> {
+    let Work::Each(each) = &flow.model.nodes[id.0].work else {
+        return None;
+    };
+    let Work::Subgraph(subgraph) = &each.body else {
+        return None;
+    };
+    Some((subgraph, flow.plan.subgraph(id)?))
+}
+
+/// The values to run for.
+fn items(items: &Items, scope: &Scope) -> Result<Vec<Value>, String> {
+    match items {
+        Items::Dynamic { items, .. } => list("items", items.value.fill(scope)?),
+        Items::List(items) => list("parallel_each", items.value.fill(scope)?),
+        Items::Matrix(axes) => {
+            let mut combinations = vec![Map::new()];
+            for (axis, values) in axes {
+                let values = list(axis, values.value.fill(scope)?)?;
+                let with = |before: &Map<String, Value>| {
+                    let before = before.clone();
+                    let axis = axis.clone();
+                    let values = values.clone();
+                    values.into_iter().map(move |value| {
+                        let mut combination = before.clone();
+                        combination.insert(axis.clone(), value);
+                        combination
+                    })
+                };
+                combinations = combinations.iter().flat_map(with).collect();
+            }
+            Ok(combinations.into_iter().map(Value::Object).collect())
+        }
+    }
+}
+
+/// A list that a template gave; nothing is an empty one.
+fn list(what: &str, value: Value) -> Result<Vec<Value>, String> {
+    match value {
+        Value::Array(items) => Ok(items),
+        Value::Null => Ok(Vec::new()),
+        other => {
+            let kind = match other {
+                Value::String(_) => "a string",
+                Value::Number(_) => "a number",
+                Value::Bool(_) => "a boolean",
+                _ => "a mapping",
+            };
+            Err(format!("`{what}` must be a list, not {kind}"))
+        }
+    }
+}
+
+fn most(each: &Each, scope: &Scope) -> Result<Option<usize>, String> {
+    let Some(most) = &each.max_concurrency else {
+        return Ok(None);
+    };
+    let value = most.value.fill(scope)?;
+    let number = match &value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    match number.and_then(|number| usize::try_from(number).ok()) {
+        Some(number) if number > 0 => Ok(Some(number)),
+        _ => Err(format!(
+            "how many may run at once must be a whole number of at least 1, not `{value}`"
+        )),
+    }
+}
+
+/// Gives a branch its value.
+fn enter(items: &Items, index: usize, item: &Value, state: &mut State) {
+    match items {
+        Items::Dynamic {
+            item_var,
+            index_var,
+            ..
+        } => {
+            state.set(item_var.clone(), item.clone());
+            state.set(index_var.clone(), json!(index));
+        }
+        Items::Matrix(_) => state.set("matrix".to_owned(), item.clone()),
+        Items::List(_) => {
+            state.set("item".to_owned(), item.clone());
+            state.set("item_index".to_owned(), json!(index));
+        }
+    }
+}
+
+/// What goes into the entry of a branch.
+fn leave(
+    items: &Items,
+    index: usize,
+    item: &Value,
+    state: State,
+    returned: Option<Value>,
+) -> State {
+    let result = |state: State| match returned {
+        Some(returned) => returned,
+        None => Value::Object(state.into_json()),
+    };
+    let entry = match items {
+        Items::Dynamic { .. } => return state,
+        Items::Matrix(_) => json!({"matrix": item, "result": result(state)}),
+        Items::List(_) => json!({"item": item, "index": index, "result": result(state)}),
+    };
+    State::from_json(State::as_update(entry))
+}

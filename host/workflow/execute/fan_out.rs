@@ -1,0 +1,363 @@
+//! Branches in parallel: as many at a time as there are workers, each on an instance of its own.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::Cancel;
+use crate::workflow::event::EventKind;
+use crate::workflow::execute::checkpoint::Finished;
+use crate::workflow::execute::merge::merge;
+use crate::workflow::execute::path::{At, Flow, Path};
+use crate::workflow::execute::run::Run;
+use crate::workflow::execute::state::{PARALLEL_RESULTS, State};
+use crate::workflow::execute::terms::Terms;
+use crate::workflow::execute::track::Track;
+use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::plan::{FanOut, NodeId};
+use crate::workflow::report::{Failure, InstanceReport, ms};
+
+/// What branches have in common.
+pub(crate) struct Branches<'a> {
+    /// Their names, in the written order.
+    pub(crate) names: Vec<Arc<str>>,
+    /// How many may run at a time, of these alone.
+    pub(crate) most: usize,
+    pub(crate) fail_fast: bool,
+    /// What each may take in all.
+    pub(crate) timeout: Option<Duration>,
+    /// The terms around them.
+    pub(crate) terms: &'a Terms,
+    /// The node that gets their results, where it is not what is written next.
+    pub(crate) fan_in: Option<NodeId>,
+}
+
+/// How one branch went.
+pub(crate) struct BranchRun {
+    /// Its entry of `parallel_results`.
+    pub(crate) entry: Value,
+    reports: Vec<InstanceReport>,
+}
+
+/// What a branch does with its path and the state that it starts on; the answer is the state
+/// that goes into its entry.
+pub(crate) type Body<'b> =
+    dyn Fn(usize, &mut Path<'_>, State) -> Result<State, Trouble> + Sync + 'b;
+
+impl Path<'_> {
+    /// Runs the branches of a fan-out that edges say, and puts what they gave into the state.
+    ///
+    /// # Errors
+    /// If the path is stopped, if the branches can't be merged, or where a failed branch fails
+    /// the run.
+    pub(crate) fn fan_out(&mut self, fan_out: &FanOut, state: &mut State) -> Result<(), Trouble> {
+        let plan = self.flow.plan;
+        let settings = &self.flow.model.settings.parallel;
+        let terms = self.terms.clone();
+        let name = |id: &NodeId| Arc::from(plan.name(*id));
+        let branches = Branches {
+            names: fan_out.branches.iter().map(name).collect(),
+            most: usize::MAX,
+            fail_fast: settings.fail_fast,
+            timeout: settings.timeout,
+            terms: &terms,
+            fan_in: Some(fan_out.fan_in),
+        };
+        let body = |index: usize, path: &mut Path<'_>, mut state: State| {
+            path.follow(At::Node(fan_out.branches[index]), &mut state)?;
+            Ok(state)
+        };
+        let finished = self
+            .saver
+            .as_ref()
+            .map(|saver| saver.finished(plan, fan_out));
+        let entries = self.run_branches(&branches, state, finished.as_ref(), &body)?;
+        merge_entries(settings.merge, state, &entries, &[]).map_err(|why| {
+            let failure = Failure::own("ConflictError", why);
+            let origin: Arc<str> = plan.name(fan_out.fan_in).into();
+            Trouble::from(failure).at(&origin, fan_out.place)
+        })?;
+        state.set(PARALLEL_RESULTS.to_owned(), Value::Array(entries));
+        if let Some(saver) = &self.saver {
+            saver.forget_finished();
+        }
+        Ok(())
+    }
+
+    /// Runs all branches and waits for them. What each gave is in the written order, whichever
+    /// ended first; a branch that failed is among them like any other. Those that `finished`
+    /// knows are not run again.
+    ///
+    /// # Errors
+    /// If the path is stopped, if no thread can be started, or where a failed branch fails the
+    /// run.
+    pub(crate) fn run_branches(
+        &mut self,
+        branches: &Branches<'_>,
+        state: &State,
+        finished: Option<&Finished>,
+        body: &Body<'_>,
+    ) -> Result<Vec<Value>, Trouble> {
+        let count = branches.names.len();
+        let fan_in = branches.fan_in.map(|id| self.flow.plan.name(id).to_owned());
+        self.run
+            .events
+            .emit(self.track.branch.as_ref(), || EventKind::FanOut {
+                branches: count,
+                fan_in,
+            });
+        let work = FanOutRun {
+            run: self.run,
+            flow: self.flow,
+            level: self.level,
+            around: self.track.branch.clone(),
+            branches,
+            state,
+            finished,
+            body,
+            cancel: branches.terms.cancel.child(),
+            failed_first: OnceLock::new(),
+            runs: (0..count).map(|_| OnceLock::new()).collect(),
+            next: AtomicUsize::new(0),
+        };
+        let threads = self.run.workers.most().min(branches.most).min(count);
+        if let Some(running) = &mut self.running {
+            running.pause();
+        }
+        let runs = work.run(threads);
+        if let Some(running) = &mut self.running {
+            running.resume(self.terms.deadline, &self.terms.cancel);
+        }
+        let runs = runs.map_err(|error| {
+            let message = format!("no thread could be started for the branches: {error}");
+            Failure::own("ExecutionError", message)
+        })?;
+        let mut entries = Vec::with_capacity(count);
+        for run in runs {
+            entries.push(run.entry);
+            self.instances.extend(run.reports);
+        }
+        self.check()?;
+        if branches.terms.is_over() {
+            return Err(Failure::timeout("the time for these branches was over").into());
+        }
+        if self.flow.model.config.raise_exceptions {
+            raise(&entries)?;
+        }
+        Ok(entries)
+    }
+}
+
+/// Fails with the first branch that failed.
+fn raise(entries: &[Value]) -> Result<(), Trouble> {
+    let failed = || entries.iter().filter(|entry| entry["success"] == false);
+    // One that was stopped because of another says nothing of the reason.
+    let own = failed().find(|entry| entry["error_type"] != "CancelledError");
+    let Some(failed) = own.or_else(|| failed().next()) else {
+        return Ok(());
+    };
+    let text = |key: &str| failed[key].as_str().unwrap_or_default().to_owned();
+    let message = format!("branch '{}': {}", text("branch"), text("error"));
+    Err(Failure::own("ExecutionError", message).into())
+}
+
+/// Merges the states in the entries of branches that succeeded.
+pub(crate) fn merge_entries(
+    strategy: crate::workflow::model::MergeStrategy,
+    state: &mut State,
+    entries: &[Value],
+    leave: &[&str],
+) -> Result<(), String> {
+    let states = entries.iter().filter_map(|entry| {
+        let name = entry["branch"].as_str()?;
+        Some((name, entry["state"].as_object()?))
+    });
+    merge(strategy, state, states, leave)
+}
+
+/// Branches that run.
+struct FanOutRun<'a, 'r> {
+    run: &'r Run<'r>,
+    flow: Flow<'r>,
+    /// How many branches these are inside of, and the innermost of them.
+    level: usize,
+    around: Option<Arc<str>>,
+    branches: &'a Branches<'a>,
+    state: &'a State,
+    finished: Option<&'a Finished>,
+    body: &'a Body<'a>,
+    /// Stops those that run.
+    cancel: Cancel,
+    /// The branch that the others are stopped for.
+    failed_first: OnceLock<Arc<str>>,
+    runs: Vec<OnceLock<BranchRun>>,
+    /// The next branch that nobody has taken. Relaxed will do, since no other memory hangs on
+    /// it; the end of the scope makes visible what the workers wrote.
+    next: AtomicUsize,
+}
+
+impl FanOutRun<'_, '_> {
+    fn run(self, threads: usize) -> io::Result<Vec<BranchRun>> {
+        thread::scope(|scope| {
+            for worker in 0..threads {
+                // The calling thread only waits. If it ran branches as well, host functions
+                // that they call would run on the thread that may ask the pool for its main
+                // instance.
+                let name = format!("moonfork-branch-{worker}");
+                let work = || self.work();
+                match thread::Builder::new().name(name).spawn_scoped(scope, work) {
+                    Ok(_) => {}
+                    Err(error) if worker == 0 => return Err(error),
+                    // Those that are there do the work of those that are not.
+                    Err(_) => break,
+                }
+            }
+            Ok(())
+        })?;
+        Ok(self
+            .runs
+            .into_iter()
+            .filter_map(OnceLock::into_inner)
+            .collect())
+    }
+
+    /// What one thread does: branches, until there are none left.
+    fn work(&self) {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(run) = self.runs.get(index) else {
+                return;
+            };
+            // Nobody else was given this branch, so nothing is lost if the cell were full.
+            let _ = run.set(self.branch(index));
+        }
+    }
+
+    fn branch(&self, index: usize) -> BranchRun {
+        let name = &self.branches.names[index];
+        if let Some(entry) = self.finished.and_then(|it| it.get(index, name)) {
+            return BranchRun {
+                entry,
+                reports: Vec::new(),
+            };
+        }
+        let deadline = self.branches.terms.deadline;
+        let workers = &self.run.workers;
+        let Some(running) = workers.begin(self.level, deadline, &self.cancel) else {
+            let failure = self.explain(Failure::cancelled("it did not begin"));
+            return self.ended(index, Err(failure), Duration::ZERO, 0, Vec::new());
+        };
+        let started = Instant::now();
+        let terms = self
+            .branches
+            .terms
+            .of_branch(self.branches.timeout, self.cancel.clone());
+        let full_name: Arc<str> = match &self.around {
+            Some(around) => format!("{around}/{name}").into(),
+            None => name.clone(),
+        };
+        self.run
+            .events
+            .emit(Some(&full_name), || EventKind::BranchStart { index });
+        let track = match Track::new(self.run, Some(full_name.clone()), &terms) {
+            Ok(track) => track,
+            Err(error) => {
+                let failure = self.explain(Failure::new(&error));
+                return self.ended(index, Err(failure), started.elapsed(), 0, Vec::new());
+            }
+        };
+        let mut path = Path {
+            run: self.run,
+            flow: self.flow,
+            track,
+            terms,
+            level: self.level + 1,
+            fan_in: self.branches.fan_in,
+            running: Some(running),
+            saver: None,
+            ran: 0,
+            retries: 0,
+            instances: Vec::new(),
+        };
+        let result = (self.body)(index, &mut path, self.state.clone());
+        let result = result.map_err(|trouble| self.explain(trouble.failure));
+        let retries = path.retries;
+        // The instance is gone before the place for another branch is free.
+        let running = path.running.take();
+        let reports = path.finish();
+        drop(running);
+        self.ended(index, result, started.elapsed(), retries, reports)
+    }
+
+    /// Says of a branch that was stopped why it was.
+    fn explain(&self, failure: Failure) -> Failure {
+        if !failure.is_cancelled() && !self.cancel.is_cancelled() {
+            return failure;
+        }
+        let around = &self.branches.terms.cancel;
+        match self.failed_first.get() {
+            Some(first) if failure.is_cancelled() && !around.is_cancelled() => {
+                let message = format!("cancelled due to fail_fast: branch '{first}' failed first");
+                Failure::cancelled(message)
+            }
+            _ => failure,
+        }
+    }
+
+    /// Makes the entry of a branch that ended, and stops the others if that is what to do.
+    fn ended(
+        &self,
+        index: usize,
+        result: Result<State, Failure>,
+        wall: Duration,
+        retries: u32,
+        reports: Vec<InstanceReport>,
+    ) -> BranchRun {
+        let name = &self.branches.names[index];
+        let failure = result.as_ref().err();
+        if failure.is_some_and(|failure| !failure.is_cancelled()) && self.branches.fail_fast {
+            let _ = self.failed_first.set(name.clone());
+            self.cancel.cancel();
+        }
+        let full_name: Arc<str> = match &self.around {
+            Some(around) => format!("{around}/{name}").into(),
+            None => name.clone(),
+        };
+        let state = result.as_ref().ok().map(|state| {
+            let mut state = state.clone();
+            // Results of a fan-out before this one, which the branch was given and left as they
+            // were: with them, those of a fan-out in a loop would double each time.
+            if state.shares(PARALLEL_RESULTS, self.state) {
+                state.remove(PARALLEL_RESULTS);
+            }
+            state
+        });
+        let entry = json!({
+            "branch": &**name,
+            "success": failure.is_none(),
+            "state": state,
+            "error": failure.map(|failure| &failure.message),
+            "error_type": failure.map(|failure| failure.error_type),
+            "timeout": failure.is_some_and(Failure::is_timeout),
+            "timing_ms": ms(wall),
+            "retry_count": retries,
+            "report": reports.first(),
+        });
+        if let Some(finished) = self.finished.filter(|_| failure.is_none()) {
+            finished.note(index, name, &entry);
+        }
+        self.run
+            .events
+            .emit(Some(&full_name), || EventKind::BranchEnd {
+                index,
+                success: failure.is_none(),
+                error: failure.cloned(),
+                report: reports.first().cloned(),
+            });
+        BranchRun { entry, reports }
+    }
+}

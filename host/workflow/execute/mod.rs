@@ -1,0 +1,17 @@
+//! From a [`Plan`](crate::workflow::Plan) to a result: nodes, branches, and what is written down on the way.
+
+pub(crate) mod budget;
+pub(crate) mod checkpoint;
+pub(crate) mod each;
+pub(crate) mod fan_out;
+pub(crate) mod merge;
+pub(crate) mod node;
+pub(crate) mod path;
+pub(crate) mod run;
+pub(crate) mod state;
+pub(crate) mod stream;
+pub(crate) mod terms;
+pub(crate) mod track;
+pub(crate) mod trouble;
+pub(crate) mod wait;
+pub(crate) mod workers;

@@ -1,0 +1,243 @@
+//! One way through a workflow, node after node: the main path, or that of a branch.
+
+use crate::workflow::event::{EventKind, Moment};
+use crate::workflow::execute::checkpoint::{Position, Saver};
+use crate::workflow::execute::run::Run;
+use crate::workflow::execute::state::State;
+use crate::workflow::execute::terms::Terms;
+use crate::workflow::execute::track::Track;
+use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::execute::workers::Running;
+use crate::workflow::expression::Scope;
+use crate::workflow::model::Model;
+use crate::workflow::plan::{Exits, Leads, Next, NodeId, Plan, Way};
+use crate::workflow::report::{Failure, InstanceReport};
+
+/// A workflow, or a subgraph, with its plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Flow<'r> {
+    pub(crate) model: &'r Model,
+    pub(crate) plan: &'r Plan,
+}
+
+/// A path under way.
+pub(crate) struct Path<'r> {
+    pub(crate) run: &'r Run<'r>,
+    pub(crate) flow: Flow<'r>,
+    pub(crate) track: Track<'r>,
+    pub(crate) terms: Terms,
+    /// How many branches it is inside of.
+    pub(crate) level: usize,
+    /// The node that a branch leads to, and doesn't run.
+    pub(crate) fan_in: Option<NodeId>,
+    /// Its place among those that run at the same time; the main path needs none.
+    pub(crate) running: Option<Running>,
+    /// Where the main path notes how far it has come.
+    pub(crate) saver: Option<Saver>,
+    /// Nodes that ran.
+    pub(crate) ran: usize,
+    /// How often any of them was tried again.
+    pub(crate) retries: u32,
+    /// Instances of branches that started from here.
+    pub(crate) instances: Vec<InstanceReport>,
+}
+
+/// Where a path is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum At {
+    /// Before the first node.
+    Start,
+    /// Before this node.
+    Node(NodeId),
+    /// Before this node, where the run was interrupted.
+    Resumed(NodeId),
+    /// After this node.
+    After(NodeId),
+    /// At the end.
+    End,
+}
+
+/// How a path ended that didn't fail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ended {
+    /// At the end, or at the fan-in.
+    Done,
+    /// At a node that the run stops at.
+    Interrupted(NodeId, Moment),
+}
+
+impl<'r> Path<'r> {
+    /// Goes from `at` to where the path ends.
+    ///
+    /// # Errors
+    /// If a node fails that nothing is to be done about, or the path is stopped.
+    pub(crate) fn follow(&mut self, mut at: At, state: &mut State) -> Result<Ended, Trouble> {
+        loop {
+            self.check()?;
+            at = match at {
+                At::End => return Ok(Ended::Done),
+                At::Node(id) if Some(id) == self.fan_in => return Ok(Ended::Done),
+                At::Node(id) if self.stops(id, Moment::Before) => {
+                    self.save(At::Resumed(id), state, Some((id, Moment::Before)))?;
+                    return Ok(Ended::Interrupted(id, Moment::Before));
+                }
+                At::Node(id) | At::Resumed(id) => {
+                    let next = self.step(id, state)?;
+                    if next == At::After(id) && self.stops(id, Moment::After) {
+                        self.save(next, state, Some((id, Moment::After)))?;
+                        return Ok(Ended::Interrupted(id, Moment::After));
+                    }
+                    self.save(next, state, None)?;
+                    next
+                }
+                At::Start => self.leave(None, state)?,
+                At::After(id) => self.leave(Some(id), state)?,
+            };
+        }
+    }
+
+    /// Runs a node; the answer is where the path is then.
+    fn step(&mut self, id: NodeId, state: &mut State) -> Result<At, Trouble> {
+        self.ran += 1;
+        let most = match self.run.options.max_iterations {
+            Some(most) => most.get(),
+            None => self.flow.model.settings.max_iterations,
+        };
+        let node = &self.flow.model.nodes[id.0];
+        if self.ran > most {
+            let message = format!(
+                "{}: max iterations ({most}) exceeded: a loop without end?",
+                crate::workflow::report::chunk_name(&node.name.value)
+            );
+            let trouble = Trouble::from(Failure::own("LimitError", message));
+            return Err(trouble.at(&node.name.value, node.name.place));
+        }
+        let terms = self.terms.clone();
+        let Err(trouble) = self.run_node(Some(id), node, state, &terms) else {
+            return Ok(At::After(id));
+        };
+        match self.flow.plan.exits(id).fallback {
+            // What ends the path as a whole is nothing that another node could make good.
+            Some(next) if !self.is_over() => self.go(next, state),
+            _ => Err(trouble),
+        }
+    }
+
+    /// Goes where the ways out of a node, or into the workflow, lead.
+    fn leave(&mut self, from: Option<NodeId>, state: &mut State) -> Result<At, Trouble> {
+        let plan = self.flow.plan;
+        let exits = from.map_or(plan.start(), |id| plan.exits(id));
+        let next = match self.choose(from, exits, state) {
+            Some(next) => next,
+            None => match (exits.fan_in.filter(|_| self.fan_in.is_some()), self.fan_in) {
+                (Some(fan_in), _) | (None, Some(fan_in)) => Next::Node(fan_in),
+                (None, None) => plan.written_next(from),
+            },
+        };
+        let at = self.go(next, state)?;
+        if matches!(next, Next::FanOut(_) | Next::End) {
+            self.save(at, state, None)?;
+        }
+        Ok(at)
+    }
+
+    fn go(&mut self, next: Next, state: &mut State) -> Result<At, Trouble> {
+        match next {
+            Next::Node(id) => Ok(At::Node(id)),
+            Next::End => Ok(At::End),
+            Next::FanOut(id) => {
+                let fan_out = self.flow.plan.fan_out(id);
+                self.fan_out(fan_out, state)?;
+                Ok(At::Node(fan_out.fan_in))
+            }
+        }
+    }
+
+    /// The first way that is open.
+    fn choose(&self, from: Option<NodeId>, exits: &Exits, state: &State) -> Option<Next> {
+        let scope = Scope::new(state, &self.flow.model.variables);
+        exits.ways.iter().find_map(|way| {
+            let Some(condition) = &way.condition else {
+                return match &way.leads {
+                    Leads::To(next) => Some(*next),
+                    Leads::Targets(_) => None,
+                };
+            };
+            let chosen = match &way.leads {
+                Leads::To(next) => condition.holds(&scope).map(|holds| holds.then_some(*next)),
+                Leads::Targets(targets) => condition.text(&scope).map(|text| {
+                    let text = text?;
+                    let target = targets.iter().find(|(result, _)| *result == text)?;
+                    Some(target.1)
+                }),
+            };
+            chosen.unwrap_or_else(|why| {
+                self.report_condition(from, way, why);
+                None
+            })
+        })
+    }
+
+    fn report_condition(&self, from: Option<NodeId>, way: &Way, message: String) {
+        let node = from.map_or(crate::workflow::model::START, |id| self.flow.plan.name(id));
+        let source = way.condition.as_ref().map_or("", |it| it.source());
+        self.condition_failed(node, source, message);
+    }
+
+    /// Reports a condition that fails: it counts as false.
+    pub(crate) fn condition_failed(&self, node: &str, condition: &str, message: String) {
+        self.run
+            .events
+            .emit(self.track.branch.as_ref(), || EventKind::ConditionFailed {
+                node: node.to_owned(),
+                condition: condition.to_owned(),
+                message,
+            });
+    }
+
+    /// Whether the path was stopped as a whole, and not just a node of it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.terms.cancel.is_cancelled() || self.terms.is_over()
+    }
+
+    /// Fails if the path was stopped as a whole.
+    pub(crate) fn check(&self) -> Result<(), Trouble> {
+        if self.terms.cancel.is_cancelled() {
+            return Err(Failure::cancelled("the run was cancelled").into());
+        }
+        if self.terms.is_over() {
+            return Err(Failure::timeout("the time for it was over").into());
+        }
+        Ok(())
+    }
+
+    fn stops(&self, id: NodeId, moment: Moment) -> bool {
+        self.level == 0 && self.run.stops(id, moment)
+    }
+
+    /// Notes how far the main path has come.
+    fn save(
+        &mut self,
+        at: At,
+        state: &State,
+        interrupt: Option<(NodeId, Moment)>,
+    ) -> Result<(), Trouble> {
+        let plan = self.flow.plan;
+        let Some(saver) = &mut self.saver else {
+            return Ok(());
+        };
+        let position = Position::of(at, plan);
+        let interrupt = interrupt.map(|(id, moment)| (plan.name(id).to_owned(), moment));
+        saver
+            .save(position, state, self.ran, interrupt)
+            .map_err(|why| Failure::own("CheckpointError", why).into())
+    }
+
+    /// Ends the path; what remains are the reports of its instances, and of those of its
+    /// branches.
+    pub(crate) fn finish(self) -> Vec<InstanceReport> {
+        let mut reports = self.track.finish();
+        reports.extend(self.instances);
+        reports
+    }
+}

@@ -1,0 +1,141 @@
+//! The state of a run: what nodes see, and what they change by returning.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// The key under which a node's result goes that is not a table with string keys.
+const RESULT: &str = "result";
+
+/// The key under which a fan-in finds what the branches gave.
+pub(crate) const PARALLEL_RESULTS: &str = "parallel_results";
+
+/// A JSON object that is cheap to copy: copies share the values under its keys, however large,
+/// until one of them replaces a key. A branch starts on such a copy.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct State(BTreeMap<String, Arc<Value>>);
+
+impl State {
+    /// The state before anything ran: `initial`, overlaid with `input` key by key.
+    pub(crate) fn new(initial: &Map<String, Value>, input: Map<String, Value>) -> Self {
+        let mut state = State::default();
+        for (key, value) in initial {
+            if !input.contains_key(key) {
+                state.set(key.clone(), value.clone());
+            }
+        }
+        state.merge(input);
+        state
+    }
+
+    /// What a node returned, as keys to replace.
+    pub(crate) fn as_update(returned: Value) -> Map<String, Value> {
+        match returned {
+            Value::Null => Map::new(),
+            Value::Object(update) => update,
+            scalar_or_array => Map::from_iter([(RESULT.to_owned(), scalar_or_array)]),
+        }
+    }
+
+    /// The value under a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).map(|value| &**value)
+    }
+
+    /// Whether both have the same value under a key because neither has replaced it since one
+    /// was copied from the other.
+    pub(crate) fn shares(&self, key: &str, other: &State) -> bool {
+        match (self.0.get(key), other.0.get(key)) {
+            (Some(value), Some(other)) => Arc::ptr_eq(value, other),
+            _ => false,
+        }
+    }
+
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
+    /// All keys, sorted.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Sets one key.
+    pub(crate) fn set(&mut self, key: String, value: Value) {
+        self.0.insert(key, Arc::new(value));
+    }
+
+    /// A shallow merge: each key replaces the old value.
+    pub(crate) fn merge(&mut self, update: Map<String, Value>) {
+        for (key, value) in update {
+            self.set(key, value);
+        }
+    }
+
+    /// The state that consists of these keys.
+    pub(crate) fn from_json(object: Map<String, Value>) -> Self {
+        let mut state = State::default();
+        state.merge(object);
+        state
+    }
+
+    /// A copy of the state as JSON.
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
+        self.clone().into_json()
+    }
+
+    /// The state as JSON; values that no copy shares any more are moved, not copied.
+    pub(crate) fn into_json(self) -> Map<String, Value> {
+        let entries = self.0.into_iter();
+        entries
+            .map(|(key, value)| (key, Arc::unwrap_or_clone(value)))
+            .collect()
+    }
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, &**value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn state(value: Value) -> State {
+        let Value::Object(object) = value else {
+            panic!("a state is an object");
+        };
+        State::new(&object, Map::new())
+    }
+
+    #[rstest]
+    #[case::keys_are_replaced(json!({"a": 5}), json!({"a": 5, "b": {"c": 2}}))]
+    #[case::keys_are_added(json!({"d": []}), json!({"a": 1.0, "b": {"c": 2}, "d": []}))]
+    #[case::the_merge_is_shallow(json!({"b": {"x": 0}}), json!({"a": 1.0, "b": {"x": 0}}))]
+    #[case::null_is_a_value(json!({"a": null}), json!({"a": null, "b": {"c": 2}}))]
+    #[case::nothing_changes_nothing(json!(null), json!({"a": 1.0, "b": {"c": 2}}))]
+    #[case::no_keys_change_nothing(json!({}), json!({"a": 1.0, "b": {"c": 2}}))]
+    #[case::a_scalar_is_the_result(json!(7), json!({"a": 1.0, "b": {"c": 2}, "result": 7}))]
+    #[case::an_array_is_the_result(json!([1]), json!({"a": 1.0, "b": {"c": 2}, "result": [1]}))]
+    fn what_a_node_returns_updates_the_state(#[case] returned: Value, #[case] expected: Value) {
+        let mut state = state(json!({"a": 1.0, "b": {"c": 2}}));
+        state.merge(State::as_update(returned));
+        assert_eq!(Value::Object(state.into_json()), expected);
+    }
+
+    #[test]
+    fn a_copy_shares_values_but_no_change() {
+        let before = state(json!({"big": [1, 2, 3], "n": 1}));
+        let mut copy = before.clone();
+        assert!(Arc::ptr_eq(&before.0["big"], &copy.0["big"]));
+        copy.merge(State::as_update(json!({"n": 2})));
+        assert_eq!(*before.0["n"], json!(1));
+    }
+}

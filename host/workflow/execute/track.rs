@@ -1,0 +1,234 @@
+//! The instance of one path, and the books of what runs on it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::workflow::event::EventKind;
+use crate::workflow::execute::run::Run;
+use crate::workflow::execute::state::State;
+use crate::workflow::execute::terms::Terms;
+use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::report::{Failure, InstanceReport, NodeReport, RunOutcome, chunk_name, ms};
+use crate::{Branch, Chunk, Handle, RunMain, StoreId};
+
+/// The instance that the nodes of a path run on, one after the other. If it is stopped, what
+/// comes next runs on a new one.
+pub(crate) struct Track<'r> {
+    run: &'r Run<'r>,
+    /// What an instance is made under: what a node says is no matter of it.
+    terms: Terms,
+    /// The branch, or the main path.
+    pub(crate) branch: Option<Arc<str>>,
+    instance: Instance,
+    since: Instant,
+    /// What instances did that are gone, and the current one last.
+    reports: Vec<InstanceReport>,
+    printed: Printed,
+}
+
+enum Instance {
+    Main(RunMain),
+    Branch(Branch),
+}
+
+/// What a node printed so far.
+#[derive(Default)]
+struct Printed {
+    text: String,
+    truncated: bool,
+}
+
+/// Calls a method of the handle, whichever it is.
+macro_rules! on {
+    ($instance:expr, $handle:ident => $call:expr) => {
+        match $instance {
+            Instance::Main($handle) => $call,
+            Instance::Branch($handle) => $call,
+        }
+    };
+}
+
+impl<'r> Track<'r> {
+    /// A track on a fresh instance: of a branch, or the main one.
+    ///
+    /// # Errors
+    /// If none can be had.
+    pub(crate) fn new(
+        run: &'r Run<'r>,
+        branch: Option<Arc<str>>,
+        terms: &Terms,
+    ) -> crate::Result<Track<'r>> {
+        let instance = Instance::new(run, branch.is_some(), terms)?;
+        let mut track = Track {
+            run,
+            terms: terms.clone(),
+            branch,
+            instance,
+            since: Instant::now(),
+            reports: Vec::new(),
+            printed: Printed::default(),
+        };
+        track.open(None);
+        Ok(track)
+    }
+
+    /// Begins the report of the current instance.
+    fn open(&mut self, replaces: Option<StoreId>) {
+        self.since = Instant::now();
+        self.reports.push(InstanceReport {
+            store_id: on!(&self.instance, handle => handle.store_id()),
+            role: on!(&self.instance, handle => handle.role()),
+            branch: self.branch.as_deref().map(str::to_owned),
+            replaces,
+            wall_ms: 0.0,
+            fuel: None,
+            peak_memory: 0,
+            host_calls: Default::default(),
+            nodes: Vec::new(),
+        });
+    }
+
+    fn report(&mut self) -> &mut InstanceReport {
+        let last = self.reports.len() - 1;
+        &mut self.reports[last]
+    }
+
+    /// Runs the body of a node.
+    ///
+    /// # Errors
+    /// Whatever it fails with.
+    pub(crate) fn eval(
+        &mut self,
+        node: &str,
+        code: &str,
+        state: &State,
+        terms: &Terms,
+    ) -> Result<Value, Trouble> {
+        self.revive()?;
+        let left = self.run.budget.left()?;
+        let options = terms.of_eval(self.run.pool.limits(), left, self.run.granted());
+        let chunk = Chunk::body(code).named(chunk_name(node));
+        let result = on!(&mut self.instance, handle => {
+            handle.with(&options).eval_with::<_, Value>(chunk, state)
+        });
+        self.settle();
+        result.map_err(|error| Trouble::of_node(node, error))
+    }
+
+    /// Calls a host function with `args`, a list.
+    ///
+    /// # Errors
+    /// Whatever it fails with.
+    pub(crate) fn call(
+        &mut self,
+        node: &str,
+        function: &str,
+        args: &Value,
+        terms: &Terms,
+    ) -> Result<Value, Trouble> {
+        if !terms.allow(function) {
+            let message = format!(
+                "{}: `{function}` is not among the `capabilities` here",
+                chunk_name(node)
+            );
+            return Err(Failure::own("DeniedError", message).into());
+        }
+        let left = self.run.budget.left()?;
+        if left.host_calls == Some(0) {
+            let message = "the run has used up the host calls of `settings.limits`";
+            return Err(Failure::own("HostCallError", message).into());
+        }
+        self.run.budget.spend(0, 0, 1);
+        let calls = &mut self.report().host_calls;
+        *calls.entry(function.to_owned()).or_default() += 1;
+        let mut options = terms.of_call(self.run.pool.limits(), left);
+        if let Some(grants) = &self.run.options.grants {
+            options = options.grants(grants.clone());
+        }
+        let result = self.run.pool.call_function(function, args, &options);
+        result.map_err(|error| Trouble::of_node(node, error))
+    }
+
+    /// Puts a new instance in the place of one that was stopped.
+    fn revive(&mut self) -> Result<(), Trouble> {
+        if on!(&self.instance, handle => handle.is_live()) {
+            return Ok(());
+        }
+        let gone = self.report().store_id;
+        self.close();
+        let is_branch = self.branch.is_some();
+        self.instance = Instance::new(self.run, is_branch, &self.terms)?;
+        self.open(Some(gone));
+        let store_id = self.report().store_id;
+        self.run
+            .events
+            .emit(self.branch.as_ref(), || EventKind::InstanceReplaced {
+                gone,
+                store_id,
+            });
+        Ok(())
+    }
+
+    /// Takes what the last call cost into the books.
+    fn settle(&mut self) {
+        let cost = on!(&mut self.instance, handle => handle.take_report());
+        let calls = cost.host_calls.values().sum();
+        let fuel = cost.fuel.unwrap_or(0);
+        self.run.budget.spend(fuel, cost.output_bytes, calls);
+        self.printed.text.push_str(&cost.output);
+        self.printed.truncated |= cost.output_truncated;
+        let report = self.report();
+        report.fuel = cost.fuel.map(|fuel| fuel + report.fuel.unwrap_or(0));
+        report.peak_memory = report.peak_memory.max(cost.peak_memory);
+        for (function, count) in cost.host_calls {
+            *report.host_calls.entry(function).or_default() += count;
+        }
+    }
+
+    /// Enters an attempt at a node into the books.
+    pub(crate) fn record(
+        &mut self,
+        node: &str,
+        attempt: u32,
+        error: Option<&Failure>,
+        started: Instant,
+    ) {
+        let printed = std::mem::take(&mut self.printed);
+        let started_ms = ms(started.saturating_duration_since(self.run.started));
+        self.report().nodes.push(NodeReport {
+            node: node.to_owned(),
+            attempt,
+            outcome: match error {
+                None => RunOutcome::Done,
+                Some(_) => RunOutcome::Failed,
+            },
+            error: error.cloned(),
+            started_ms,
+            wall_ms: ms(started.elapsed()),
+            output: printed.text,
+            output_truncated: printed.truncated,
+        });
+    }
+
+    fn close(&mut self) {
+        self.report().wall_ms = ms(self.since.elapsed());
+    }
+
+    /// Drops the instance; what remains are the reports of it, and of those before it.
+    pub(crate) fn finish(mut self) -> Vec<InstanceReport> {
+        self.close();
+        self.reports
+    }
+}
+
+impl Instance {
+    fn new(run: &Run<'_>, is_branch: bool, terms: &Terms) -> crate::Result<Instance> {
+        let options = run.instance_options(terms);
+        match is_branch {
+            true => run.pool.branch_with(&options).map(Instance::Branch),
+            false => run.pool.run_main_with(&options).map(Instance::Main),
+        }
+    }
+}

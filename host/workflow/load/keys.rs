@@ -1,0 +1,383 @@
+//! Which keys may stand where.
+
+use crate::workflow::load::yaml::Entry;
+use crate::workflow::problem::{Code, Problems};
+
+/// The keys of one kind of mapping.
+pub(crate) struct Keys {
+    /// What the mapping is, for messages.
+    pub(crate) of: &'static str,
+    /// Keys with a meaning.
+    known: &'static [&'static [&'static str]],
+    /// Keys that mean something elsewhere, and what to say of them here.
+    elsewhere: &'static [(&'static str, &'static str)],
+    /// Keys of The Edge Agent that this project has no use for: ignored with a warning.
+    foreign: &'static [&'static str],
+}
+
+/// The top level of a file.
+pub(crate) const TOP: Keys = Keys {
+    of: "a workflow",
+    known: &[&[
+        "name",
+        "description",
+        "language",
+        "nodes",
+        "edges",
+        "initial_state",
+        "variables",
+        "state_schema",
+        "settings",
+        "config",
+    ]],
+    elsewhere: &[],
+    foreign: &[
+        "data",
+        "endpoint",
+        "error_policy",
+        "extraction_schema",
+        "imports",
+        "input_schema",
+        "observability",
+        "output_schema",
+        "semantic_probes",
+        "validation_constraints",
+        "validation_logging",
+    ],
+};
+
+/// Keys that every node may have, wherever it stands.
+const ANY_NODE: &[&str] = &[
+    "name",
+    "language",
+    "retry",
+    "on_error",
+    "timeout",
+    "limits",
+    "capabilities",
+];
+
+/// Keys of an entry of `nodes`.
+const ENTRY: &[&str] = &["goto", "interrupt", "fallback"];
+
+/// Keys that say what a node does.
+const WORK: &[&str] = &["run", "script", "steps", "uses", "action", "with", "output"];
+
+/// An entry of `nodes`.
+pub(crate) const NODE: Keys = Keys {
+    of: "a node",
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        WORK,
+        &["fan_in", "type", "strategy", "parallel_each"],
+    ],
+    elsewhere: &[
+        ("body", WHILE_ONLY),
+        ("condition", WHILE_ONLY),
+        ("max_iterations", WHILE_ONLY),
+        ("items", DYNAMIC_ONLY),
+        ("item_var", DYNAMIC_ONLY),
+        ("index_var", DYNAMIC_ONLY),
+        ("subgraph", DYNAMIC_ONLY),
+        ("max_concurrency", DYNAMIC_ONLY),
+        ("fail_fast", PARALLEL_ONLY),
+        ("max_workers", PARALLEL_ONLY),
+    ],
+    foreign: &["input", "parallel_config", "streams"],
+};
+
+const WHILE_ONLY: &str = "it belongs to a node of `type: while_loop`";
+const DYNAMIC_ONLY: &str = "it belongs to a node of `type: dynamic_parallel`";
+const PARALLEL_ONLY: &str = "it belongs to a node that fans out, or into `settings.parallel`";
+const NO_WAY: &str = "nodes in here follow each other as they are written";
+
+/// A node of `type: while_loop`.
+pub(crate) const WHILE: Keys = Keys {
+    of: "a while_loop",
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        &["type", "condition", "max_iterations", "body"],
+    ],
+    elsewhere: &[
+        ("run", "what it repeats are the nodes of `body`"),
+        ("script", "what it repeats are the nodes of `body`"),
+        ("steps", "what it repeats are the nodes of `body`"),
+        ("uses", "what it repeats are the nodes of `body`"),
+        ("fan_in", "branches can meet in a node before it"),
+    ],
+    foreign: &["streams"],
+};
+
+/// A node of `type: dynamic_parallel`.
+pub(crate) const DYNAMIC: Keys = Keys {
+    of: "a dynamic_parallel",
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        WORK,
+        &[
+            "type",
+            "items",
+            "item_var",
+            "index_var",
+            "subgraph",
+            "input",
+            "max_concurrency",
+            "fail_fast",
+            "fan_in",
+        ],
+    ],
+    elsewhere: &[],
+    foreign: &["parallel_config", "streams"],
+};
+
+/// A node with `strategy`.
+pub(crate) const MATRIX: Keys = Keys {
+    of: "a node with `strategy`",
+    known: &[ANY_NODE, ENTRY, WORK, &["strategy", "fan_in"]],
+    elsewhere: &[],
+    foreign: &["parallel_config", "streams"],
+};
+
+/// A node with `parallel_each`.
+pub(crate) const EACH: Keys = Keys {
+    of: "a node with `parallel_each`",
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        WORK,
+        &["parallel_each", "max_workers", "fail_fast", "fan_in"],
+    ],
+    elsewhere: &[],
+    foreign: &["parallel_config", "streams"],
+};
+
+/// A node inside of a loop, or a step.
+pub(crate) const STEP: Keys = Keys {
+    of: "a step",
+    known: &[ANY_NODE, WORK],
+    elsewhere: &[
+        ("goto", NO_WAY),
+        ("fallback", NO_WAY),
+        ("fan_in", NO_WAY),
+        (
+            "interrupt",
+            "a run can stop only between entries of `nodes`",
+        ),
+    ],
+    foreign: &["streams", "input"],
+};
+
+/// `run` of a node, written as a mapping.
+pub(crate) const RUN: Keys = Keys {
+    of: "`run`",
+    known: &[&["type", "code"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// `action` of a node, written as a mapping.
+pub(crate) const ACTION: Keys = Keys {
+    of: "`action`",
+    known: &[&["uses", "with", "output"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// An entry of `goto`.
+pub(crate) const RULE: Keys = Keys {
+    of: "a rule of `goto`",
+    known: &[&["if", "to"]],
+    elsewhere: &[("when", "write `if`"), ("condition", "write `if`")],
+    foreign: &[],
+};
+
+/// `strategy` of a node.
+pub(crate) const STRATEGY: Keys = Keys {
+    of: "`strategy`",
+    known: &[&["matrix", "fail_fast", "max_parallel"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// `retry` of a node.
+pub(crate) const RETRY: Keys = Keys {
+    of: "`retry`",
+    known: &[&[
+        "max_retries",
+        "base_delay_ms",
+        "max_delay_ms",
+        "backoff_multiplier",
+        "jitter",
+    ]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// `on_error` of a node, and `settings.error_handling`.
+pub(crate) const ON_ERROR: Keys = Keys {
+    of: "`on_error`",
+    known: &[&[
+        "mode",
+        "max_retries",
+        "retry_delay",
+        "backoff_multiplier",
+        "retryable_errors",
+        "fallback",
+        "capture_traceback",
+    ]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// `limits`, wherever they are.
+pub(crate) const LIMITS: Keys = Keys {
+    of: "`limits`",
+    known: &[&["wall", "fuel", "memory", "output", "host_calls"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// A key of `state_schema`, written as a mapping.
+pub(crate) const SCHEMA: Keys = Keys {
+    of: "a key of `state_schema`",
+    known: &[&["type", "description"]],
+    elsewhere: &[],
+    foreign: &["default", "required", "example", "examples"],
+};
+
+/// An entry of `edges`.
+pub(crate) const EDGE: Keys = Keys {
+    of: "an edge",
+    known: &[&[
+        "from",
+        "to",
+        "type",
+        "parallel",
+        "fan_in",
+        "when",
+        "condition",
+        "targets",
+    ]],
+    elsewhere: &[("if", "write `when`"), ("goto", "write `to`")],
+    foreign: &["parallel_strategy", "stream_mode"],
+};
+
+/// `condition` of an edge, written as a mapping.
+pub(crate) const CONDITION: Keys = Keys {
+    of: "`condition`",
+    known: &[&["type", "value"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// `settings`.
+pub(crate) const SETTINGS: Keys = Keys {
+    of: "`settings`",
+    known: &[&[
+        "allow_cycles",
+        "capabilities",
+        "error_handling",
+        "limits",
+        "max_iterations",
+        "parallel",
+    ]],
+    elsewhere: &[],
+    foreign: &[
+        "auth",
+        "auto_trace",
+        "firestore",
+        "graph",
+        "llm",
+        "ltm",
+        "memory_infrastructure",
+        "opik",
+        "rate_limiters",
+        "secrets",
+        "session",
+        "shell_providers",
+        "trace_*",
+    ],
+};
+
+/// `settings.parallel`.
+pub(crate) const PARALLEL: Keys = Keys {
+    of: "`settings.parallel`",
+    known: &[&["fail_fast", "max_workers", "merge_strategy", "timeout"]],
+    elsewhere: &[],
+    foreign: &["remote", "strategy", "streams"],
+};
+
+/// `config`.
+pub(crate) const CONFIG: Keys = Keys {
+    of: "`config`",
+    known: &[&[
+        "checkpoint_dir",
+        "interrupt_after",
+        "interrupt_before",
+        "raise_exceptions",
+    ]],
+    elsewhere: &[],
+    foreign: &["checkpoint"],
+};
+
+impl Keys {
+    /// Reports every key of `mapping` that has no meaning here.
+    pub(crate) fn check(&self, mapping: &[Entry], problems: &mut Problems) {
+        for entry in mapping {
+            let key = entry.key.as_str();
+            let place = entry.key_place;
+            if self.known().any(|known| known == key) || is_free(key) {
+                continue;
+            }
+            if let Some((_, why)) = self.elsewhere.iter().find(|(known, _)| *known == key) {
+                let message = format!("`{key}` means nothing on {}: {why}", self.of);
+                problems.error(Code::UnknownKey, place, message);
+            } else if self.foreign.iter().any(|pattern| matches(pattern, key)) {
+                let message = format!("`{key}` of {} has no effect here", self.of);
+                problems.warning(Code::IgnoredKey, place, message);
+            } else {
+                let message = format!("{} has no key `{key}`", self.of);
+                let problem = problems.error(Code::UnknownKey, place, message);
+                if let Some(nearest) = nearest(key, self.known()) {
+                    problem.with_hint(format!("did you mean `{nearest}`?"));
+                }
+            }
+        }
+    }
+
+    fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.known.iter().copied().flatten().copied()
+    }
+}
+
+/// The name among `candidates` that `name` is probably a misspelling of.
+pub(crate) fn nearest<'c>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    // One slip in a short name, two or three in a long one.
+    let tolerated = (name.chars().count() / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        // Spares the comparison with what is much longer, or much shorter, in any encoding.
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * tolerated)
+        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= tolerated)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Keys that anyone may use for anything.
+fn is_free(key: &str) -> bool {
+    key == "metadata" || key.starts_with("x-")
+}
+
+fn matches(pattern: &str, key: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => key.starts_with(prefix),
+        None => pattern == key,
+    }
+}

@@ -1,0 +1,179 @@
+//! Nodes that fan out at run time: `dynamic_parallel`, `strategy: {matrix}`, `parallel_each`.
+
+use super::shape::{boolean, find, get, section, some, string, template, word};
+use super::work;
+use crate::workflow::expression::Template;
+use crate::workflow::load::keys;
+use crate::workflow::load::yaml::{Data, Entry, Yaml};
+use crate::workflow::model::{Each, Items, Model, Spanned, Subgraph, Work};
+use crate::workflow::problem::{Code, Place, Problems};
+
+/// `type: dynamic_parallel`.
+pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
+    let body = body(yaml.place, node, problems);
+    let items = match some(node, "items") {
+        Some(items) => spanned(items, problems),
+        None => {
+            let message = "a dynamic_parallel needs `items`, a list or a template that gives one";
+            problems.error(Code::DynamicMissingItems, yaml.place, message);
+            None
+        }
+    };
+    let name = |key: &str, default: &str, problems: &mut Problems| {
+        word(node, key, Code::InvalidNode, problems)
+            .map_or_else(|| default.to_owned(), |word| word.value)
+    };
+    let item_var = name("item_var", "item", problems);
+    let index_var = name("index_var", "index", problems);
+    let most = at_most(node, "max_concurrency", problems);
+    let fail_fast = boolean(node, "fail_fast", problems);
+    Some(each(
+        node,
+        Items::Dynamic {
+            items: items?,
+            item_var,
+            index_var,
+        },
+        body?,
+        most,
+        fail_fast,
+        problems,
+    ))
+}
+
+/// `strategy: {matrix: {...}}`.
+pub(crate) fn matrix(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
+    let body = body(yaml.place, node, problems);
+    let strategy = section(node, &keys::STRATEGY, "strategy", problems)?;
+    let axes = match get(strategy, "matrix").map(|yaml| (yaml, &yaml.data)) {
+        Some((_, Data::Mapping(axes))) if !axes.is_empty() => {
+            let read = |axis: &Entry| Some((axis.key.clone(), spanned(&axis.value, problems)?));
+            let axes: Vec<_> = axes.iter().map(read).collect();
+            axes.into_iter().collect::<Option<Vec<_>>>()
+        }
+        Some((yaml, _)) => {
+            let message = "`matrix` must be a mapping with a list of values under each key";
+            problems.error(Code::InvalidNode, yaml.place, message);
+            None
+        }
+        None => {
+            let message = "`strategy` needs `matrix`";
+            let place = get(node, "strategy").map_or(yaml.place, |yaml| yaml.place);
+            problems.error(Code::MissingField, place, message);
+            None
+        }
+    };
+    let most = at_most(strategy, "max_parallel", problems);
+    let fail_fast = boolean(strategy, "fail_fast", problems);
+    let items = Items::Matrix(axes?);
+    Some(each(node, items, body?, most, fail_fast, problems))
+}
+
+/// `parallel_each`.
+pub(crate) fn parallel_each(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
+    let body = body(yaml.place, node, problems);
+    let items = spanned(get(node, "parallel_each")?, problems);
+    let most = at_most(node, "max_workers", problems);
+    let fail_fast = boolean(node, "fail_fast", problems);
+    let items = Items::List(items?);
+    Some(each(node, items, body?, most, fail_fast, problems))
+}
+
+fn each(
+    node: &[Entry],
+    items: Items,
+    body: Work,
+    max_concurrency: Option<Spanned<Template>>,
+    fail_fast: Option<bool>,
+    problems: &mut Problems,
+) -> Work {
+    let fan_in = word(node, "fan_in", Code::InvalidNode, problems);
+    for key in ["retry", "on_error"] {
+        if let Some(yaml) = some(node, key) {
+            let message = format!(
+                "`{key}` is about this node as a whole: an item that fails is an entry of the \
+                 results, and isn't tried again"
+            );
+            problems.warning(Code::IgnoredKey, yaml.place, message);
+        }
+    }
+    // The `output` of a host function is its own.
+    let output = match body {
+        Work::Call(_) if find(node, "action").is_none() => None,
+        _ => word(node, "output", Code::InvalidNode, problems).map(|output| output.value),
+    };
+    Work::Each(Box::new(Each {
+        items,
+        body,
+        max_concurrency,
+        fail_fast,
+        fan_in,
+        output,
+    }))
+}
+
+/// What runs for each value: there has to be something.
+fn body(place: Place, node: &[Entry], problems: &mut Problems) -> Option<Work> {
+    match work::read(node, problems)? {
+        Work::Nothing => {
+            let message = "there is nothing to run: say it with one of `run`, `steps`, `action` \
+                           or `subgraph`";
+            problems.error(Code::DynamicMode, place, message);
+            None
+        }
+        work => Some(work),
+    }
+}
+
+fn at_most(node: &[Entry], key: &str, problems: &mut Problems) -> Option<Spanned<Template>> {
+    let yaml = some(node, key)?;
+    let is_positive = |yaml: &Yaml| match &yaml.data {
+        Data::Number(number) => number.as_u64().is_some_and(|number| number > 0),
+        Data::Text(text) => text.contains("{{"),
+        _ => false,
+    };
+    if !is_positive(yaml) {
+        let message = format!("`{key}` must be a whole number of at least 1, or a template");
+        problems.error(Code::InvalidValue, yaml.place, message);
+        return None;
+    }
+    spanned(yaml, problems)
+}
+
+fn spanned(yaml: &Yaml, problems: &mut Problems) -> Option<Spanned<Template>> {
+    // Text that is no template would be no list either.
+    if let Data::Text(text) = &yaml.data
+        && !text.contains("{{")
+        && !text.contains("{%")
+    {
+        let message = format!("`{text}` is no list; a template is written with `{{{{ }}}}`");
+        problems.error(Code::InvalidTemplate, yaml.place, message);
+        return None;
+    }
+    let value = template(yaml, problems)?;
+    Some(Spanned {
+        value,
+        place: yaml.place,
+    })
+}
+
+/// A workflow inside of a node: written out, or the name of a file.
+pub(crate) fn subgraph(node: &[Entry], yaml: &Yaml, problems: &mut Problems) -> Option<Work> {
+    let input = match some(node, "input") {
+        Some(yaml) if !matches!(yaml.data, Data::Mapping(_)) => {
+            let message = format!("`input` must be a mapping, not {}", yaml.kind());
+            problems.error(Code::InvalidNode, yaml.place, message);
+            None
+        }
+        Some(yaml) => template(yaml, problems),
+        None => None,
+    };
+    let (file, model) = match &yaml.data {
+        Data::Mapping(_) => (None, super::read(yaml, problems)?.model),
+        _ => {
+            let file = string(yaml, "`subgraph`", Code::InvalidSubgraph, problems)?;
+            (Some(file), Model::default())
+        }
+    };
+    Some(Work::Subgraph(Box::new(Subgraph { file, model, input })))
+}

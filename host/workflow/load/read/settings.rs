@@ -1,0 +1,134 @@
+//! `settings`, `config` and `state_schema`.
+
+use std::num::NonZeroUsize;
+
+use super::policy::{capabilities, limits, on_error};
+use super::shape::{boolean, duration, section, some, string, strings, text, whole};
+use crate::workflow::load::keys;
+use crate::workflow::load::yaml::{Data, Entry, Yaml};
+use crate::workflow::model::{Config, MergeStrategy, Parallel, Settings};
+use crate::workflow::problem::{Code, Problems};
+use crate::workflow::schema::{Schema, Type};
+
+pub(crate) fn read_settings(top: &[Entry], problems: &mut Problems) -> Settings {
+    let mut settings = Settings::default();
+    let Some(section) = section(top, &keys::SETTINGS, "settings", problems) else {
+        return settings;
+    };
+    let most = u64::from(u32::MAX);
+    if let Some(most) = whole(section, "max_iterations", 1..=most, problems) {
+        settings.max_iterations = usize::try_from(most).unwrap_or(usize::MAX);
+    }
+    if let Some(allow) = boolean(section, "allow_cycles", problems) {
+        settings.allow_cycles = allow;
+    }
+    settings.on_error = on_error(section, "error_handling", problems);
+    if let Some(fallback) = settings.on_error.as_mut().and_then(|it| it.fallback.take()) {
+        let message = "`fallback` is for a node's own `on_error`";
+        problems.error(Code::InvalidValue, fallback.place, message);
+    }
+    settings.parallel = parallel(section, problems);
+    settings.limits = limits(section, problems);
+    settings.capabilities = capabilities(section, problems);
+    settings
+}
+
+fn parallel(settings: &[Entry], problems: &mut Problems) -> Parallel {
+    let Some(section) = section(settings, &keys::PARALLEL, "parallel", problems) else {
+        return Parallel::default();
+    };
+    let workers = whole(section, "max_workers", 1..=u64::MAX, problems);
+    Parallel {
+        max_workers: workers
+            .and_then(|workers| usize::try_from(workers).ok())
+            .and_then(NonZeroUsize::new),
+        merge: merge(section, problems).unwrap_or_default(),
+        fail_fast: boolean(section, "fail_fast", problems).unwrap_or(false),
+        timeout: duration(section, "timeout", problems),
+    }
+}
+
+fn merge(parallel: &[Entry], problems: &mut Problems) -> Option<MergeStrategy> {
+    let yaml = some(parallel, "merge_strategy")?;
+    let word = string(yaml, "`merge_strategy`", Code::InvalidValue, problems)?;
+    Some(match word.value.as_str() {
+        "isolated" => MergeStrategy::Isolated,
+        "last_write_wins" => MergeStrategy::LastWriteWins,
+        "merge_deep" => MergeStrategy::MergeDeep,
+        "fail_on_conflict" => MergeStrategy::FailOnConflict,
+        other => {
+            let message = format!(
+                "there is no merge strategy `{other}`; there are `isolated`, `last_write_wins`, \
+                 `merge_deep` and `fail_on_conflict`"
+            );
+            problems.error(Code::InvalidValue, word.place, message);
+            return None;
+        }
+    })
+}
+
+pub(crate) fn read_config(top: &[Entry], problems: &mut Problems) -> Config {
+    let Some(section) = section(top, &keys::CONFIG, "config", problems) else {
+        return Config::default();
+    };
+    Config {
+        interrupt_before: strings(section, "interrupt_before", problems),
+        interrupt_after: strings(section, "interrupt_after", problems),
+        checkpoint_dir: text(section, "checkpoint_dir", problems),
+        raise_exceptions: boolean(section, "raise_exceptions", problems).unwrap_or(false),
+    }
+}
+
+pub(crate) fn read_schema(top: &[Entry], problems: &mut Problems) -> Schema {
+    let Some(yaml) = some(top, "state_schema") else {
+        return Schema::default();
+    };
+    let Data::Mapping(entries) = &yaml.data else {
+        let message = format!("`state_schema` must be a mapping, not {}", yaml.kind());
+        problems.error(Code::InvalidValue, yaml.place, message);
+        return Schema::default();
+    };
+    let read = |entry: &Entry| Some((entry.key.clone(), kind(&entry.value, problems)?));
+    Schema::new(entries.iter().filter_map(read).collect())
+}
+
+fn kind(yaml: &Yaml, problems: &mut Problems) -> Option<Type> {
+    let word = match &yaml.data {
+        Data::Mapping(entries) => {
+            keys::SCHEMA.check(entries, problems);
+            match some(entries, "type") {
+                Some(word) => word,
+                None => {
+                    let message = "a key of `state_schema` needs `type`";
+                    problems.error(Code::MissingField, yaml.place, message);
+                    return None;
+                }
+            }
+        }
+        // What a key without a type is good for is to be named.
+        Data::Null => return Some(Type::Any),
+        _ => yaml,
+    };
+    let word = string(word, "a type", Code::InvalidValue, problems)?;
+    let kind = Type::from_word(&word.value);
+    if kind.is_some() {
+        return kind;
+    }
+    match keys::nearest(&word.value, Type::words()) {
+        Some(nearest) => {
+            let message = format!("there is no type `{}`", word.value);
+            problems
+                .error(Code::InvalidValue, word.place, message)
+                .with_hint(format!("did you mean `{nearest}`?"));
+        }
+        // The Edge Agent takes any word for a type, and looks at none.
+        None => {
+            let message = format!(
+                "the type `{}` means nothing here: anything fits",
+                word.value
+            );
+            problems.warning(Code::IgnoredKey, word.place, message);
+        }
+    }
+    Some(Type::Any)
+}

@@ -1,0 +1,116 @@
+//! What a node does: Lua, a host function, steps.
+
+use super::policy;
+use super::shape::{find, get, only_lua, some, string, template, word};
+use crate::workflow::load::keys;
+use crate::workflow::load::yaml::{Data, Entry, Yaml};
+use crate::workflow::model::{HostCall, Spanned, Work};
+use crate::workflow::problem::{Code, Problems};
+
+/// The ways to say what a node does, by their keys.
+const WAYS: [&str; 6] = ["run", "script", "uses", "action", "steps", "subgraph"];
+
+/// What a node does by the one of these keys that it has. The outer `None` says that it is
+/// malformed.
+pub(crate) fn read(node: &[Entry], problems: &mut Problems) -> Option<Work> {
+    let mut ways = WAYS.iter().filter_map(|key| find(node, key));
+    let way = ways.next();
+    if let (Some(first), Some(second)) = (way, ways.next()) {
+        let message = match (first.key.as_str(), second.key.as_str()) {
+            ("run", "script") => {
+                "`script` is another word for `run`: a node has one of them".to_owned()
+            }
+            ("uses", "action") => {
+                "`action` is another word for `uses`: a node has one of them".to_owned()
+            }
+            (first, second) => format!("a node has `{first}` or `{second}`, not both"),
+        };
+        problems.error(Code::InvalidNode, second.key_place, message);
+        return None;
+    }
+    let work = match way.map(|entry| entry.key.as_str()) {
+        None => Some(Work::Nothing),
+        Some("run" | "script") => code(way?, problems),
+        Some("steps") => super::nodes::read_steps(&way?.value, "steps", problems).map(Work::Steps),
+        Some("subgraph") => super::dynamic::subgraph(node, &way?.value, problems),
+        Some(_) => call(node, way?, problems),
+    };
+    if !matches!(way.map(|entry| entry.key.as_str()), Some("uses" | "action")) {
+        // `with` means something to a host function alone.
+        if let Some(with) = find(node, "with") {
+            let message = "`with` is what a host function is given: it needs `uses`";
+            problems.error(Code::InvalidNode, with.key_place, message);
+        }
+    }
+    work
+}
+
+/// The Lua source of a node: `run`, or its alias `script`.
+fn code(entry: &Entry, problems: &mut Problems) -> Option<Work> {
+    let what = format!("`{}`", entry.key);
+    let Data::Mapping(run) = &entry.value.data else {
+        return string(&entry.value, &what, Code::InvalidNode, problems).map(Work::Lua);
+    };
+    keys::RUN.check(run, problems);
+    if let Some(kind) = get(run, "type") {
+        only_lua(kind, problems);
+    }
+    let Some(code) = get(run, "code") else {
+        let message = format!("{what} needs `code`");
+        problems.error(Code::MissingField, entry.value.place, message);
+        return None;
+    };
+    string(code, "`code`", Code::InvalidNode, problems).map(Work::Lua)
+}
+
+/// A host function: `uses: name`, or `action: {uses: name}`, each with `with` and `output`.
+fn call(node: &[Entry], entry: &Entry, problems: &mut Problems) -> Option<Work> {
+    let is_mapping = matches!(entry.value.data, Data::Mapping(_));
+    let (function, inside) = if entry.key == "action" && is_mapping {
+        let inside = policy::action(node, problems)?;
+        let Some(function) = get(inside, "uses") else {
+            let message = "`action` needs `uses`, the name of a host function";
+            problems.error(Code::MissingField, entry.value.place, message);
+            return None;
+        };
+        (function, inside)
+    } else {
+        (&entry.value, node)
+    };
+    let function = function_name(function, problems);
+    let with = match some(inside, "with").or_else(|| some(node, "with")) {
+        Some(yaml) => Some(arguments(yaml, problems)?),
+        None => None,
+    };
+    let output = word(inside, "output", Code::InvalidNode, problems);
+    Some(Work::Call(HostCall {
+        function: function?,
+        with,
+        output: output.map(|output| output.value),
+    }))
+}
+
+fn function_name(yaml: &Yaml, problems: &mut Problems) -> Option<Spanned<String>> {
+    let name = string(yaml, "`uses`", Code::InvalidNode, problems)?;
+    if name.value.is_empty() {
+        let message = "`uses` needs the name of a host function";
+        problems.error(Code::InvalidNode, name.place, message);
+        return None;
+    }
+    Some(name)
+}
+
+fn arguments(
+    yaml: &Yaml,
+    problems: &mut Problems,
+) -> Option<crate::workflow::expression::Template> {
+    if !matches!(yaml.data, Data::Mapping(_) | Data::List(_)) {
+        let message = format!(
+            "`with` must be a mapping, or a list of arguments, not {}",
+            yaml.kind()
+        );
+        problems.error(Code::InvalidNode, yaml.place, message);
+        return None;
+    }
+    template(yaml, problems)
+}

@@ -1,0 +1,234 @@
+//! Where a workflow comes from: a file, or text, and overlays on top of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::workflow::load::overlay;
+use crate::workflow::load::yaml::{self, Yaml};
+use crate::workflow::load::{read, validate};
+use crate::workflow::model::{Model, Work};
+use crate::workflow::problem::{Code, LoadError, Problems};
+use crate::workflow::{Workflow, plan};
+
+/// A workflow file and the overlays that change it, not yet read.
+///
+/// ```
+/// use moonfork::workflow::Source;
+///
+/// let workflow = Source::text("nodes: [{name: a, run: return 1}]", "base.yaml")
+///     .overlay_text("nodes: [{name: a, run: return 2}]", "overlay.yaml")
+///     .load()?;
+/// assert_eq!(workflow.nodes(), 1);
+/// # Ok::<(), moonfork::workflow::LoadError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Source {
+    base: Document,
+    overlays: Vec<Document>,
+}
+
+#[derive(Clone, Debug)]
+enum Document {
+    File(PathBuf),
+    Text { text: String, name: String },
+}
+
+/// Subgraphs that may be inside of each other, in files.
+const MAX_SUBGRAPHS: usize = 16;
+
+impl Source {
+    /// A workflow in a file.
+    pub fn file(path: impl AsRef<Path>) -> Source {
+        Source {
+            base: Document::File(path.as_ref().to_owned()),
+            overlays: Vec::new(),
+        }
+    }
+
+    /// A workflow in text. Problems are reported under the name `file`; names of other files
+    /// in it are relative to the folder in that name.
+    pub fn text(text: impl Into<String>, file: impl Into<String>) -> Source {
+        Source {
+            base: Document::Text {
+                text: text.into(),
+                name: file.into(),
+            },
+            overlays: Vec::new(),
+        }
+    }
+
+    /// Adds the overlay in a file, on top of those before it.
+    #[must_use]
+    pub fn overlay(mut self, path: impl AsRef<Path>) -> Source {
+        let path = path.as_ref().to_owned();
+        self.overlays.push(Document::File(path));
+        self
+    }
+
+    /// Adds an overlay in text.
+    #[must_use]
+    pub fn overlay_text(mut self, text: impl Into<String>, file: impl Into<String>) -> Source {
+        self.overlays.push(Document::Text {
+            text: text.into(),
+            name: file.into(),
+        });
+        self
+    }
+
+    /// Reads, checks and plans the workflow. Nothing in it is run.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files, as far as one look can tell.
+    pub fn load(&self) -> Result<Workflow, LoadError> {
+        let mut problems = Problems::new(self.base.name().as_str().into());
+        let made = self.merge(&mut problems).and_then(|root| {
+            let draft = read::read(&root, &mut problems)?;
+            let mut model = draft.model;
+            let folder = self.base.folder();
+            let before = problems.errors();
+            load_subgraphs(&mut model, &folder, 0, &mut problems);
+            check_names(&model, &mut problems);
+            // Asking where broken edges lead would only find the same mistakes again.
+            if !draft.complete || problems.errors() > before {
+                return None;
+            }
+            let plan = plan::build(&model, &mut problems)?;
+            Some((model, plan))
+        });
+        let files = problems.files().to_vec();
+        let ((model, plan), warnings) = problems.finish(made)?;
+        Ok(Workflow {
+            files,
+            model,
+            plan,
+            warnings,
+        })
+    }
+
+    /// The file with its overlays, as YAML.
+    ///
+    /// # Errors
+    /// If one of them can't be read, or an overlay fits nowhere.
+    pub fn dump(&self) -> Result<String, LoadError> {
+        let mut problems = Problems::new(self.base.name().as_str().into());
+        let merged = self.merge(&mut problems);
+        let (root, _) = problems.finish(merged)?;
+        Ok(root.to_text())
+    }
+
+    fn merge(&self, problems: &mut Problems) -> Option<Yaml> {
+        let mut root = self.base.parse(0, problems);
+        for overlay in &self.overlays {
+            let source = problems.add_file(&overlay.name());
+            let overlay = overlay.parse(source, problems);
+            root = match (root, overlay) {
+                (Some(root), Some(overlay)) => overlay::apply(root, overlay, problems),
+                _ => None,
+            };
+        }
+        root
+    }
+}
+
+impl Document {
+    fn name(&self) -> String {
+        match self {
+            Document::File(path) => path.display().to_string(),
+            Document::Text { name, .. } => name.clone(),
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
+        match self {
+            Document::File(path) => parent(path),
+            Document::Text { name, .. } => parent(Path::new(name)),
+        }
+    }
+
+    fn parse(&self, source: u16, problems: &mut Problems) -> Option<Yaml> {
+        match self {
+            Document::Text { text, .. } => yaml::parse(text, source, problems),
+            Document::File(path) => match read_text(path) {
+                Ok(text) => yaml::parse(&text, source, problems),
+                Err(why) => {
+                    problems.unreadable(source, why);
+                    None
+                }
+            },
+        }
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        format!("not UTF-8: the byte at offset {valid} doesn't belong there")
+    })
+}
+
+/// Reads the subgraphs that are in files of their own.
+fn load_subgraphs(model: &mut Model, folder: &Path, depth: usize, problems: &mut Problems) {
+    for node in &mut model.nodes {
+        let Work::Each(each) = &mut node.work else {
+            continue;
+        };
+        let Work::Subgraph(subgraph) = &mut each.body else {
+            continue;
+        };
+        let Some(name) = &subgraph.file else {
+            load_subgraphs(&mut subgraph.model, folder, depth, problems);
+            continue;
+        };
+        if depth >= MAX_SUBGRAPHS {
+            let message = format!("more than {MAX_SUBGRAPHS} subgraphs inside of each other");
+            problems.error(Code::InvalidSubgraph, name.place, message);
+            continue;
+        }
+        let path = folder.join(&name.value);
+        let text = match read_text(&path) {
+            Ok(text) => text,
+            Err(why) => {
+                let message = format!("the subgraph {} can't be read: {why}", path.display());
+                problems.error(Code::InvalidSubgraph, name.place, message);
+                continue;
+            }
+        };
+        let source = problems.add_file(&path.display().to_string());
+        let read = yaml::parse(&text, source, problems);
+        if let Some(draft) = read.and_then(|root| read::read(&root, problems)) {
+            subgraph.model = draft.model;
+            let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+            load_subgraphs(&mut subgraph.model, &folder, depth + 1, problems);
+        }
+    }
+}
+
+fn check_names(model: &Model, problems: &mut Problems) {
+    validate::validate(model, problems);
+    for node in &model.nodes {
+        if let Work::Each(each) = &node.work
+            && let Work::Subgraph(subgraph) = &each.body
+        {
+            check_names(&subgraph.model, problems);
+            refuse_interrupts(&subgraph.model, problems);
+        }
+    }
+}
+
+/// Reports every interrupt of a workflow that only ever runs in branches.
+fn refuse_interrupts(model: &Model, problems: &mut Problems) {
+    let of_nodes = model.nodes.iter();
+    let of_nodes = of_nodes.filter(|node| node.interrupt_before || node.interrupt_after);
+    let config = &model.config;
+    let of_config = config
+        .interrupt_before
+        .iter()
+        .chain(&config.interrupt_after);
+    let places = of_nodes.map(|node| node.name.place);
+    for place in places.chain(of_config.map(|name| name.place)) {
+        let message = "a subgraph runs in a branch, where a run can't be interrupted";
+        problems.error(Code::InterruptInBranch, place, message);
+    }
+}

@@ -1,0 +1,118 @@
+//! A tree of YAML values that know their places.
+//!
+//! The tree is plain data: anchors, aliases and merge keys are resolved, keys are strings, and
+//! numbers are ones that JSON can hold. A value that can't be had is reported and left null,
+//! so that the rest of the file can still be looked at.
+
+mod parse;
+mod scalar;
+
+use serde_json::{Map, Number, Value};
+
+use crate::workflow::problem::Place;
+
+pub(crate) use parse::parse;
+
+/// A value and where it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Yaml {
+    pub(crate) place: Place,
+    pub(crate) data: Data,
+}
+
+/// What a value can be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Data {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Yaml>),
+    Mapping(Vec<Entry>),
+}
+
+/// One key of a mapping, in the order of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_place: Place,
+    pub(crate) value: Yaml,
+}
+
+impl Yaml {
+    /// What it is, for messages: "a list".
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.data {
+            Data::Null => "nothing",
+            Data::Bool(_) => "a boolean",
+            Data::Number(_) => "a number",
+            Data::Text(_) => "a string",
+            Data::List(_) => "a list",
+            Data::Mapping(_) => "a mapping",
+        }
+    }
+
+    /// The same value without places.
+    pub(crate) fn to_json(&self) -> Value {
+        match &self.data {
+            Data::Null => Value::Null,
+            Data::Bool(value) => Value::Bool(*value),
+            Data::Number(number) => Value::Number(number.clone()),
+            Data::Text(text) => Value::String(text.clone()),
+            Data::List(items) => items.iter().map(Yaml::to_json).collect(),
+            Data::Mapping(entries) => Value::Object(to_object(entries)),
+        }
+    }
+
+    /// The same value as YAML text, its keys in their order.
+    pub(crate) fn to_text(&self) -> String {
+        // Only what can't be a key, or a recursion without end, could fail to be written.
+        serde_yaml::to_string(&self.to_yaml()).unwrap_or_default()
+    }
+
+    fn to_yaml(&self) -> serde_yaml::Value {
+        use serde_yaml::Value;
+        match &self.data {
+            Data::Null => Value::Null,
+            Data::Bool(value) => Value::Bool(*value),
+            Data::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(integer), _) => Value::Number(integer.into()),
+                (None, Some(float)) => Value::Number(float.into()),
+                (None, None) => Value::Null,
+            },
+            Data::Text(text) => Value::String(text.clone()),
+            Data::List(items) => Value::Sequence(items.iter().map(Yaml::to_yaml).collect()),
+            Data::Mapping(entries) => {
+                let member = |entry: &Entry| (entry.key.as_str().into(), entry.value.to_yaml());
+                Value::Mapping(entries.iter().map(member).collect())
+            }
+        }
+    }
+
+    /// How many levels of lists and mappings it has.
+    fn depth(&self) -> usize {
+        match &self.data {
+            Data::List(items) => 1 + items.iter().map(Yaml::depth).max().unwrap_or(0),
+            Data::Mapping(entries) => {
+                let values = entries.iter().map(|entry| entry.value.depth());
+                1 + values.max().unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// How many values it consists of.
+    fn size(&self) -> usize {
+        1 + match &self.data {
+            Data::List(items) => items.iter().map(Yaml::size).sum(),
+            Data::Mapping(entries) => entries.iter().map(|entry| entry.value.size()).sum(),
+            _ => 0,
+        }
+    }
+}
+
+/// A mapping as JSON.
+pub(crate) fn to_object(entries: &[Entry]) -> Map<String, Value> {
+    let member = |entry: &Entry| (entry.key.clone(), entry.value.to_json());
+    entries.iter().map(member).collect()
+}

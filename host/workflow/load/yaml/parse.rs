@@ -1,0 +1,347 @@
+//! YAML text to a tree, through the events of a parser that knows places.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+
+use super::{Data, Entry, Yaml, scalar};
+use crate::workflow::problem::{Code, Place, Problems};
+
+/// Levels of mappings and lists. No more than what a state may have on its way into Lua, and
+/// few enough that walking the tree by recursion is safe on any stack.
+const MAX_DEPTH: usize = 100;
+
+/// Values that aliases may add to the tree: a few lines of aliases of aliases could otherwise
+/// stand for more values than any memory holds.
+const MAX_ALIASED: usize = 100_000;
+
+/// Reads `text`, which must hold exactly one document.
+///
+/// `None` if there is no telling what the file says; the reason is among `problems` then, as
+/// is everything else that was found.
+pub(crate) fn parse(text: &str, source: u16, problems: &mut Problems) -> Option<Yaml> {
+    let mut builder = Builder {
+        source,
+        problems,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        aliased: 0,
+        root: None,
+    };
+    let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let mut documents = 0;
+    while let Some(event) = parser.next_event() {
+        let (event, span) = match event {
+            Ok(event) => event,
+            Err(error) => {
+                let place = builder.place_of(*error.marker());
+                builder.problems.error(Code::YamlParse, place, error.info());
+                return None;
+            }
+        };
+        if matches!(event, Event::DocumentStart(_)) {
+            documents += 1;
+        }
+        if documents > 1 {
+            let message = "a second document starts here; a workflow is one document";
+            let place = builder.place_of(span.start);
+            builder.problems.error(Code::YamlParse, place, message);
+            return None;
+        }
+        builder.take(event, span)?;
+    }
+    if builder.root.is_none() {
+        let place = builder.whole_file();
+        builder
+            .problems
+            .error(Code::InvalidRoot, place, "the file is empty");
+    }
+    builder.root
+}
+
+/// Puts the parser's flat events together to a tree, with a stack of its own: the depth of the
+/// file never becomes depth of the call stack.
+struct Builder<'p> {
+    source: u16,
+    problems: &'p mut Problems,
+    /// The lists and mappings we are inside of, outermost first.
+    open: Vec<Open>,
+    /// Finished values that an alias may stand for.
+    anchors: HashMap<usize, Yaml>,
+    aliased: usize,
+    root: Option<Yaml>,
+}
+
+/// A list or mapping whose end has not come yet.
+struct Open {
+    place: Place,
+    anchor: usize,
+    collection: Collection,
+}
+
+enum Collection {
+    List(Vec<Yaml>),
+    Mapping(OpenMapping),
+}
+
+#[derive(Default)]
+struct OpenMapping {
+    entries: Vec<Entry>,
+    /// Where each key was written first.
+    seen: HashMap<String, Place>,
+    /// The key whose value comes next.
+    key: Option<Key>,
+    /// The mappings to merge, in their order.
+    merges: Vec<Yaml>,
+}
+
+enum Key {
+    Named(String, Place),
+    /// `<<`: the keys of the mapping that follows count as written here.
+    Merge,
+    /// Reported already; the value is dropped.
+    Refused,
+}
+
+impl Builder<'_> {
+    fn place_of(&self, marker: Marker) -> Place {
+        Place {
+            source: self.source,
+            line: marker.line().max(1),
+            // The parser counts columns from zero.
+            column: marker.col() + 1,
+        }
+    }
+
+    /// The place of what is about a file as a whole: none, for the first one.
+    fn whole_file(&self) -> Option<Place> {
+        (self.source > 0).then_some(Place {
+            source: self.source,
+            line: 1,
+            column: 1,
+        })
+    }
+
+    /// Whether the mapping that is open is the value of the key `targets`: what a condition is
+    /// compared with there may look like a number or a boolean.
+    fn in_targets(&self) -> bool {
+        let outer = self
+            .open
+            .len()
+            .checked_sub(2)
+            .map(|at| &self.open[at].collection);
+        let Some(Collection::Mapping(outer)) = outer else {
+            return false;
+        };
+        matches!(&outer.key, Some(Key::Named(key, _)) if key == "targets")
+    }
+
+    /// Takes the next event. `None` if there is no going on.
+    fn take(&mut self, event: Event<'_>, span: Span) -> Option<()> {
+        let place = self.place_of(span.start);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain;
+                let data = self.scalar(&text, plain, tag.as_deref(), place);
+                let merge = plain && text == "<<";
+                self.put(Yaml { place, data }, anchor, merge);
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.check_tag(tag.as_deref(), "seq", place);
+                self.open(place, anchor, Collection::List(Vec::new()))?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.check_tag(tag.as_deref(), "map", place);
+                self.open(place, anchor, Collection::Mapping(OpenMapping::default()))?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(anchor) => self.alias(anchor, place)?,
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn scalar(&mut self, text: &str, plain: bool, tag: Option<&Tag>, place: Place) -> Data {
+        // `!` and `!!str` both say: a string, whatever it looks like.
+        let is_string = |tag: &Tag| {
+            (tag.is_yaml_core_schema() && tag.suffix == "str")
+                || (tag.handle.is_empty() && tag.suffix == "!")
+        };
+        match tag {
+            Some(tag) if is_string(tag) => return Data::Text(text.to_owned()),
+            Some(tag) => self.refuse_tag(tag, place),
+            None => {}
+        }
+        if !plain {
+            return Data::Text(text.to_owned());
+        }
+        scalar::resolve(text).unwrap_or_else(|why| {
+            let message = format!("`{text}` {why}");
+            self.problems.error(Code::InvalidValue, place, message);
+            Data::Null
+        })
+    }
+
+    fn check_tag(&mut self, tag: Option<&Tag>, expected: &str, place: Place) {
+        if let Some(tag) = tag
+            && !(tag.is_yaml_core_schema() && tag.suffix == expected)
+        {
+            self.refuse_tag(tag, place);
+        }
+    }
+
+    fn refuse_tag(&mut self, tag: &Tag, place: Place) {
+        let message = format!("the tag `{tag}` means nothing here");
+        self.problems.error(Code::InvalidValue, place, message);
+    }
+
+    fn open(&mut self, place: Place, anchor: usize, collection: Collection) -> Option<()> {
+        if self.open.len() >= MAX_DEPTH {
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
+            self.problems.error(Code::YamlParse, place, message);
+            return None;
+        }
+        self.open.push(Open {
+            place,
+            anchor,
+            collection,
+        });
+        Some(())
+    }
+
+    fn close(&mut self) {
+        let Some(open) = self.open.pop() else {
+            return;
+        };
+        let data = match open.collection {
+            Collection::List(items) => Data::List(items),
+            Collection::Mapping(mapping) => Data::Mapping(self.merged(mapping)),
+        };
+        let value = Yaml {
+            place: open.place,
+            data,
+        };
+        self.put(value, open.anchor, false);
+    }
+
+    fn alias(&mut self, anchor: usize, place: Place) -> Option<()> {
+        // The parser has refused unknown names: one that isn't there is not finished.
+        let Some(value) = self.anchors.get(&anchor) else {
+            let message = "the alias stands for a value that it is itself part of";
+            self.problems.error(Code::YamlParse, place, message);
+            return None;
+        };
+        self.aliased += value.size();
+        if self.aliased > MAX_ALIASED {
+            let message = format!("aliases stand for more than {MAX_ALIASED} values");
+            self.problems.error(Code::YamlParse, place, message);
+            return None;
+        }
+        let value = value.clone();
+        if self.open.len() + value.depth() > MAX_DEPTH {
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
+            self.problems.error(Code::YamlParse, place, message);
+            return None;
+        }
+        self.put(value, 0, false);
+        Some(())
+    }
+
+    /// Puts a finished value where it belongs.
+    fn put(&mut self, value: Yaml, anchor: usize, merge: bool) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, value.clone());
+        }
+        let any_key = self.in_targets();
+        match self.open.last_mut().map(|open| &mut open.collection) {
+            None => self.root = Some(value),
+            Some(Collection::List(items)) => items.push(value),
+            Some(Collection::Mapping(mapping)) => match mapping.key.take() {
+                None => mapping.key = Some(mapping.key_from(value, merge, any_key, self.problems)),
+                Some(Key::Named(key, key_place)) => mapping.entries.push(Entry {
+                    key,
+                    key_place,
+                    value,
+                }),
+                Some(Key::Merge) => mapping.merge(value, self.problems),
+                Some(Key::Refused) => {}
+            },
+        }
+    }
+
+    /// The entries of a mapping, those of its merge keys included.
+    fn merged(&mut self, mapping: OpenMapping) -> Vec<Entry> {
+        let OpenMapping {
+            mut entries,
+            mut seen,
+            merges,
+            ..
+        } = mapping;
+        for merge in merges {
+            let Data::Mapping(merged) = merge.data else {
+                continue;
+            };
+            for entry in merged {
+                // A key written here wins over a merged one, an earlier merge over a later one.
+                if !seen.contains_key(&entry.key) {
+                    seen.insert(entry.key.clone(), entry.key_place);
+                    entries.push(entry);
+                }
+            }
+        }
+        entries
+    }
+}
+
+impl OpenMapping {
+    fn key_from(
+        &mut self,
+        value: Yaml,
+        merge: bool,
+        any_key: bool,
+        problems: &mut Problems,
+    ) -> Key {
+        if merge {
+            return Key::Merge;
+        }
+        let kind = value.kind();
+        let text = match value.data {
+            Data::Text(text) => Some(text),
+            Data::Bool(value) if any_key => Some(value.to_string()),
+            Data::Number(number) if any_key => Some(number.to_string()),
+            _ => None,
+        };
+        let Some(key) = text else {
+            problems
+                .error(
+                    Code::InvalidKey,
+                    value.place,
+                    format!("a key must be a string, not {kind}"),
+                )
+                .with_hint("put it in quotes");
+            return Key::Refused;
+        };
+        if let Some(first) = self.seen.get(&key) {
+            let message = format!("the key `{key}` is there already, at {first}");
+            problems.error(Code::DuplicateKey, value.place, message);
+            return Key::Refused;
+        }
+        self.seen.insert(key.clone(), value.place);
+        Key::Named(key, value.place)
+    }
+
+    fn merge(&mut self, value: Yaml, problems: &mut Problems) {
+        let sources = match value.data {
+            Data::List(items) => items,
+            _ => vec![value],
+        };
+        for source in sources {
+            if matches!(source.data, Data::Mapping(_)) {
+                self.merges.push(source);
+            } else {
+                let message = format!("`<<` merges mappings, not {}", source.kind());
+                problems.error(Code::InvalidValue, source.place, message);
+            }
+        }
+    }
+}
