@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use moonfork::{CodeOrigin, CompiledCode, Handle, Pool, PoolBuilder};
+use moonfork::{CodeOrigin, CompiledCode, Handle, Limits, Pool, PoolBuilder};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -76,6 +77,60 @@ fn the_first_pool_keeps_it_and_the_second_loads_it() {
 fn without_a_folder_nothing_is_kept() {
     let code = code_of(Pool::builder().branches(1));
     assert_origin(&code, CodeOrigin::Compiled);
+}
+
+#[test]
+fn pools_of_a_process_share_it_whatever_their_limits_and_slots() {
+    let first = Pool::builder().branches(1).build().unwrap();
+    let settings = [
+        Pool::builder().branches(200).runs(3),
+        Pool::builder().branches(1).memory(8 << 20),
+        Pool::builder().branches(2).limits(Limits::strict()),
+        Pool::builder().branches(2).limits(Limits::unlimited()),
+        Pool::builder().function("f", |()| Ok(1)),
+    ];
+    for settings in settings {
+        let code = code_of(settings);
+        assert!(code.is_shared());
+        assert_origin(&code, CodeOrigin::Compiled);
+    }
+    // Whoever compiled it may go first.
+    drop(first);
+    assert!(code_of(Pool::builder().branches(1)).is_shared());
+}
+
+#[test]
+fn code_is_shared_with_pools_that_stop_scripts_in_the_same_way_alone() {
+    drop(Pool::builder().branches(1).build().unwrap());
+    let branch = |pool: PoolBuilder| pool.branches(1).build().unwrap().branch().unwrap();
+    // Not to be stopped by code that has no checks: theirs has.
+    drop(branch(Pool::builder().unstoppable()));
+    let mut stoppable = branch(Pool::builder().wall(Duration::from_millis(50)));
+    assert!(
+        stoppable
+            .eval::<()>("while true do end")
+            .unwrap_err()
+            .is_timeout()
+    );
+    let metered = Limits {
+        fuel: Some(100_000),
+        ..Limits::default()
+    };
+    let mut metered = branch(Pool::builder().metered().limits(metered));
+    let error = metered.eval::<()>("while true do end").unwrap_err();
+    assert!(error.is_out_of_fuel());
+}
+
+#[test]
+fn what_is_shared_is_kept_in_a_folder_too() {
+    drop(Pool::builder().branches(1).build().unwrap());
+    let folder = temporary();
+    let code = code_of(keeping(folder.path()));
+    assert!(code.is_shared());
+    assert_origin(&code, CodeOrigin::Compiled);
+    let kept = code_of(keeping(folder.path()));
+    assert!(!kept.is_shared());
+    assert_origin(&kept, CodeOrigin::Kept);
 }
 
 /// What becomes of a file's bytes.

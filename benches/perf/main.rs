@@ -44,6 +44,10 @@ struct Args {
     #[arg(long, hide = true, value_enum)]
     hold: Option<memory::Kind>,
 
+    /// What the rows about pools run this program as, each time in a new process.
+    #[arg(long, hide = true)]
+    pools: bool,
+
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -53,6 +57,9 @@ fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(kind) = args.hold {
         return memory::hold(kind);
+    }
+    if args.pools {
+        return start_up::make_pools();
     }
     if std::env::var_os("RUST_BACKTRACE").is_some() {
         return Err("RUST_BACKTRACE is set, which makes every Lua error slower: unset it".into());

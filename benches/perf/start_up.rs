@@ -1,13 +1,66 @@
-//! From the start of a process to a script's result.
+//! What there is to pay before a script runs: making pools, and starting the program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use moonfork::Pool;
 
 use crate::Result;
-use crate::measure::once;
+use crate::measure::{median, once};
 use crate::table::{Goal, Table};
 
 pub fn rows(table: &mut Table) -> Result<()> {
+    pools(table)?;
+    second_start(table)
+}
+
+/// Processes that each make pools.
+const PROCESSES: usize = 5;
+
+fn pools(table: &mut Table) -> Result<()> {
+    let names = [
+        "first pool of a process",
+        "second pool of a process, with other limits",
+    ];
+    if !names.iter().any(|name| table.wants(name)) {
+        return Ok(());
+    }
+    let mut times = [vec![], vec![]];
+    for _ in 0..PROCESSES {
+        let output = Command::new(std::env::current_exe()?)
+            .arg("--pools")
+            .output()?;
+        let text = String::from_utf8(output.stdout)?;
+        for (times, line) in times.iter_mut().zip(text.lines()) {
+            times.push(line.parse()?);
+        }
+    }
+    for (name, times) in names.into_iter().zip(times) {
+        if times.len() < PROCESSES {
+            return Err(format!("{name}: a process made none").into());
+        }
+        table.add_alone(name, median(times), "ms");
+    }
+    Ok(())
+}
+
+/// Makes two pools and prints how many milliseconds each took.
+pub fn make_pools() -> Result<()> {
+    for settings in [
+        Pool::builder(),
+        Pool::builder().branches(8).memory(16 << 20),
+    ] {
+        let start = Instant::now();
+        let pool = settings.build()?;
+        println!("{}", start.elapsed().as_secs_f64() * 1e3);
+        // The next one is to be a second one beside it.
+        std::mem::forget(pool);
+    }
+    Ok(())
+}
+
+fn second_start(table: &mut Table) -> Result<()> {
     let name = "second start of `moonfork eval 'return 1'`";
     if !table.wants(name) {
         return Ok(());

@@ -17,9 +17,11 @@ pub struct Table {
 struct Row {
     name: String,
     ours: f64,
-    native: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native: Option<f64>,
     unit: &'static str,
-    ratio: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio: Option<f64>,
     /// The ratio to reach; rows for diagnosis have none.
     goal: Option<f64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -122,11 +124,25 @@ impl Table {
         self.rows.push(Row {
             name: name.to_owned(),
             ours: pair.ours,
-            native: pair.native,
+            native: Some(pair.native),
             unit,
-            ratio: pair.ratio,
+            ratio: Some(pair.ratio),
             goal,
             higher_is_better,
+        });
+    }
+
+    /// Adds a row of what native states have no counterpart of.
+    pub fn add_alone(&mut self, name: &str, value: f64, unit: &'static str) {
+        println!("{name:<58} {value:>10.2} {:>10} {unit:<4}", "-");
+        self.rows.push(Row {
+            name: name.to_owned(),
+            ours: value,
+            native: None,
+            unit,
+            ratio: None,
+            goal: None,
+            higher_is_better: false,
         });
     }
 

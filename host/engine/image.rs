@@ -18,7 +18,7 @@ use crate::store::interrupt::InterrupterExports;
 use crate::{Error, Result};
 
 /// The guest module, as `cargo xtask guest` built it.
-pub(crate) static GUEST: &[u8] = include_bytes!(env!("MOONFORK_GUEST_WASM"));
+static GUEST: &[u8] = include_bytes!(env!("MOONFORK_GUEST_WASM"));
 
 /// Its hash.
 const GUEST_SHA256: &str = env!("MOONFORK_GUEST_SHA256");
@@ -56,13 +56,14 @@ pub(crate) struct Exports {
 }
 
 impl Image {
-    /// Loads or compiles the guest for at most `slots` instances at once.
+    /// Loads or compiles the guest for at most `slots` instances at once; `foreign` is another
+    /// module to run in its place.
     ///
     /// # Errors
     ///
     /// When the address space for that many can't be had, or the guest doesn't fit.
     pub(crate) fn new(
-        guest: &[u8],
+        foreign: Option<&[u8]>,
         slots: u32,
         limits: &Limits,
         checks: Checks,
@@ -92,7 +93,11 @@ impl Image {
                 limits.memory
             ))
         })?;
-        compiled::module(&engine, guest, places)
+        let module = match foreign {
+            None => compiled::module(&engine, GUEST, places),
+            Some(foreign) => compiled::foreign_module(&engine, foreign),
+        };
+        module
             .and_then(|(module, code)| Image::link(&module, code, checks.fuel))
             .map_err(|error| Error::setup(format_args!("{error:#}")))
     }

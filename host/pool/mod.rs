@@ -4,7 +4,6 @@ pub(crate) mod direct;
 pub(crate) mod run_async;
 pub(crate) mod slots;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::RandomState;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::engine::compiled::Places;
-use crate::engine::image::{Checks, GUEST, Image};
+use crate::engine::image::{Checks, Image};
 use crate::error::ErrorKind;
 use crate::grants::function::Functions;
 use crate::grants::module::Modules;
@@ -327,7 +326,9 @@ pub struct PoolBuilder {
     modules: Modules,
     grants: Grants,
     places: Places,
-    guest: Cow<'static, [u8]>,
+    /// Another module to run than our guest.
+    #[cfg(feature = "testing")]
+    foreign: Option<Vec<u8>>,
     #[cfg(feature = "testing")]
     unstoppable: bool,
     #[cfg(feature = "testing")]
@@ -363,7 +364,8 @@ impl Default for PoolBuilder {
             modules: Modules::default(),
             grants: Grants::none(),
             places: Places::default(),
-            guest: Cow::Borrowed(GUEST),
+            #[cfg(feature = "testing")]
+            foreign: None,
             #[cfg(feature = "testing")]
             unstoppable: false,
             #[cfg(feature = "testing")]
@@ -575,7 +577,7 @@ impl PoolBuilder {
     /// Runs another guest module than ours, to prove that the host trusts none.
     #[cfg(feature = "testing")]
     pub fn guest(mut self, module: Vec<u8>) -> Self {
-        self.guest = Cow::Owned(module);
+        self.foreign = Some(module);
         self
     }
 
@@ -597,6 +599,12 @@ impl PoolBuilder {
     /// Compiles the guest and reserves room for the instances. The calling thread becomes the
     /// owner of main.
     ///
+    /// The first pool of a process compiles, which takes half a second, or many seconds where
+    /// wasmtime itself is compiled without optimisation, as cargo's dev profile does
+    /// (`docs/performance.md`: "What a first pool costs"). Later ones share its code, whatever
+    /// their limits and number of instances, and take a millisecond or two; one that counts fuel
+    /// shares that of the first that does.
+    ///
     /// # Errors
     ///
     /// `Setup`, with what to change.
@@ -605,11 +613,10 @@ impl PoolBuilder {
         self.functions.check()?;
         self.modules.check()?;
         let checks = self.checks();
-        // Files are found by the hash of our own guest.
-        let places = match &self.guest {
-            Cow::Borrowed(_) => &self.places,
-            Cow::Owned(_) => &Places::default(),
-        };
+        #[cfg(feature = "testing")]
+        let foreign = self.foreign.as_deref();
+        #[cfg(not(feature = "testing"))]
+        let foreign = None;
         let functions = Arc::new(self.functions);
         let modules = Arc::new(self.modules);
         let granted = Granted::new(self.grants, &functions, &modules)?;
@@ -618,7 +625,7 @@ impl PoolBuilder {
             .checked_add(self.branches)
             .and_then(|slots| slots.checked_add(self.runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
-        let image = Image::new(&self.guest, slots, &self.limits, checks, places)?;
+        let image = Image::new(foreign, slots, &self.limits, checks, &self.places)?;
         Ok(Pool {
             inner: Arc::new(Inner {
                 shared: Shards::new(Shared {

@@ -1,4 +1,4 @@
-//! Running machine code from a file: the only unsafe code on the host's side.
+//! Running machine code that wasmtime doesn't compile anew: the only unsafe code on the host's side.
 
 #![expect(
     unsafe_code,
@@ -8,6 +8,32 @@
 use wasmtime::{Engine, Module};
 
 use super::folder::Trusted;
+
+/// Machine code as wasmtime serialized it in this process. It has never been anywhere but in
+/// this value, which nothing can change.
+pub(super) struct Serialized(Vec<u8>);
+
+impl Serialized {
+    /// The code of `module`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for it.
+    pub(super) fn of(module: &Module) -> wasmtime::Result<Serialized> {
+        module.serialize().map(Serialized)
+    }
+
+    /// Copies it into memory of its own, as code for `engine`.
+    ///
+    /// # Errors
+    ///
+    /// When it is for another module or setting.
+    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Module> {
+        // SAFETY: the bytes have to be exactly what `Module::serialize` gave. `of` is the only way
+        // to make this value, the field is private to this file, and nothing here writes to it.
+        unsafe { Module::deserialize(engine, &self.0) }
+    }
+}
 
 /// Maps the file into memory, as code for `engine`.
 ///

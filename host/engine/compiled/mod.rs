@@ -1,11 +1,12 @@
-//! The guest's machine code, when it needn't be compiled: kept in a folder from one process to
-//! the next, or shipped in a file.
+//! The guest's machine code, when it needn't be compiled: shared by the pools of a process, kept
+//! in a folder from one process to the next, or shipped in a file.
 //!
 //! Code that can't be used is no error. It is compiled as if there were none, and
 //! [`CompiledCode::notes`] says why.
 
 mod folder;
 mod mapped;
+mod process;
 mod seal;
 mod trust;
 
@@ -22,6 +23,7 @@ use folder::Folder;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompiledCode {
     origin: CodeOrigin,
+    shared: bool,
     notes: Vec<String>,
 }
 
@@ -29,7 +31,8 @@ pub struct CompiledCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodeOrigin {
-    /// It was compiled when the pool was built.
+    /// It was compiled in this process: when the pool was built, or when an earlier one was
+    /// ([`CompiledCode::is_shared`]).
     Compiled,
     /// It lay in the folder of [`PoolBuilder::cache_dir`](crate::PoolBuilder::cache_dir).
     Kept,
@@ -42,6 +45,11 @@ impl CompiledCode {
     /// Where it came from.
     pub fn origin(&self) -> &CodeOrigin {
         &self.origin
+    }
+
+    /// Whether another pool of this process had compiled it, so that this one didn't have to.
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// Why code that lay ready was not used, or why what was compiled is not kept. One line
@@ -92,7 +100,18 @@ pub(crate) fn identity(guest_sha256: &str) -> String {
     format!("guest {guest_sha256}, wasmtime {version}")
 }
 
-/// The module `wasm`, loaded from where it lies ready, else compiled.
+impl From<CodeOrigin> for CompiledCode {
+    fn from(origin: CodeOrigin) -> CompiledCode {
+        CompiledCode {
+            origin,
+            shared: false,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Our own guest, `wasm`, loaded from where it lies ready, else shared with other pools of this
+/// process, else compiled.
 ///
 /// # Errors
 ///
@@ -107,34 +126,65 @@ pub(crate) fn module(
         match shipped(engine, path) {
             Ok(module) => {
                 let origin = CodeOrigin::Precompiled(path.clone());
-                return Ok((module, CompiledCode { origin, notes }));
+                return Ok((
+                    module,
+                    CompiledCode {
+                        notes,
+                        ..origin.into()
+                    },
+                ));
             }
             Err(error) => notes.push(note(path, "is not used", error)),
         }
     }
-    let name = places.kept.as_ref().map(|_| name(engine));
-    let kept = places.kept.as_deref().zip(name.as_deref());
-    if let Some((path, name)) = kept {
-        match Folder::open(path).map(|folder| folder.load(engine, name)) {
+    let key = key(engine);
+    let name = file_name(key);
+    if let Some(path) = &places.kept {
+        match Folder::open(path).map(|folder| folder.load(engine, &name)) {
             Ok(Ok(module)) => {
-                let origin = CodeOrigin::Kept;
-                return Ok((module, CompiledCode { origin, notes }));
+                return Ok((
+                    module,
+                    CompiledCode {
+                        notes,
+                        ..CodeOrigin::Kept.into()
+                    },
+                ));
             }
             // As it is before the first time.
             Err(error) | Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Ok(Err(error)) => notes.push(note(&path.join(name), "is not used", error)),
+            Ok(Err(error)) => notes.push(note(&path.join(&name), "is not used", error)),
             // Once is enough, and it will be said below.
             Err(_) => {}
         }
     }
-    let module = Module::new(engine, wasm)?;
-    if let Some((path, name)) = kept
-        && let Err(error) = keep(&module, path, name)
+    let (module, shared) = process::cache().get(engine, key, || Module::new(engine, wasm))?;
+    if let Some(path) = &places.kept
+        && let Err(error) = keep(&module, path, &name)
     {
         notes.push(note(path, "keeps no compiled code", error));
     }
     let origin = CodeOrigin::Compiled;
-    Ok((module, CompiledCode { origin, notes }))
+    Ok((
+        module,
+        CompiledCode {
+            origin,
+            shared,
+            notes,
+        },
+    ))
+}
+
+/// Another module than our own guest: compiled for one pool alone, since nothing of it tells its
+/// code from the guest's.
+///
+/// # Errors
+///
+/// When it can't be compiled.
+pub(crate) fn foreign_module(
+    engine: &Engine,
+    wasm: &[u8],
+) -> wasmtime::Result<(Module, CompiledCode)> {
+    Ok((Module::new(engine, wasm)?, CodeOrigin::Compiled.into()))
 }
 
 /// Compiles `wasm` to a file that [`module`] accepts as a shipped one.
@@ -162,11 +212,17 @@ fn keep(module: &Module, path: &Path, name: &str) -> io::Result<()> {
     folder.prune()
 }
 
-/// A file's name that all have in common whose code can replace each other's.
-fn name(engine: &Engine) -> String {
+/// A number that all engines have in common whose code can replace each other's: a hash of the
+/// guest ([`identity`]) and of all settings that change what it compiles to.
+fn key(engine: &Engine) -> u64 {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{:016x}.{}", hasher.finish(), folder::EXTENSION)
+    hasher.finish()
+}
+
+/// The name of the file that keeps the code with this key.
+fn file_name(key: u64) -> String {
+    format!("{key:016x}.{}", folder::EXTENSION)
 }
 
 fn note(path: &Path, what: &str, error: impl fmt::Display) -> String {
@@ -200,7 +256,7 @@ mod tests {
     fn code_of_another_identity_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (engine("one"), engine("other"));
-        assert_ne!(name(&one), name(&other));
+        assert_ne!(key(&one), key(&other));
         let places = Places {
             kept: Some(folder.path().into()),
             ..Places::default()
@@ -211,7 +267,7 @@ mod tests {
         };
         assert_eq!(origin_for(&one), (CodeOrigin::Compiled, vec![]));
         assert_eq!(origin_for(&one), (CodeOrigin::Kept, vec![]));
-        let file = |engine| folder.path().join(name(engine));
+        let file = |engine| folder.path().join(file_name(key(engine)));
         std::fs::rename(file(&one), file(&other)).unwrap();
         let (origin, notes) = origin_for(&other);
         assert_eq!(origin, CodeOrigin::Compiled);
