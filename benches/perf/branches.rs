@@ -13,7 +13,7 @@ const CHUNK: &str = "local total = 0 \
     for _, item in ipairs(state.items) do total = total + item.price * item.count end \
     return {id = state.id, total = total}";
 
-pub fn rows(table: &mut Table) -> Result<()> {
+pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let pool = Pool::builder().build()?;
     table.time(
         "make a branch and drop it",

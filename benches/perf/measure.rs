@@ -8,21 +8,21 @@ use crate::Result;
 
 /// How long to measure.
 #[derive(Clone, Copy)]
-pub struct Effort {
+pub(crate) struct Effort {
     /// Rounds in which both sides are timed, one after the other.
-    pub rounds: usize,
+    pub(crate) rounds: usize,
     /// How long each side runs in a round, at least.
-    pub slice: Duration,
+    pub(crate) slice: Duration,
 }
 
 impl Effort {
     /// For figures that are written down.
-    pub const FULL: Effort = Effort {
+    pub(crate) const FULL: Effort = Effort {
         rounds: 31,
         slice: Duration::from_millis(20),
     };
     /// For a look.
-    pub const QUICK: Effort = Effort {
+    pub(crate) const QUICK: Effort = Effort {
         rounds: 9,
         slice: Duration::from_millis(5),
     };
@@ -30,20 +30,20 @@ impl Effort {
 
 /// What came out: medians over the rounds, in seconds a unit of work.
 #[derive(Clone, Copy)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// Our side.
-    pub ours: f64,
+    pub(crate) ours: f64,
     /// The native side.
-    pub native: f64,
+    pub(crate) native: f64,
     /// The median of the rounds' ratios, which is steadier than the ratio of the medians.
-    pub ratio: f64,
+    pub(crate) ratio: f64,
 }
 
 /// Work that says how many units of it were done.
-pub type Work<'a> = dyn FnMut() -> Result<u32> + 'a;
+pub(crate) type Work<'a> = dyn FnMut() -> Result<u32> + 'a;
 
 /// One unit of work, its result kept from being optimised away.
-pub fn once<T, E>(
+pub(crate) fn once<T, E>(
     mut work: impl FnMut() -> std::result::Result<T, E>,
 ) -> impl FnMut() -> Result<u32>
 where
@@ -56,7 +56,7 @@ where
 }
 
 /// Times both in turn, after one round that warms them up.
-pub fn in_turn(effort: Effort, ours: &mut Work<'_>, native: &mut Work<'_>) -> Result<Pair> {
+pub(crate) fn in_turn(effort: Effort, ours: &mut Work<'_>, native: &mut Work<'_>) -> Result<Pair> {
     let (mut our_times, mut native_times, mut ratios) = (vec![], vec![], vec![]);
     for round in 0..=effort.rounds {
         let (a, b) = (time(effort.slice, ours)?, time(effort.slice, native)?);
@@ -93,7 +93,7 @@ fn time(slice: Duration, work: &mut Work<'_>) -> Result<f64> {
 }
 
 /// The middle one of `values`.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

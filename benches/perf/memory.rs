@@ -13,7 +13,7 @@ use crate::table::{Goal, Table};
 
 /// What a process holds many of.
 #[derive(Clone, Copy, ValueEnum)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Branches.
     Branch,
     /// Branches that have run a script.
@@ -27,7 +27,7 @@ pub enum Kind {
 /// States whose memory is added up.
 const STATES: u32 = 200;
 
-pub fn rows(table: &mut Table) -> Result<()> {
+pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let idle = "resident memory of one more live idle branch";
     let used = "  the same after `return 1 + 1`";
     for (name, goal, ours, native) in [
@@ -61,7 +61,7 @@ fn in_own_process(kind: Kind) -> Result<f64> {
 }
 
 /// Makes states of a kind, holds them, and prints what one takes.
-pub fn hold(kind: Kind) -> Result<()> {
+pub(crate) fn hold(kind: Kind) -> Result<()> {
     const SUM: &str = "return 1 + 1";
     let growth = match kind {
         Kind::Branch | Kind::UsedBranch => {

@@ -24,7 +24,7 @@ const SWITCHES: [(&str, &str); 5] = scripts!("switches":
     "pcall" "pcall_error" "pcall_error_in_coroutine" "pcall_run_time_error" "coroutine"
 );
 
-pub fn rows(table: &mut Table) -> Result<()> {
+pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let shipped = Pool::builder().build()?.branch()?;
     let free = Pool::builder().unstoppable().build()?.branch()?;
     let metered = Pool::builder().metered().build()?.branch()?;

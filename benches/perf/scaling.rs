@@ -18,7 +18,7 @@ const MAX_ROUNDS: usize = 9;
 /// What each branch does.
 const CHUNK: &str = "local sum = 0 for i = 1, 100 do sum = sum + i end return sum";
 
-pub fn rows(table: &mut Table) -> Result<()> {
+pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let name = "10,000 branches: speed-up of 2 workers over 1";
     if !table.wants(name) {
         return Ok(());

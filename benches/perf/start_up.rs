@@ -10,7 +10,7 @@ use crate::Result;
 use crate::measure::{median, once};
 use crate::table::{Goal, Table};
 
-pub fn rows(table: &mut Table) -> Result<()> {
+pub(crate) fn rows(table: &mut Table) -> Result<()> {
     pools(table)?;
     second_start(table)
 }
@@ -46,7 +46,7 @@ fn pools(table: &mut Table) -> Result<()> {
 }
 
 /// Makes two pools and prints how many milliseconds each took.
-pub fn make_pools() -> Result<()> {
+pub(crate) fn make_pools() -> Result<()> {
     for settings in [
         Pool::builder(),
         Pool::builder().branches(8).memory(16 << 20),

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::measure::{Effort, Pair, Work, in_turn};
 
 /// Collects rows.
-pub struct Table {
+pub(crate) struct Table {
     effort: Effort,
     only: String,
     rows: Vec<Row>,
@@ -30,7 +30,7 @@ struct Row {
 
 /// What a row is to be.
 #[derive(Clone, Copy)]
-pub enum Goal {
+pub(crate) enum Goal {
     /// At most this ratio.
     AtMost(f64),
     /// At least this ratio.
@@ -41,7 +41,7 @@ pub enum Goal {
 
 impl Table {
     /// An empty table, for rows whose names contain `only`.
-    pub fn new(effort: Effort, only: String) -> Table {
+    pub(crate) fn new(effort: Effort, only: String) -> Table {
         println!(
             "median of {} rounds of {} ms a side, in turn; native: mlua, the same Lua, no sandbox\n",
             effort.rounds,
@@ -59,17 +59,17 @@ impl Table {
     }
 
     /// How long to measure.
-    pub fn effort(&self) -> Effort {
+    pub(crate) fn effort(&self) -> Effort {
         self.effort
     }
 
     /// Whether the row is asked for.
-    pub fn wants(&self, name: &str) -> bool {
+    pub(crate) fn wants(&self, name: &str) -> bool {
         name.contains(&self.only)
     }
 
     /// Times both sides, unless the row isn't asked for.
-    pub fn time(
+    pub(crate) fn time(
         &mut self,
         name: &str,
         goal: Goal,
@@ -84,7 +84,7 @@ impl Table {
     }
 
     /// Adds a row of times.
-    pub fn add_times(&mut self, name: &str, goal: Goal, pair: Pair) {
+    pub(crate) fn add_times(&mut self, name: &str, goal: Goal, pair: Pair) {
         let (unit, scale) = match pair.native {
             ..1e-6 => ("ns", 1e9),
             1e-6..1e-3 => ("us", 1e6),
@@ -99,7 +99,7 @@ impl Table {
     }
 
     /// Adds a row of anything.
-    pub fn add(&mut self, name: &str, goal: Goal, pair: Pair, unit: &'static str) {
+    pub(crate) fn add(&mut self, name: &str, goal: Goal, pair: Pair, unit: &'static str) {
         let (goal, higher_is_better) = match goal {
             Goal::AtMost(goal) => (Some(goal), false),
             Goal::AtLeast(goal) => (Some(goal), true),
@@ -133,7 +133,7 @@ impl Table {
     }
 
     /// Adds a row of what native states have no counterpart of.
-    pub fn add_alone(&mut self, name: &str, value: f64, unit: &'static str) {
+    pub(crate) fn add_alone(&mut self, name: &str, value: f64, unit: &'static str) {
         println!("{name:<58} {value:>10.2} {:>10} {unit:<4}", "-");
         self.rows.push(Row {
             name: name.to_owned(),
@@ -147,7 +147,7 @@ impl Table {
     }
 
     /// All rows as JSON.
-    pub fn to_json(&self) -> Result<String> {
+    pub(crate) fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(&self.rows)? + "\n")
     }
 }

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::measure::once;
 use crate::table::{Goal, Table};
 
-pub fn rows(table: &mut Table) -> Result<()> {
+pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let document = document();
     let pool = Pool::builder().build()?;
     let (mut branch, lua) = (pool.branch()?, Lua::new());
