@@ -188,7 +188,8 @@ fn a_host_may_go_on_with_those_that_are_sound() {
     let (host, problems) = PluginHost::builder(pool())
         .path(plugins.path(""))
         .load_sound();
-    let names: Vec<_> = host.plugins().map(|plugin| plugin.name.as_str()).collect();
+    let plugins = host.plugins();
+    let names: Vec<_> = plugins.iter().map(|it| it.name.as_str()).collect();
     assert_eq!((names, problems.len()), (vec!["a", "c"], 3));
     let reply = host
         .tenant("t")

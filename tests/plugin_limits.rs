@@ -213,5 +213,5 @@ fn what_a_manifest_leaves_out_is_the_hosts() {
         memory: 6 << 20,
         ..Limits::strict()
     };
-    assert_eq!(host.limits("one"), Some(&expected));
+    assert_eq!(host.limits("one"), Some(expected));
 }

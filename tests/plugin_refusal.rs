@@ -199,7 +199,7 @@ fn limits_are_narrowed_only(#[case] kept: &str, #[case] broken: &str, #[case] sa
         let plugins = Plugins::one("one", &manifest, "function run() end");
         let limited = |builder: PluginHostBuilder| builder.limits(limits);
         match plugins.host(&pool, limited) {
-            Ok(host) => Err(*host.limits("one").unwrap()),
+            Ok(host) => Err(host.limits("one").unwrap()),
             Err(_) => Ok(plugins.problems(&pool, limited)),
         }
     };

@@ -208,9 +208,10 @@ fn check(args: CheckArgs) -> anyhow::Result<()> {
         .iter()
         .fold(host, PluginHostBuilder::path)
         .load()?;
-    let lines: Vec<String> = host
-        .plugins()
-        .map(|Manifest { name, version, .. }| format!("{name} {version}: ok\n"))
+    let sound = host.plugins();
+    let sound = sound.iter().map(|plugin| (&plugin.name, &plugin.version));
+    let lines: Vec<String> = sound
+        .map(|(name, version)| format!("{name} {version}: ok\n"))
         .collect();
     stream::print(&lines.concat())
 }

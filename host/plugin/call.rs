@@ -8,9 +8,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::budget;
 use super::error::{CallError, CallErrorKind};
-use super::host::{Inner, Plugin};
+use super::host::Inner;
 use super::kept::{Key, NoTurn, Wait};
-use super::manifest::Lifetime;
+use super::load::Plugin;
 use super::problem::suggest;
 use super::report::{CallReport, joined};
 use super::tenant::Reply;
@@ -61,7 +61,8 @@ impl CallOptions {
 /// Who wants what of which plugin.
 pub(super) struct Call<'c> {
     pub(super) host: &'c Inner,
-    pub(super) plugin: &'c Plugin,
+    /// As it was when the call began.
+    pub(super) plugin: Arc<Plugin>,
     pub(super) tenant: &'c Arc<str>,
     pub(super) export: &'c str,
     pub(super) options: &'c CallOptions,
@@ -76,24 +77,9 @@ impl<'c> Call<'c> {
         export: &'c str,
         options: &'c CallOptions,
     ) -> Result<Call<'c>, CallError> {
-        let Some(plugin) = host.plugins.get(name) else {
-            let known = host.plugins.keys().map(|name| &**name);
-            return Err(CallError::from(CallErrorKind::UnknownPlugin {
-                plugin: name.to_owned(),
-                hint: suggest(name, known),
-            }));
-        };
-        let exports = &plugin.manifest.exports;
-        if !exports.contains_key(export) {
-            return Err(CallError::from(CallErrorKind::UnknownExport {
-                plugin: name.to_owned(),
-                export: export.to_owned(),
-                hint: suggest(export, exports.keys().map(String::as_str)),
-            }));
-        }
         Ok(Call {
             host,
-            plugin,
+            plugin: find(host, name, export)?,
             tenant,
             export,
             options,
@@ -101,22 +87,29 @@ impl<'c> Call<'c> {
     }
 
     /// Makes the call.
-    pub(super) fn run<A, R>(&self, args: &A) -> Result<Reply<R>, CallError>
+    pub(super) fn run<A, R>(self, args: &A) -> Result<Reply<R>, CallError>
     where
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        match self.plugin.manifest.instance {
-            Lifetime::Fresh => {
-                let mut branch = self.branch().map_err(|error| self.failed(error, None))?;
-                let ran = self.run_on(&mut branch, true, args);
-                self.reply(ran, None)
-            }
-            Lifetime::Kept => self.run_kept(args),
+        if self.plugin.is_kept() {
+            self.run_kept(args)
+        } else {
+            self.run_fresh(args)
         }
     }
 
-    fn run_kept<A, R>(&self, args: &A) -> Result<Reply<R>, CallError>
+    fn run_fresh<A, R>(&self, args: &A) -> Result<Reply<R>, CallError>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let mut branch = self.branch().map_err(|error| self.failed(error, None))?;
+        let ran = self.run_on(&mut branch, true, args);
+        self.reply(ran, None)
+    }
+
+    fn run_kept<A, R>(mut self, args: &A) -> Result<Reply<R>, CallError>
     where
         A: Serialize + ?Sized,
         R: DeserializeOwned,
@@ -132,10 +125,17 @@ impl<'c> Call<'c> {
         };
         let keep = &self.host.keep;
         let mut turn = keep.enter(&key, &wait).map_err(|why| self.no_turn(why))?;
+        // It may have been reloaded meanwhile: then this is a call of the new one.
+        self.plugin = find(self.host, &self.plugin.name, self.export)?;
+        if !self.plugin.is_kept() {
+            drop(turn);
+            return self.run_fresh(args);
+        }
+        turn.end_outdated(self.plugin.generation);
         let replaces = turn.lost;
         let is_new = turn.branch().is_none();
         let branch = if is_new {
-            let made = turn.make(|| self.branch());
+            let made = turn.make(self.plugin.generation, || self.branch());
             made.map_err(|error| self.failed(error, None))?
                 .ok_or(CallErrorKind::TooManyKept { limit: keep.limit })?
         } else {
@@ -152,7 +152,7 @@ impl<'c> Call<'c> {
 
     /// A fresh instance on the plugin's terms.
     fn branch(&self) -> Result<Branch> {
-        let Inner { pool, .. } = self.host;
+        let pool = &self.host.loader.pool;
         pool.branch_for(&self.options.run_options(), &self.plugin.options)
     }
 
@@ -171,7 +171,8 @@ impl<'c> Call<'c> {
         }
         let mut loading = None;
         if load {
-            let entry = Chunk::body(&*self.plugin.entry).named(&*self.plugin.chunk_name);
+            let entry =
+                Chunk::body(&*self.plugin.source.entry.text).named(&*self.plugin.chunk_name);
             let result = branch.with(&options).eval::<IgnoredAny>(entry);
             let report = branch.take_report();
             if let Err(error) = result {
@@ -212,7 +213,7 @@ impl<'c> Call<'c> {
     }
 
     fn reply<R>(&self, ran: Ran<R>, replaces: Option<StoreId>) -> Result<Reply<R>, CallError> {
-        let manifest = &self.plugin.manifest;
+        let manifest = self.plugin.manifest();
         let report = CallReport {
             schema_version: CallReport::SCHEMA_VERSION,
             plugin: manifest.name.clone(),
@@ -230,12 +231,12 @@ impl<'c> Call<'c> {
     }
 
     fn failed(&self, error: Error, report: Option<CallReport>) -> CallError {
-        let plugin = self.plugin.manifest.name.clone();
+        let plugin = self.plugin.name.to_string();
         CallError::new(CallErrorKind::Run { plugin, error }, report)
     }
 
     fn no_turn(&self, why: NoTurn) -> CallError {
-        let plugin = self.plugin.manifest.name.clone();
+        let plugin = self.plugin.name.to_string();
         let run = |kind: ErrorKind| self.failed(kind.into(), None);
         match why {
             NoTurn::InUse(waited) => CallErrorKind::InUse { plugin, waited }.into(),
@@ -251,6 +252,27 @@ impl<'c> Call<'c> {
             }),
         }
     }
+}
+
+/// The plugin as it is now, if it exports the function.
+fn find(host: &Inner, name: &str, export: &str) -> Result<Arc<Plugin>, CallError> {
+    let plugins = host.plugins();
+    let Some(plugin) = plugins.get(name) else {
+        let known = plugins.keys().map(|name| &**name);
+        return Err(CallError::from(CallErrorKind::UnknownPlugin {
+            plugin: name.to_owned(),
+            hint: suggest(name, known),
+        }));
+    };
+    let exports = &plugin.manifest().exports;
+    if !exports.contains_key(export) {
+        return Err(CallError::from(CallErrorKind::UnknownExport {
+            plugin: name.to_owned(),
+            export: export.to_owned(),
+            hint: suggest(export, exports.keys().map(String::as_str)),
+        }));
+    }
+    Ok(Arc::clone(plugin))
 }
 
 /// What came of a call.

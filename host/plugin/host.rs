@@ -1,20 +1,17 @@
 //! The host: loads plugins and knows them by their names.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::admit::{Policy, admit};
-use super::check::check;
+use super::admit::Policy;
 use super::kept::Keep;
+use super::load::{Changes, Loader, Plugins};
 use super::manifest::Manifest;
-use super::problem::{Code, LoadError, Problem, Problems};
-use super::source::{Source, find, load};
+use super::problem::{LoadError, Problem};
 use super::tenant::Tenant;
-use crate::{Grants, Limits, Pool, RunOptions};
+use crate::{Grants, Limits, Pool};
 
 /// Loads plugins, and calls what they export: see [the module](super) for an example.
 ///
@@ -24,23 +21,37 @@ use crate::{Grants, Limits, Pool, RunOptions};
 pub struct PluginHost(Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) pool: Pool,
-    pub(super) plugins: BTreeMap<Arc<str>, Plugin>,
+    pub(super) loader: Loader,
+    /// As they are now: a call takes what it needs out of here, and isn't disturbed by a reload.
+    plugins: RwLock<Arc<Plugins>>,
+    /// Held while plugins are loaded again.
+    reloading: Mutex<()>,
     pub(super) keep: Keep,
     pub(super) patience: Duration,
 }
 
-/// A plugin that was found sound.
-#[derive(Debug)]
-pub(super) struct Plugin {
-    pub(super) name: Arc<str>,
-    pub(super) manifest: Manifest,
-    pub(super) manifest_file: Arc<str>,
-    pub(super) entry: Arc<str>,
-    pub(super) chunk_name: String,
-    pub(super) limits: Limits,
-    /// The terms of its instances.
-    pub(super) options: RunOptions,
+impl Inner {
+    /// The plugins as they are now.
+    pub(super) fn plugins(&self) -> Arc<Plugins> {
+        // Nothing panics while it is written to.
+        Arc::clone(&self.plugins.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What [`PluginHost::reload`] found and did.
+#[derive(Clone, Debug, Default)]
+#[must_use = "what couldn't be loaded is in here"]
+#[non_exhaustive]
+pub struct Reload {
+    /// Plugins that are there for the first time, by name.
+    pub added: Vec<String>,
+    /// Plugins that were loaded before and are something else now.
+    pub changed: Vec<String>,
+    /// Plugins that are gone.
+    pub removed: Vec<String>,
+    /// Everything that is wrong with what is there now. Where such a plugin was loaded before, it
+    /// is still in place as it was.
+    pub problems: Vec<Problem>,
 }
 
 impl PluginHost {
@@ -51,25 +62,77 @@ impl PluginHost {
             paths: Vec::new(),
             grants: Grants::none(),
             limits: None,
+            only: None,
             kept: None,
             patience: Duration::from_secs(30),
         }
     }
 
-    /// The manifests of the plugins, in the order of their names.
-    pub fn plugins(&self) -> impl Iterator<Item = &Manifest> {
-        self.0.plugins.values().map(|plugin| &plugin.manifest)
+    /// The manifests of the plugins as they are now, in the order of their names.
+    pub fn plugins(&self) -> Vec<Arc<Manifest>> {
+        let plugins = self.0.plugins();
+        let manifests = plugins.values().map(|it| Arc::clone(&it.source.manifest));
+        manifests.collect()
     }
 
-    /// The manifest of one plugin.
-    pub fn plugin(&self, name: &str) -> Option<&Manifest> {
-        self.0.plugins.get(name).map(|plugin| &plugin.manifest)
+    /// The manifest of one plugin as it is now.
+    pub fn plugin(&self, name: &str) -> Option<Arc<Manifest>> {
+        let plugins = self.0.plugins();
+        plugins.get(name).map(|it| Arc::clone(&it.source.manifest))
     }
 
     /// The limits of every call of one plugin: what its manifest asks for, and the host's
     /// where it doesn't.
-    pub fn limits(&self, name: &str) -> Option<&Limits> {
-        self.0.plugins.get(name).map(|plugin| &plugin.limits)
+    pub fn limits(&self, name: &str) -> Option<Limits> {
+        self.0.plugins().get(name).map(|plugin| plugin.limits)
+    }
+
+    /// Reads all plugins again, and puts those that have changed in the place of the old ones.
+    ///
+    /// A plugin whose files are as they were stays as it is. One that has changed is loaded
+    /// beside the one that runs: read, held against the grants and limits of the host, and
+    /// checked in a sandbox, as [`load`](PluginHostBuilder::load) does. Only if there is nothing
+    /// wrong with it does it take the place of the old one, which otherwise stays. Plugins that
+    /// came are added, and those that are gone removed. All of it happens at once: from then on,
+    /// calls that begin get the new plugins. Those under way end on the plugin that they began on.
+    ///
+    /// What is kept for tenants by a plugin that has changed doesn't fit the new one: it ends, at
+    /// once or with the call that is under way, and the next call gets a new instance and is told
+    /// by [`CallReport::replaces`](super::CallReport::replaces). A call that waits for its turn
+    /// while plugins are reloaded is a call of the new one. What is kept by a plugin that is
+    /// removed, or that no longer wants to be kept, ends as if by [`Tenant::release`].
+    ///
+    /// It takes a branch of the pool for each plugin that has changed, one at a time. Two threads
+    /// that reload do so one after the other.
+    pub fn reload(&self) -> Reload {
+        let inner = &self.0;
+        // Whoever panicked in the middle has changed nothing.
+        let _one_at_a_time = inner
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let old = inner.plugins();
+        let (new, problems) = inner.loader.load(&old);
+        let Changes {
+            added,
+            changed,
+            removed,
+        } = Changes::between(&old, &new);
+        let new = Arc::new(new);
+        *inner
+            .plugins
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+        for name in changed.iter().chain(&removed) {
+            inner.keep.retire(name, new.get(&**name).map(|it| &**it));
+        }
+        let names = |names: Vec<Arc<str>>| names.iter().map(|name| name.to_string()).collect();
+        Reload {
+            added: names(added),
+            changed: names(changed),
+            removed: names(removed),
+            problems,
+        }
     }
 
     /// For whom plugins are to be called. Nothing is made before a call needs it.
@@ -89,7 +152,7 @@ impl PluginHost {
 impl fmt::Debug for PluginHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PluginHost")
-            .field("plugins", &self.0.plugins.keys())
+            .field("plugins", &self.0.plugins().keys())
             .field("kept", &self.kept())
             .finish_non_exhaustive()
     }
@@ -101,6 +164,7 @@ impl fmt::Debug for PluginHost {
 pub struct PluginHostBuilder {
     pool: Pool,
     paths: Vec<PathBuf>,
+    only: Option<Vec<String>>,
     grants: Grants,
     limits: Option<Limits>,
     kept: Option<usize>,
@@ -115,6 +179,16 @@ impl PluginHostBuilder {
     /// names, are passed over.
     pub fn path(mut self, path: impl AsRef<Path>) -> Self {
         self.paths.push(path.as_ref().to_owned());
+        self
+    }
+
+    /// Loads no other plugins than the one of this name. Can be called several times, for several
+    /// names.
+    ///
+    /// Of other plugins, nothing but the manifest is read, and what is wrong with them isn't
+    /// reported, unless a name is not found: it may be theirs.
+    pub fn only(mut self, name: impl Into<String>) -> Self {
+        self.only.get_or_insert_default().push(name.into());
         self
     }
 
@@ -166,91 +240,24 @@ impl PluginHostBuilder {
     /// As [`load`](Self::load), but with those plugins that are sound, and besides everything
     /// that is wrong with the others. Of two plugins with one name, the first is loaded.
     pub fn load_sound(self) -> (PluginHost, Vec<Problem>) {
-        let mut problems = Problems::default();
-        let mut plugins = BTreeMap::new();
-        let policy = Policy {
-            limits: self.limits.unwrap_or(*self.pool.limits()),
-            grants: self.grants,
-            kept: self.kept,
-        };
-        if is_sound(&self.pool, &policy, &mut problems) {
-            for path in &self.paths {
-                for path in find(path, &mut problems) {
-                    if let Some(source) = load(&path, &mut problems) {
-                        add(source, &policy, &self.pool, &mut plugins, &mut problems);
-                    }
-                }
-            }
-        }
-        let host = PluginHost(Arc::new(Inner {
+        let loader = Loader {
+            policy: Policy {
+                limits: self.limits.unwrap_or(*self.pool.limits()),
+                grants: self.grants,
+                kept: self.kept,
+            },
             pool: self.pool,
-            plugins,
-            keep: Keep::new(policy.kept.unwrap_or(0)),
+            paths: self.paths,
+            only: self.only,
+        };
+        let (plugins, problems) = loader.load(&Plugins::new());
+        let host = PluginHost(Arc::new(Inner {
+            keep: Keep::new(loader.policy.kept.unwrap_or(0)),
+            loader,
+            plugins: RwLock::new(Arc::new(plugins)),
+            reloading: Mutex::new(()),
             patience: self.patience,
         }));
-        (host, problems.into_vec())
-    }
-}
-
-/// Whether the pool can give what the host grants.
-fn is_sound(pool: &Pool, policy: &Policy, problems: &mut Problems) -> bool {
-    let options = RunOptions::new()
-        .limits(&policy.limits)
-        .grants(policy.grants.clone());
-    match pool.branch_with(&options) {
-        Ok(_) => true,
-        Err(error) => {
-            problems.add(
-                Code::HostSetup,
-                &"the plugin host".into(),
-                None,
-                error.to_string(),
-            );
-            false
-        }
-    }
-}
-
-/// Adds a plugin, if it is sound.
-fn add(
-    source: Source,
-    policy: &Policy,
-    pool: &Pool,
-    plugins: &mut BTreeMap<Arc<str>, Plugin>,
-    problems: &mut Problems,
-) {
-    let before = problems.count();
-    let place = match plugins.entry(source.manifest.name.as_str().into()) {
-        Entry::Vacant(place) => Some(place),
-        Entry::Occupied(other) => {
-            let message = format!(
-                "the plugin `{}` was loaded already, from {}",
-                source.manifest.name,
-                other.get().manifest_file
-            );
-            let at = source.places.of("name");
-            problems.add(Code::DuplicatePlugin, &source.manifest_file, at, message);
-            None
-        }
-    };
-    let Some(terms) = admit(&source, policy, pool, problems) else {
-        return problems.sort_since(before);
-    };
-    let options = RunOptions::new().limits(&terms.limits).grants(terms.grants);
-    check(&source, &options, pool, problems);
-    problems.sort_since(before);
-    if let Some(place) = place
-        && problems.count() == before
-    {
-        let name = Arc::clone(place.key());
-        place.insert(Plugin {
-            name,
-            chunk_name: source.chunk_name(),
-            manifest: source.manifest,
-            manifest_file: source.manifest_file,
-            entry: source.entry.text,
-            limits: terms.limits,
-            options,
-        });
+        (host, problems)
     }
 }

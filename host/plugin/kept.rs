@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use super::load::Plugin;
 use crate::{Branch, Cancel, Handle, StoreId};
 
 /// The kept instances of a host.
@@ -39,6 +40,9 @@ struct State {
     user: Option<ThreadId>,
     kept: Option<Kept>,
     lost: Option<StoreId>,
+    /// The plugin's generation, where it changed while a call was in the cell: what that call
+    /// leaves behind is kept only if it is of this one.
+    generation: Option<u64>,
     /// Whether the cell is out of the map: who waits for it has to look again.
     retired: bool,
 }
@@ -47,6 +51,8 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) branch: Branch,
+    /// That of the plugin whose entry it ran.
+    generation: u64,
     _permit: Permit,
 }
 
@@ -109,8 +115,36 @@ impl Keep {
 
     /// Ends the instances of `tenant`: at once, or when the call that is under way ends.
     pub(super) fn release(&self, tenant: &str) {
+        self.end(|key| *key.tenant == *tenant);
+    }
+
+    /// Ends the instances of a plugin that is not what it was: at once, or when the call that is
+    /// under way ends. `now` is what it has become, if it is there and keeps instances; then the
+    /// next call of each tenant is told what it lost.
+    pub(super) fn retire(&self, plugin: &str, now: Option<&Plugin>) {
+        let Some(now) = now.filter(|now| now.is_kept()) else {
+            return self.end(|key| *key.plugin == *plugin);
+        };
+        let cells: Vec<_> = {
+            let cells = self.lock();
+            let of_plugin = cells.iter().filter(|(key, _)| *key.plugin == *plugin);
+            of_plugin.map(|(_, cell)| Arc::clone(cell)).collect()
+        };
+        for cell in cells {
+            let mut state = cell.lock();
+            state.generation = Some(now.generation);
+            let outdated = state.kept.take_if(|kept| kept.generation != now.generation);
+            if let Some(outdated) = &outdated {
+                state.lost = Some(outdated.branch.store_id());
+            }
+            drop(state);
+            drop(outdated);
+        }
+    }
+
+    fn end(&self, whose: impl Fn(&Key) -> bool) {
         let mut cells = self.lock();
-        let released: Vec<_> = cells.extract_if(|key, _| *key.tenant == *tenant).collect();
+        let released: Vec<_> = cells.extract_if(|key, _| whose(key)).collect();
         drop(cells);
         for (_, cell) in released {
             let kept = {
@@ -195,6 +229,14 @@ pub(super) struct Turn<'k> {
 }
 
 impl Turn<'_> {
+    /// Ends the instance if it is of another generation.
+    pub(super) fn end_outdated(&mut self, generation: u64) {
+        let kept = self.kept.as_ref();
+        if kept.is_some_and(|kept| kept.generation != generation) {
+            self.discard(true);
+        }
+    }
+
     /// The instance that was kept.
     pub(super) fn branch(&mut self) -> Option<&mut Branch> {
         self.kept.as_mut().map(|kept| &mut kept.branch)
@@ -203,6 +245,7 @@ impl Turn<'_> {
     /// Makes an instance to be kept. `None` if there are too many.
     pub(super) fn make<E>(
         &mut self,
+        generation: u64,
         make: impl FnOnce() -> Result<Branch, E>,
     ) -> Result<Option<&mut Branch>, E> {
         let more = |live| (live < self.keep.limit).then_some(live + 1);
@@ -216,6 +259,7 @@ impl Turn<'_> {
         let permit = Permit(Arc::clone(&self.keep.live));
         let kept = self.kept.insert(Kept {
             branch: make()?,
+            generation,
             _permit: permit,
         });
         Ok(Some(&mut kept.branch))
@@ -236,10 +280,16 @@ impl Drop for Turn<'_> {
         if thread::panicking() && !self.unwinding {
             self.discard(true);
         }
-        let mut kept = self.kept.take();
         // A cell that has nothing to tell goes; the map would grow with every tenant.
-        let mut cells = (kept.is_none() && self.lost.is_none()).then(|| self.keep.lock());
+        let mut cells = (self.kept.is_none() && self.lost.is_none()).then(|| self.keep.lock());
         let mut state = self.cell.lock();
+        let is_outdated =
+            |kept: &mut Kept| state.generation.is_some_and(|it| it != kept.generation);
+        let outdated = self.kept.take_if(is_outdated);
+        if let Some(outdated) = &outdated {
+            self.lost = Some(outdated.branch.store_id());
+        }
+        let mut kept = self.kept.take();
         if !state.retired {
             state.kept = kept.take();
             state.lost = self.lost;
@@ -251,5 +301,6 @@ impl Drop for Turn<'_> {
         state.user = None;
         drop(state);
         self.cell.changed.notify_all();
+        drop(outdated);
     }
 }

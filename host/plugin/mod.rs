@@ -44,6 +44,7 @@ mod check;
 mod error;
 mod host;
 mod kept;
+mod load;
 mod manifest;
 mod place;
 mod problem;
@@ -54,7 +55,7 @@ mod tenant;
 
 pub use call::CallOptions;
 pub use error::{CallError, CallErrorKind};
-pub use host::{PluginHost, PluginHostBuilder};
+pub use host::{PluginHost, PluginHostBuilder, Reload};
 pub use manifest::{Lifetime, Manifest, WantedLimits, Wants};
 pub use place::Place;
 pub use problem::{Code, LoadError, Problem};

@@ -39,6 +39,8 @@ codes! {
     MissingKey = "MISSING_KEY",
     /// A value of the wrong type, or out of range.
     InvalidValue = "INVALID_VALUE",
+    /// There is no plugin of a name that was asked for.
+    PluginMissing = "PLUGIN_MISSING",
     /// Two plugins of one name.
     DuplicatePlugin = "DUPLICATE_PLUGIN",
     /// A module of the plugin's own that can't be required by a name of its own.
@@ -175,6 +177,11 @@ impl Problems {
             hint: None,
         });
         self.0.last_mut().expect("just added")
+    }
+
+    /// Moves those of `other` here, behind the others.
+    pub(super) fn append(&mut self, other: &mut Problems) {
+        self.0.append(&mut other.0);
     }
 
     pub(super) fn count(&self) -> usize {

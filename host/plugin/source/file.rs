@@ -39,7 +39,7 @@ pub(super) fn load_file(path: &Path, problems: &mut Problems) -> Option<Source> 
         problems,
     )?;
     Some(Source {
-        manifest,
+        manifest: manifest.into(),
         places,
         entry: File {
             path: Arc::clone(&file),

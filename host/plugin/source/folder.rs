@@ -63,7 +63,7 @@ pub(super) fn load_folder(path: &Path, problems: &mut Problems) -> Option<Source
     folder.modules("", &manifest.entry, 0, &mut modules, problems);
     (problems.count() == before).then(|| Source {
         entry: folder.file(&manifest.entry, entry),
-        manifest,
+        manifest: manifest.into(),
         places,
         manifest_file,
         modules,

@@ -21,7 +21,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// All that was read of one plugin.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) manifest: Manifest,
+    pub(super) manifest: Arc<Manifest>,
     pub(super) places: Places,
     /// The file that the manifest is in.
     pub(super) manifest_file: Arc<str>,
@@ -33,12 +33,23 @@ pub(super) struct Source {
 impl Source {
     /// How Lua calls the entry in its messages.
     pub(super) fn chunk_name(&self) -> String {
-        let Manifest { name, entry, .. } = &self.manifest;
+        let Manifest { name, entry, .. } = &*self.manifest;
         if *entry == format!("{name}.lua") {
             entry.clone()
         } else {
             format!("{name}/{entry}")
         }
+    }
+
+    /// Whether there would be no point in loading `other` in the place of this one.
+    pub(super) fn is_like(&self, other: &Source) -> bool {
+        fn modules(source: &Source) -> impl Iterator<Item = (&str, &str)> {
+            let modules = source.modules.iter();
+            modules.map(|(name, file)| (name.as_str(), &*file.text))
+        }
+        self.manifest == other.manifest
+            && self.entry.text == other.entry.text
+            && modules(self).eq(modules(other))
     }
 }
 
@@ -68,24 +79,25 @@ pub fn read_manifests(path: impl AsRef<Path>) -> Result<Vec<Manifest>, LoadError
 /// the others.
 pub fn read_sound_manifests(path: impl AsRef<Path>) -> (Vec<Manifest>, Vec<Problem>) {
     let mut problems = Problems::default();
-    let manifests = find(path.as_ref(), &mut problems)
+    let paths = find(path.as_ref(), &mut problems).unwrap_or_default();
+    let manifests = paths
         .iter()
         .filter_map(|path| load(path, &mut problems))
-        .map(|source| source.manifest)
+        .map(|source| Arc::unwrap_or_clone(source.manifest))
         .collect();
     (manifests, problems.into_vec())
 }
 
 /// Where plugins are: `path` itself if it is one, or what is in the folder there, in the order
-/// of names.
-pub(super) fn find(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+/// of names. `None` if there is no saying.
+pub(super) fn find(path: &Path, problems: &mut Problems) -> Option<Vec<PathBuf>> {
     if path.is_file() || path.join(MANIFEST).exists() {
-        return vec![path.to_owned()];
+        return Some(vec![path.to_owned()]);
     }
-    plugins_in(path).unwrap_or_else(|error| {
-        unreadable(problems, path, &error);
-        Vec::new()
-    })
+    let found = plugins_in(path);
+    found
+        .map_err(|error| unreadable(problems, path, &error))
+        .ok()
 }
 
 /// Reads the plugin at `path`.
