@@ -405,6 +405,19 @@ fn versioned(version: usize) -> [(&'static str, String); 3] {
     ]
 }
 
+/// Whether there is nothing more to come.
+#[derive(Default)]
+struct Over(AtomicBool);
+
+/// Says so when it is dropped, also by a panic: nobody would wait for a thread that never ends.
+struct Ends<'o>(&'o Over);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Release);
+    }
+}
+
 #[test]
 fn calls_from_many_threads_never_see_half_a_plugin_nor_an_old_one_after_a_new_one() {
     const VERSIONS: usize = 12;
@@ -412,13 +425,13 @@ fn calls_from_many_threads_never_see_half_a_plugin_nor_an_old_one_after_a_new_on
     let pool = common::builder().branches(8).build().unwrap();
     let host = plugins.host(&pool, keeping).unwrap();
     let loaded = AtomicUsize::new(1);
-    let over = AtomicBool::new(false);
+    let over = Over::default();
     let seen: Vec<usize> = thread::scope(|scope| {
         let calls = ["acme", "acme", "zenith"].map(|name| {
             let (tenant, loaded, over) = (host.tenant(name), &loaded, &over);
             scope.spawn(move || {
                 let mut seen = 0;
-                while !over.load(Ordering::Acquire) {
+                while !over.0.load(Ordering::Acquire) {
                     let least = loaded.load(Ordering::Acquire);
                     let reply = tenant
                         .call::<_, [usize; 2]>("one", "both", NOTHING)
@@ -432,6 +445,7 @@ fn calls_from_many_threads_never_see_half_a_plugin_nor_an_old_one_after_a_new_on
                 seen
             })
         });
+        let ends = Ends(&over);
         for version in 2..=VERSIONS {
             for (path, text) in versioned(version) {
                 plugins.write(path, text);
@@ -445,7 +459,7 @@ fn calls_from_many_threads_never_see_half_a_plugin_nor_an_old_one_after_a_new_on
                 .call::<_, [usize; 2]>("one", "both", NOTHING);
             assert_eq!(last.unwrap().value, [VERSIONS; 2]);
         }
-        over.store(true, Ordering::Release);
+        drop(ends);
         calls.map(|call| call.join().unwrap()).into()
     });
     assert!(seen.iter().all(|seen| *seen > 0), "{seen:?}");
