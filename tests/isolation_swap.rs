@@ -1,6 +1,8 @@
 //! What an ended instance leaves in its slot is never to be seen by the next one, wherever the
 //! kernel has put it by then: here its pages are swapped out just before it ends.
 //!
+//! A process of its own, since it counts what of the process is swapped out, and swaps it.
+//!
 //! Skipped, saying so, where the kernel has nowhere to swap to. `.ci/run` makes a swap file.
 
 #![cfg(target_os = "linux")]

@@ -2,7 +2,7 @@
 //!
 //! `host/prebuilt/` holds the guest as a WebAssembly module together with a record of what it
 //! was built from and with. Three programs share this file: `cargo xtask guest` writes the
-//! record, the build script refuses a module that doesn't match it, and `tests/provenance.rs`
+//! record, the build script refuses a module that doesn't match it, and `tests/runtime/provenance.rs`
 //! fails when `guest/` has moved on. It lives under `host/` because cargo leaves the folders
 //! of other packages out of what it packs.
 

@@ -2,7 +2,7 @@
 
 /// Stack that compiled Lua may use. wasmtime counts it from where the call enters and traps
 /// beyond it. Lua's own limit of 200 nested C calls has to come first, as an error that
-/// scripts can catch: `tests/limits_stack.rs` measures that it does.
+/// scripts can catch: `tests/runtime/limits/stack.rs` measures that it does.
 pub(crate) const WASM_STACK: usize = 1 << 20;
 
 /// What the host's side of a call uses above and below that: encoding and decoding values of

@@ -24,9 +24,9 @@
 //! | main thread: two calls give the same runtime | `main_asked_twice_is_the_same_store` |
 //! | making one takes less than 10 ms | `cargo xtask perf`, as a ratio to a native state |
 //! | three pool threads, none has main | `workers_never_get_main` |
-//! | branches a and b of a workflow: globals, functions, tables | `tests/workflow_isolation.rs` |
-//! | `initial_value` 42 is seen by both branches | `tests/workflow_isolation.rs` |
-//! | nodes in sequence: (5 + 10) * 2 = 30 | `tests/workflow_run.rs` |
+//! | branches a and b of a workflow: globals, functions, tables | `tests/workflow/isolation.rs` |
+//! | `initial_value` 42 is seen by both branches | `tests/workflow/isolation.rs` |
+//! | nodes in sequence: (5 + 10) * 2 = 30 | `tests/workflow/run.rs` |
 //! | 20 workers on 10 threads read back their own id | `twenty_workers_read_back_their_own` |
 //! | stress 1: 50 rounds of 5 threads | `fifty_rounds_of_five_threads` |
 //! | stress 2: 20 tasks on 4 threads, 3 inner threads each | `twenty_tasks_with_three_inner_threads` |
@@ -38,6 +38,7 @@
 mod common;
 
 mod checks;
+mod memory;
 mod sabotage;
 
 use moonfork::testing::{call_function_of, read_memory_of};

@@ -1,0 +1,27 @@
+//! The binary, run as a user runs it: a module for each command, and for what they have in common.
+
+mod command;
+
+mod actions;
+#[cfg(target_os = "linux")]
+mod address_space;
+mod bad_input;
+mod broken;
+#[cfg(unix)]
+mod cache;
+#[cfg(unix)]
+mod crash;
+mod eval;
+mod example;
+mod examples;
+mod inspect;
+mod plugin;
+mod precompile;
+mod repl;
+mod resume;
+mod run;
+mod stream;
+#[cfg(unix)]
+mod streams;
+mod usage;
+mod validate;

@@ -1,0 +1,15 @@
+//! Plugins by way of the library: loading them, refusing them, calling them.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod plugins;
+
+mod call;
+mod check;
+mod example;
+mod kept;
+mod limits;
+mod manifest;
+mod refusal;
+mod reload;
+mod tenants;

@@ -1,0 +1,33 @@
+//! The pool and its instances by way of the library: running Lua, values, errors, limits, grants,
+//! stopping, and what a guest that an attacker wrote can do.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod async_runs;
+mod branch_for;
+mod calls_again;
+mod cancel;
+mod caught_errors;
+mod compiled_chunks;
+mod compiled_code;
+mod coroutine_yields;
+mod error_values;
+mod escapes;
+mod eval;
+mod files;
+mod grants;
+mod guest_imports;
+mod host_functions;
+mod hostile_guest;
+mod interpreter;
+mod kill_site;
+mod limits;
+mod own_modules;
+mod poison;
+mod precompiled;
+mod provenance;
+mod reentrance;
+mod reports;
+mod slots;
+mod threads;

@@ -1,0 +1,16 @@
+//! Workflows by way of the library: loading them, their plans, running them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod branches;
+mod cancel;
+mod conformance;
+mod figures;
+mod isolation;
+mod mangled;
+mod modes;
+mod parallel;
+mod plan;
+mod problems;
+mod run;

@@ -1,0 +1,137 @@
+//! What nodes see, what they return, and what becomes of the state.
+
+use moonfork::workflow::{Outcome, RunError, RunOptions, Workflow};
+use rstest::rstest;
+use serde_json::{Map, Value, json};
+
+use crate::common;
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("not an object: {other}"),
+    }
+}
+
+fn run(text: &str, input: Value) -> Result<Outcome, RunError> {
+    let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
+    workflow.run(common::pool(), object(input), &RunOptions::default())
+}
+
+#[track_caller]
+fn state(text: &str, input: Value) -> Value {
+    let outcome = run(text, input).unwrap_or_else(|error| panic!("{error}"));
+    Value::Object(outcome.state)
+}
+
+#[test]
+fn each_node_sees_what_those_before_it_returned() {
+    let text = "
+nodes:
+  - name: add
+    run: 'return {sum = state.a + state.b}'
+  - name: double
+    script: 'return {sum = state.sum * 2}'
+  - name: tell
+    run: {type: lua, code: 'return {text = \"sum: \" .. state.sum}'}
+";
+    assert_eq!(
+        state(text, json!({"a": 5, "b": 10})),
+        json!({"a": 5, "b": 10, "sum": 30, "text": "sum: 30"})
+    );
+}
+
+#[test]
+fn input_overlays_the_initial_state_key_by_key() {
+    let text = "
+initial_state: {kept: 1, replaced: {deep: true}}
+nodes: [{name: nothing}]
+";
+    assert_eq!(
+        state(text, json!({"replaced": {"other": 2}, "added": null})),
+        json!({"kept": 1, "replaced": {"other": 2}, "added": null})
+    );
+}
+
+#[rstest]
+#[case::keys_replace("return {n = {only = 'this'}}", json!({"n": {"only": "this"}, "list": []}))]
+#[case::nothing("local x = 1", json!({"n": {"f": 5.0}, "list": []}))]
+#[case::empty_table("return {}", json!({"n": {"f": 5.0}, "list": []}))]
+#[case::null_key("return {n = null}", json!({"n": null, "list": []}))]
+#[case::scalar("return 7", json!({"n": {"f": 5.0}, "list": [], "result": 7}))]
+#[case::array("return {1, 2}", json!({"n": {"f": 5.0}, "list": [], "result": [1, 2]}))]
+#[case::in_place("state.n = 1", json!({"n": {"f": 5.0}, "list": []}))]
+#[case::in_place_returned("state.list[1] = 'x' return state", json!({"n": {"f": 5.0}, "list": ["x"]}))]
+fn what_a_node_returns_updates_the_state(#[case] code: &str, #[case] expected: Value) {
+    let node = json!({"nodes": [{"name": "node", "run": code}]}).to_string();
+    assert_eq!(state(&node, json!({"n": {"f": 5.0}, "list": []})), expected);
+}
+
+#[test]
+fn keys_that_were_not_returned_keep_their_exact_json() {
+    let text = "
+initial_state: {float: 5.0, tiny: 1.0e-7, int: 9007199254740993, list: [], map: {}, nulls: [null, 1, null]}
+nodes: [{name: other, run: 'return {x = 1}'}]
+";
+    let state = state(text, json!({}));
+    assert_eq!(
+        state.to_string(),
+        "{\"float\":5.0,\"int\":9007199254740993,\"list\":[],\"map\":{},\
+         \"nulls\":[null,1,null],\"tiny\":1e-7,\"x\":1}"
+    );
+}
+
+#[test]
+fn several_values_are_refused() {
+    let error = run("nodes: [{name: pair, run: 'return 1, 2'}]\n", json!({})).unwrap_err();
+    assert!(error.to_string().contains("one table"), "{error}");
+}
+
+#[test]
+fn variables_are_not_visible_in_lua() {
+    let text = "
+variables: {secret: 1}
+nodes: [{name: look, run: 'return {seen = variables ~= nil or secret ~= nil}'}]
+";
+    assert_eq!(state(text, json!({})), json!({"seen": false}));
+}
+
+#[test]
+fn a_failing_node_fails_the_run_and_says_where() {
+    let text = "\
+nodes:
+  - name: fine
+    run: print('so far') return {a = 1}
+  - name: broken
+    run: |
+      local function deep()
+        error('boom')
+      end
+      deep()
+  - name: never
+";
+    let error = run(text, json!({})).unwrap_err();
+    assert_eq!(error.to_string(), "w.yaml:6:7: node 'broken':2: boom");
+    assert_eq!(error.node(), Some("broken"));
+    assert_eq!(error.failure().error_type, "LuaError");
+    let traceback = error.failure().traceback.as_deref().unwrap_or_default();
+    assert!(traceback.contains("deep"), "{traceback}");
+
+    let nodes = &error.report().instances[0].nodes;
+    let ran: Vec<_> = nodes.iter().map(|node| &*node.node).collect();
+    assert_eq!(ran, ["fine", "broken"]);
+    assert_eq!(nodes[0].output, "so far\n");
+    assert!(nodes[1].error.is_some());
+}
+
+#[test]
+fn lua_that_does_not_parse_is_an_error_of_its_node() {
+    let text = "nodes:\n  - name: broken\n    run: 'return ('\n";
+    let error = run(text, json!({})).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.starts_with("w.yaml:3:10: node 'broken':1: "),
+        "{message}"
+    );
+    assert!(error.runtime().is_some_and(moonfork::Error::is_syntax));
+}
