@@ -22,6 +22,7 @@
 //! ```
 
 mod codec;
+pub mod diagnostics;
 mod engine;
 mod error;
 mod grants;
@@ -56,4 +57,5 @@ pub use report::output::Output;
 pub use report::{Outcome, Report};
 pub use run::limits::Limits;
 pub use run::options::RunOptions;
+pub use run::quantity;
 pub use sync::cancel::{Cancel, CancelWatch};

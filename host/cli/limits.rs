@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
+use moonfork::quantity::{self, QuantityError, format_size};
 use moonfork::{Limits, Pool, PoolBuilder};
 
 use super::cache;
@@ -12,7 +12,7 @@ use super::cache;
 pub(super) struct LimitArgs {
     /// Wall-clock time that one call of Lua may take (each node of a workflow is one), as
     /// in 300ms or 1m 30s [default: 30s].
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = quantity::parse_duration)]
     wall: Option<Duration>,
 
     /// Fuel that one call of Lua may burn, about one unit for each WebAssembly instruction
@@ -59,26 +59,16 @@ impl LimitArgs {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("nothing could run in no time".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write it as in 300ms or 1m 30s")),
-    }
-}
-
-fn size(text: &str) -> Result<usize, String> {
-    let size: ByteSize = text
-        .parse()
-        .map_err(|error| format!("{error}; write it as in 16MiB"))?;
-    Ok(usize::try_from(size.as_u64()).unwrap_or(usize::MAX))
+fn size(text: &str) -> Result<usize, QuantityError> {
+    let bytes = quantity::parse_size(text)?;
+    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 fn memory(text: &str) -> Result<usize, String> {
-    let bytes = size(text)?;
+    let bytes = size(text).map_err(|error| error.to_string())?;
     if !Limits::MEMORY_RANGE.contains(&bytes) {
         let [least, most] = [Limits::MEMORY_RANGE.start(), Limits::MEMORY_RANGE.end()]
-            .map(|bytes| ByteSize(*bytes as u64));
+            .map(|bytes| format_size(*bytes as u64));
         return Err(format!("it must be between {least} and {most}"));
     }
     Ok(bytes)

@@ -24,8 +24,9 @@ mod workflow;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use moonfork::plugin::{self as plugin_host, CallError};
-use moonfork::workflow::{LoadError, RunError};
+use moonfork::diagnostics::LoadError;
+use moonfork::plugin::CallError;
+use moonfork::workflow::RunError;
 
 /// Runs Lua in WebAssembly sandboxes, and workflows whose branches run in parallel, each in a
 /// sandbox of its own.
@@ -93,10 +94,6 @@ pub(crate) fn main() -> ExitCode {
 fn complain(error: &anyhow::Error) {
     if let Some(problems) = error.downcast_ref::<LoadError>() {
         // One line each, with the place first, for editors to jump to.
-        stream::note(format_args!("{problems}"));
-        return;
-    }
-    if let Some(problems) = error.downcast_ref::<plugin_host::LoadError>() {
         stream::note(format_args!("{problems}"));
         return;
     }

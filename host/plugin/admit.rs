@@ -3,12 +3,10 @@
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
 
-use bytesize::ByteSize;
-
 use super::manifest::Lifetime;
-use super::problem::{Code, Problems, suggest};
 use super::source::Source;
-use crate::{Access, Grants, Limits, Pool};
+use crate::diagnostics::{Code, Problems};
+use crate::{Access, Grants, Limits, Pool, quantity};
 
 /// The most that a host gives to any plugin.
 #[derive(Debug)]
@@ -57,7 +55,7 @@ impl Admission<'_> {
     fn refuse(&mut self, code: Code, key: &str, message: String, hint: Option<String>) {
         let file: &Arc<str> = &self.source.manifest_file;
         let place = self.source.places.of(key);
-        let problem = self.problems.add(code, file, place, message);
+        let problem = self.problems.error_in(file, code, place, message);
         if let Some(hint) = hint {
             problem.with_hint(hint);
         }
@@ -95,7 +93,7 @@ impl Admission<'_> {
                 grants = grants.function(name);
             } else {
                 let key = format!("wants.functions.{name}");
-                let hint = suggest(name, known());
+                let hint = self.problems.suggestions().hint_or_list(name, known());
                 self.deny(&key, format_args!("the host function `{name}`"), hint);
             }
         }
@@ -111,7 +109,7 @@ impl Admission<'_> {
             } else if known().any(|known| known == name) {
                 grants = grants.module(name);
             } else {
-                let hint = suggest(name, known());
+                let hint = self.problems.suggestions().hint_or_list(name, known());
                 self.deny(&key, format_args!("the host's module `{name}`"), hint);
             }
         }
@@ -126,7 +124,8 @@ impl Admission<'_> {
             if let Some(value) = known.get(name) {
                 grants = grants.variable(name, value.clone());
             } else {
-                let hint = suggest(name, known.keys().map(String::as_str));
+                let known = known.keys().map(String::as_str);
+                let hint = self.problems.suggestions().hint_or_list(name, known);
                 let key = format!("wants.variables.{name}");
                 self.deny(&key, format_args!("the variable `{name}`"), hint);
             }
@@ -144,7 +143,8 @@ impl Admission<'_> {
                     Some("the host grants it for reading: \"read-only\"".to_owned()),
                 ),
                 None => {
-                    let hint = suggest(name, known.keys().map(String::as_str));
+                    let known = known.keys().map(String::as_str);
+                    let hint = self.problems.suggestions().hint_or_list(name, known);
                     let how = match access {
                         Access::ReadOnly => "reading",
                         Access::ReadWrite => "writing",
@@ -161,7 +161,7 @@ impl Admission<'_> {
 
     fn limits(&mut self) -> Limits {
         let (wanted, host) = (self.source.manifest.limits, self.policy.limits);
-        let bytes = |bytes: usize| ByteSize(bytes as u64);
+        let bytes = |bytes: usize| quantity::format_size(bytes as u64);
         let fuel = match wanted.fuel {
             Some(_) if !self.pool.is_metered() => {
                 let message = "the plugin wants a limit of fuel, and the host doesn't meter fuel";
@@ -174,7 +174,7 @@ impl Admission<'_> {
             None => host.fuel,
         };
         Limits {
-            wall: self.narrower("wall", wanted.wall, host.wall, humantime::format_duration),
+            wall: self.narrower("wall", wanted.wall, host.wall, quantity::format_duration),
             fuel,
             memory: self.narrower("memory", wanted.memory, host.memory, bytes),
             output: self.narrower("output", wanted.output, host.output, bytes),

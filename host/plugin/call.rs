@@ -11,9 +11,9 @@ use super::error::{CallError, CallErrorKind};
 use super::host::Inner;
 use super::kept::{Key, NoTurn, Wait};
 use super::load::Plugin;
-use super::problem::suggest;
 use super::report::{CallReport, joined};
 use super::tenant::Reply;
+use crate::diagnostics::Suggestions;
 use crate::{
     Branch, Cancel, Chunk, Error, ErrorKind, Handle, Outcome, Report, Result, RunOptions, StoreId,
 };
@@ -261,7 +261,7 @@ fn find(host: &Inner, name: &str, export: &str) -> Result<Arc<Plugin>, CallError
         let known = plugins.keys().map(|name| &**name);
         return Err(CallError::from(CallErrorKind::UnknownPlugin {
             plugin: name.to_owned(),
-            hint: suggest(name, known),
+            hint: Suggestions::default().hint_or_list(name, known),
         }));
     };
     let exports = &plugin.manifest().exports;
@@ -269,7 +269,7 @@ fn find(host: &Inner, name: &str, export: &str) -> Result<Arc<Plugin>, CallError
         return Err(CallError::from(CallErrorKind::UnknownExport {
             plugin: name.to_owned(),
             export: export.to_owned(),
-            hint: suggest(export, exports.keys().map(String::as_str)),
+            hint: Suggestions::default().hint_or_list(export, exports.keys().map(String::as_str)),
         }));
     }
     Ok(Arc::clone(plugin))

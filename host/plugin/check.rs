@@ -3,9 +3,8 @@
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use super::place::Place;
-use super::problem::{Code, Problem, Problems};
 use super::source::{File, Source};
+use crate::diagnostics::{Code, Place, Problem, Problems};
 use crate::{Chunk, Error, Grants, Handle, Pool, Result, RunOptions};
 
 /// Parses a text as a chunk, and gives Lua's message if it isn't one.
@@ -105,7 +104,7 @@ fn check_entry(
             found => format!("the plugin exports `{name}`, which is a {found} value"),
         };
         let place = source.places.of(&format!("exports.{name}"));
-        let problem = problems.add(Code::ExportMissing, &source.manifest_file, place, message);
+        let problem = problems.error_in(&source.manifest_file, Code::ExportMissing, place, message);
         if found == "nil" {
             problem.with_hint("exported functions are globals, so not `local` ones");
         }
@@ -116,9 +115,9 @@ fn check_entry(
 /// An error of the check itself, or of the sandbox.
 fn fail(source: &Source, error: &Error, what: &str, problems: &mut Problems) {
     let message = format!("{what}: {error}");
-    problems.add(
-        Code::EntryFailed,
+    problems.error_in(
         &source.manifest_file,
+        Code::EntryFailed,
         source.places.of("entry"),
         message,
     );
@@ -141,8 +140,8 @@ fn in_lua<'p>(
     match line_and_rest() {
         Some((line, rest)) => {
             let place = Some(Place::line(line));
-            problems.add(code, &file.path, place, format!("{what}: {rest}"))
+            problems.error_in(&file.path, code, place, format!("{what}: {rest}"))
         }
-        None => problems.add(code, &file.path, None, format!("{what}: {message}")),
+        None => problems.error_in(&file.path, code, None, format!("{what}: {message}")),
     }
 }

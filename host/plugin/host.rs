@@ -9,8 +9,8 @@ use super::admit::Policy;
 use super::kept::Keep;
 use super::load::{Changes, Loader, Plugins};
 use super::manifest::Manifest;
-use super::problem::{LoadError, Problem};
 use super::tenant::Tenant;
+use crate::diagnostics::{LoadError, Problem};
 use crate::{Grants, Limits, Pool};
 
 /// Loads plugins, and calls what they export: see [the module](super) for an example.

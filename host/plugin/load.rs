@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::admit::{Policy, admit};
 use super::check::check;
 use super::manifest::{Lifetime, Manifest};
-use super::problem::{Code, Problem, Problems, suggest};
 use super::source::{Source, find, load};
+use crate::diagnostics::{Code, Problem, Problems};
 use crate::{Limits, Pool, RunOptions};
 
 /// The plugins of a host, by their names.
@@ -111,9 +111,11 @@ impl Loader {
                 .map(|path| path.to_string_lossy())
                 .collect();
             let message = format!("there is no plugin `{name}`");
-            let problem =
-                problems.add(Code::PluginMissing, &paths.join(", ").into(), None, message);
-            if let Some(hint) = suggest(name, names.iter().map(String::as_str)) {
+            let known = names.iter().map(String::as_str);
+            let hint = problems.suggestions().hint_or_list(name, known);
+            let paths = paths.join(", ").into();
+            let problem = problems.error_in(&paths, Code::PluginMissing, None, message);
+            if let Some(hint) = hint {
                 problem.with_hint(hint);
             }
         }
@@ -129,7 +131,7 @@ impl Loader {
             Ok(_) => true,
             Err(error) => {
                 let host = "the plugin host".into();
-                problems.add(Code::HostSetup, &host, None, error.to_string());
+                problems.error_in(&host, Code::HostSetup, None, error.to_string());
                 false
             }
         }
@@ -186,7 +188,7 @@ impl Loader {
                 other.source.manifest_file
             );
             let at = source.places.of("name");
-            problems.add(Code::DuplicatePlugin, &source.manifest_file, at, message);
+            problems.error_in(&source.manifest_file, Code::DuplicatePlugin, at, message);
         } else if let Some(mine) = mine
             && mine.source.is_like(&source)
         {

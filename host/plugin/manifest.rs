@@ -6,7 +6,7 @@ use std::time::Duration;
 use semver::Version;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::Access;
+use crate::{Access, quantity};
 
 /// What a plugin says about itself: the file `plugin.toml` of its folder, or the comment that
 /// its only file begins with.
@@ -104,7 +104,7 @@ fn as_text<S: Serializer>(version: &Version, to: S) -> Result<S::Ok, S::Error> {
 
 fn as_duration<S: Serializer>(wall: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
     match wall {
-        Some(wall) => to.collect_str(&humantime::format_duration(*wall)),
+        Some(wall) => to.collect_str(&quantity::format_duration(*wall)),
         None => to.serialize_none(),
     }
 }

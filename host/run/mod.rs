@@ -2,4 +2,5 @@
 
 pub(crate) mod limits;
 pub(crate) mod options;
+pub mod quantity;
 pub(crate) mod terms;

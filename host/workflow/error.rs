@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use crate::diagnostics::Place;
 use crate::workflow::Workflow;
 use crate::workflow::execute::trouble::Trouble;
-use crate::workflow::problem::Place;
 use crate::workflow::report::{Failure, Report};
 
 /// A run that didn't come to its end: why, and what it had done until then.

@@ -43,7 +43,6 @@ mod load;
 mod model;
 mod options;
 mod plan;
-mod problem;
 mod report;
 mod schema;
 
@@ -53,6 +52,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::Pool;
+use crate::diagnostics::{LoadError, Place, Problem};
 use execute::run;
 use model::Model;
 
@@ -65,7 +65,6 @@ pub use load::source::Source;
 pub use options::RunOptions;
 pub use plan::Plan;
 pub use plan::outline::{Outline, OutlineNode, OutlineWay, WayKind};
-pub use problem::{Code, LoadError, Place, Problem, Severity};
 pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
 
 /// A workflow that has been read, found sound, and planned.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::diagnostics::Place;
 use crate::workflow::expression::{Condition, Template};
-use crate::workflow::problem::Place;
 use crate::workflow::schema::Schema;
 
 /// The name that stands for where a run begins, in edges.

@@ -13,7 +13,7 @@ use crate::command::{moonfork, run};
 #[case::no_duration(&["eval", "1", "--wall", "fast"], &["--wall", "write it as in 300ms"])]
 #[case::no_time(&["eval", "1", "--wall", "0s"], &["--wall", "nothing could run in no time"])]
 #[case::no_size(&["eval", "1", "--memory", "much"], &["--memory", "write it as in 16MiB"])]
-#[case::too_little_memory(&["eval", "1", "--memory", "1KiB"], &["--memory", "between 4.0 MiB and 4.0 GiB"])]
+#[case::too_little_memory(&["eval", "1", "--memory", "1KiB"], &["--memory", "between 4MiB and 4GiB"])]
 #[case::no_workers(&["run", "w.yaml", "--max-workers", "0"], &["--max-workers"])]
 #[case::bad_json(&["eval", "1", "-i", "{bad"], &["--input", "neither JSON"])]
 #[case::no_object(&["eval", "1", "-i", "[1]"], &["--input", "must be a JSON object"])]

@@ -185,7 +185,7 @@ fn a_manifest_is_serialised_as_it_is_written() {
 )]
 #[case::wall_zero(
     "wall = \"0s\"",
-    "24:8: error [INVALID_VALUE]: `limits.wall` is \"0s\": no call could run"
+    "24:8: error [INVALID_VALUE]: `limits.wall` is \"0s\": nothing could run in no time"
 )]
 #[case::fuel_zero("fuel = 0", "25:8: error [INVALID_VALUE]: `limits.fuel` is zero")]
 #[case::fuel_float(
@@ -194,15 +194,19 @@ fn a_manifest_is_serialised_as_it_is_written() {
 )]
 #[case::memory_too_small(
     "memory = \"1KiB\"",
-    "26:10: error [INVALID_VALUE]: `limits.memory` is 1.0 KiB; it must be between 4.0 MiB and 4.0 GiB"
+    "26:10: error [INVALID_VALUE]: `limits.memory` is 1KiB; it must be between 4MiB and 4GiB"
 )]
 #[case::memory_no_size(
     "memory = \"much\"",
     "26:10: error [INVALID_VALUE]: `limits.memory` is \"much\": "
 )]
+#[case::memory_beyond_all_numbers(
+    "memory = \"999999999999GiB\"",
+    "26:10: error [INVALID_VALUE]: `limits.memory` is \"999999999999GiB\": more bytes than 64 bits can count"
+)]
 #[case::value_too_small(
     "value = 10",
-    "29:9: error [INVALID_VALUE]: `limits.value` is 10 B; it must be between 1.0 KiB"
+    "29:9: error [INVALID_VALUE]: `limits.value` is 10B; it must be between 1KiB"
 )]
 #[case::depth(
     "depth = 101",

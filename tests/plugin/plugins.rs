@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use moonfork::Pool;
-use moonfork::plugin::{LoadError, PluginHost, PluginHostBuilder};
+use moonfork::diagnostics::LoadError;
+use moonfork::plugin::{PluginHost, PluginHostBuilder};
 
 /// A folder of plugins.
 pub(crate) struct Plugins(tempfile::TempDir);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use moonfork::plugin::{Code, PluginHostBuilder};
+use moonfork::diagnostics::Code;
+use moonfork::plugin::PluginHostBuilder;
 use moonfork::{Access, Clock, Folder, Grants, Limits, Pool};
 use rstest::rstest;
 
@@ -164,12 +165,12 @@ fn a_refusal_lists_all_that_is_too_much() {
 #[case::memory(
     "memory = '8MiB'",
     "memory = '9MiB'",
-    "`memory` of 9.0 MiB, and the host gives 8.0 MiB"
+    "`memory` of 9MiB, and the host gives 8MiB"
 )]
 #[case::output(
     "output = 10",
     "output = 11",
-    "`output` of 11 B, and the host gives 10 B"
+    "`output` of 11B, and the host gives 10B"
 )]
 #[case::host_calls(
     "host_calls = 3",
@@ -179,7 +180,7 @@ fn a_refusal_lists_all_that_is_too_much() {
 #[case::value(
     "value = '1MiB'",
     "value = '2MiB'",
-    "`value` of 2.0 MiB, and the host gives 1.0 MiB"
+    "`value` of 2MiB, and the host gives 1MiB"
 )]
 #[case::depth("depth = 9", "depth = 10", "`depth` of 10, and the host gives 9")]
 fn limits_are_narrowed_only(#[case] kept: &str, #[case] broken: &str, #[case] said: &str) {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use moonfork::plugin::{CallErrorKind, Code, PluginHost, Reload, Tenant};
+use moonfork::diagnostics::Code;
+use moonfork::plugin::{CallErrorKind, PluginHost, Reload, Tenant};
 use moonfork::{Grants, Pool};
 use rstest::rstest;
 

@@ -1,6 +1,7 @@
 //! What is wrong with a workflow file is said with its place, all of it, and once.
 
-use moonfork::workflow::{LoadError, Severity, Workflow};
+use moonfork::diagnostics::{LoadError, Severity};
+use moonfork::workflow::Workflow;
 use rstest::rstest;
 
 /// The problems of a file that must be refused, one a line, without hints.
@@ -105,6 +106,10 @@ fn yaml_that_no_workflow_is_made_of(#[case] text: &str, #[case] expected: &str) 
 #[case::name_empty(
     "nodes: [{name: ''}]\n",
     "w.yaml:1:16: error [INVALID_NODE]: the name of a node can't be empty"
+)]
+#[case::name_too_long(
+    &format!("nodes: [{{name: {}}}]\n", "x".repeat(257)),
+    "w.yaml:1:16: error [INVALID_NODE]: the name of a node has 257 bytes, and at most 256 are allowed"
 )]
 #[case::name_twice(
     "nodes:\n  - name: a\n  - name: a\n",
@@ -496,6 +501,33 @@ setings: {}
 fn the_nearest_name_is_a_hint(#[case] text: &str, #[case] hint: Option<&str>) {
     let error = Workflow::parse(text, "w.yaml").expect_err("the file should be refused");
     assert_eq!(error.problems()[0].hint(), hint);
+}
+
+/// A file with 3,000 nodes whose names have this many bytes, and a `goto` of each to a name that
+/// is one slip away from one of them.
+fn misspelt_names(len: usize) -> String {
+    let names: Vec<String> = (0..3000).map(|n| format!("{n:0len$}")).collect();
+    let node = |name: &String| format!("  - {{name: '{name}', goto: 'x{}'}}\n", &name[1..]);
+    format!("nodes:\n{}", names.iter().map(node).collect::<String>())
+}
+
+#[rstest]
+#[case::short(8, true)]
+#[case::as_long_as_names_may_be(256, false)]
+fn hints_are_for_the_first_problems_and_for_names_of_a_usual_length(
+    #[case] len: usize,
+    #[case] some: bool,
+) {
+    let error = Workflow::parse(&misspelt_names(len), "w.yaml").expect_err("it is refused");
+    let hints: Vec<bool> = error
+        .problems()
+        .iter()
+        .map(|it| it.hint().is_some())
+        .collect();
+    assert_eq!(hints.len(), 3000);
+    let first_without = hints.iter().position(|hint| !hint).expect("most have none");
+    assert_eq!(first_without > 0, some);
+    assert!(hints[first_without..].iter().all(|hint| !hint));
 }
 
 #[test]

@@ -11,8 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::manifest::{Manifest, WantedLimits, Wants};
-use super::place::Place;
-use super::problem::{Code, Problems};
+use crate::diagnostics::{Code, Place, Problems};
 use crate::{Access, Limits};
 
 use table::{Entry, Table};
@@ -124,7 +123,7 @@ impl Reader<'_, '_> {
         for (place, error) in found {
             let message = format!("the manifest is not TOML: {}", error.message());
             self.problems
-                .add(Code::TomlParse, self.source.file, place, message);
+                .error_in(self.source.file, Code::TomlParse, place, message);
         }
         if !errors.is_empty() {
             return None;

@@ -7,8 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Reader;
-use crate::plugin::place::Place;
-use crate::plugin::problem::{Code, Problem, suggest};
+use crate::diagnostics::{Code, Place, Problem};
 
 /// A table, and how messages call it.
 pub(super) struct Table<'v, 'i> {
@@ -48,7 +47,7 @@ impl Reader<'_, '_> {
     ) -> &mut Problem {
         let place = self.place(at.start);
         self.problems
-            .add(code, self.source.file, Some(place), message)
+            .error_in(self.source.file, code, Some(place), message)
     }
 
     pub(super) fn invalid(&mut self, key: &str, at: &Range<usize>, why: impl Display) {
@@ -69,7 +68,8 @@ impl Reader<'_, '_> {
                 key => format!("`{key}`"),
             };
             let message = format!("{of} has no key `{name}`");
-            let hint = suggest(name, known.iter().copied());
+            let known = known.iter().copied();
+            let hint = self.problems.suggestions().hint_or_list(name, known);
             let problem = self.problem(Code::UnknownKey, &key.span(), message);
             if let Some(hint) = hint {
                 problem.with_hint(hint);

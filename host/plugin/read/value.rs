@@ -3,13 +3,12 @@
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use semver::Version;
 
 use super::Reader;
 use super::table::Entry;
-use crate::Limits;
 use crate::plugin::manifest::Lifetime;
+use crate::{Limits, quantity};
 
 impl Reader<'_, '_> {
     pub(super) fn name(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<String> {
@@ -75,10 +74,8 @@ impl Reader<'_, '_> {
     }
 
     pub(super) fn duration(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<Duration> {
-        self.parsed(key, entry, |text| match humantime::parse_duration(text) {
-            Ok(Duration::ZERO) => Err("no call could run".to_owned()),
-            Ok(duration) => Ok(duration),
-            Err(error) => Err(format!("{error}; write it as in 300ms or 1m 30s")),
+        self.parsed(key, entry, |text| {
+            quantity::parse_duration(text).map_err(|error| error.to_string())
         })
     }
 
@@ -93,19 +90,15 @@ impl Reader<'_, '_> {
             self.number(key, entry)?
         } else {
             self.parsed(key, entry, |text| {
-                let size = text.parse::<ByteSize>();
-                size.map(|size| size.as_u64())
-                    .map_err(|error| format!("{error}; write it as in 16MiB"))
+                quantity::parse_size(text).map_err(|error| error.to_string())
             })?
         };
         match usize::try_from(bytes) {
             Ok(bytes) if (least..=most).contains(&bytes) => Some(bytes),
             _ => {
-                let [least, most] = [least, most].map(|bytes| ByteSize(bytes as u64));
-                let why = format!(
-                    "is {}; it must be between {least} and {most}",
-                    ByteSize(bytes)
-                );
+                let [bytes, least, most] =
+                    [bytes, least as u64, most as u64].map(quantity::format_size);
+                let why = format!("is {bytes}; it must be between {least} and {most}");
                 self.invalid(key, &entry.span(), why);
                 None
             }

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{File, Source, name_of, text_of, unreadable};
-use crate::plugin::place::Place;
-use crate::plugin::problem::{Code, Problems};
+use crate::diagnostics::{Code, Place, Problems};
 use crate::plugin::read::{ManifestText, read};
 
 /// A plugin in one file.
@@ -24,7 +23,7 @@ pub(super) fn load_file(path: &Path, problems: &mut Problems) -> Option<Source> 
     let Some(range) = leading_manifest(&text) else {
         let message = "a plugin in one file must begin with its manifest, in a comment";
         problems
-            .add(Code::ManifestMissing, &file, Some(Place::line(1)), message)
+            .error_in(&file, Code::ManifestMissing, Some(Place::line(1)), message)
             .with_hint("begin it with `--[[ plugin`, then the manifest's lines, then `]]`");
         return None;
     };

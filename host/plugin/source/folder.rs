@@ -8,7 +8,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use super::{File, Source, name_of, text_of, unreadable};
-use crate::plugin::problem::{Code, Problems};
+use crate::diagnostics::{Code, Problems};
 use crate::plugin::read::{ManifestText, read};
 
 /// The manifest's file in a folder.
@@ -36,7 +36,7 @@ pub(super) fn load_folder(path: &Path, problems: &mut Problems) -> Option<Source
     let manifest_file = name_of(&path.join(MANIFEST));
     if folder.dir.symlink_metadata(MANIFEST).is_err() {
         let message = format!("the folder has no {MANIFEST}, so it is no plugin");
-        problems.add(Code::ManifestMissing, &name_of(path), None, message);
+        problems.error_in(&name_of(path), Code::ManifestMissing, None, message);
         return None;
     }
     let text = folder.text(MANIFEST, problems)?;
@@ -55,7 +55,7 @@ pub(super) fn load_folder(path: &Path, problems: &mut Problems) -> Option<Source
         Err(error) => {
             let message = format!("the entry `{}` can't be read: {error}", manifest.entry);
             let place = places.of("entry");
-            problems.add(Code::FileUnreadable, &manifest_file, place, message);
+            problems.error_in(&manifest_file, Code::FileUnreadable, place, message);
             return None;
         }
     };
@@ -130,7 +130,7 @@ impl Folder<'_> {
             if stem.contains('.') {
                 let message = "no `require` would find a module whose file or folder has a dot in \
                                its name: dots stand for folders";
-                problems.add(Code::ModuleConflict, &file, None, message);
+                problems.error_in(&file, Code::ModuleConflict, None, message);
                 continue;
             }
             let size: usize = found.values().map(|file| file.text.len()).sum();
@@ -139,7 +139,7 @@ impl Folder<'_> {
                     "a plugin can't have more than {MAX_MODULES} modules, or {MAX_MODULES_SIZE} \
                      bytes of them"
                 );
-                problems.add(Code::FileUnreadable, &name_of(self.path), None, message);
+                problems.error_in(&name_of(self.path), Code::FileUnreadable, None, message);
                 return;
             }
             if let Some(text) = self.text(&path, problems) {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::Manifest;
-use super::problem::{Code, LoadError, Problem, Problems};
 use super::read::Places;
+use crate::diagnostics::{Code, LoadError, Problem, Problems};
 
 use file::load_file;
 use folder::{MANIFEST, load_folder};
@@ -130,7 +130,7 @@ fn name_of(path: &Path) -> Arc<str> {
 }
 
 fn unreadable(problems: &mut Problems, path: &Path, why: &io::Error) {
-    problems.add(Code::FileUnreadable, &name_of(path), None, why.to_string());
+    problems.error_in(&name_of(path), Code::FileUnreadable, None, why.to_string());
 }
 
 /// What a file holds, which must be text and not too much of it.

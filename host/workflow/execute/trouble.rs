@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::workflow::problem::Place;
+use crate::diagnostics::Place;
 use crate::workflow::report::Failure;
 
 /// What a failure says, and what lies behind it.

@@ -1,7 +1,7 @@
 //! Which keys may stand where.
 
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::yaml::Entry;
-use crate::workflow::problem::{Code, Problems};
 
 /// The keys of one kind of mapping.
 pub(crate) struct Keys {
@@ -340,9 +340,10 @@ impl Keys {
                 problems.warning(Code::IgnoredKey, place, message);
             } else {
                 let message = format!("{} has no key `{key}`", self.of);
+                let hint = problems.suggestions().hint(key, self.known());
                 let problem = problems.error(Code::UnknownKey, place, message);
-                if let Some(nearest) = nearest(key, self.known()) {
-                    problem.with_hint(format!("did you mean `{nearest}`?"));
+                if let Some(hint) = hint {
+                    problem.with_hint(hint);
                 }
             }
         }
@@ -351,23 +352,6 @@ impl Keys {
     fn known(&self) -> impl Iterator<Item = &'static str> {
         self.known.iter().copied().flatten().copied()
     }
-}
-
-/// The name among `candidates` that `name` is probably a misspelling of.
-pub(crate) fn nearest<'c>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
-    // One slip in a short name, two or three in a long one.
-    let tolerated = (name.chars().count() / 3).clamp(1, 3);
-    candidates
-        .into_iter()
-        // Spares the comparison with what is much longer, or much shorter, in any encoding.
-        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * tolerated)
-        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= tolerated)
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 /// Keys that anyone may use for anything.

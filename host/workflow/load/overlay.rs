@@ -4,8 +4,8 @@
 //! `nodes` are merged by `name`, `edges` by `from` and `to`, `goto` by `to`. New entries go to
 //! the end; `__delete__: true` removes the one that is there.
 
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::problem::{Code, Problems};
 
 /// The key that removes what it stands in.
 const DELETE: &str = "__delete__";

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::diagnostics::{Code, LoadError, Problems};
 use crate::workflow::load::overlay;
 use crate::workflow::load::yaml::{self, Yaml};
 use crate::workflow::load::{read, validate};
 use crate::workflow::model::{Model, Work};
-use crate::workflow::problem::{Code, LoadError, Problems};
 use crate::workflow::{Workflow, plan};
 
 /// A workflow file and the overlays that change it, not yet read.
@@ -19,7 +19,7 @@ use crate::workflow::{Workflow, plan};
 ///     .overlay_text("nodes: [{name: a, run: return 2}]", "overlay.yaml")
 ///     .load()?;
 /// assert_eq!(workflow.nodes(), 1);
-/// # Ok::<(), moonfork::workflow::LoadError>(())
+/// # Ok::<(), moonfork::diagnostics::LoadError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Source {

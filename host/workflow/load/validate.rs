@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::model::{END, Model, Node, START, Spanned, Way, Work};
-use crate::workflow::problem::{Code, Place, Problems};
 
 /// Reports names that are taken twice or reserved, and ways from or to nothing.
 pub(crate) fn validate(model: &Model, problems: &mut Problems) {
@@ -105,13 +105,11 @@ impl<'m> Names<'m> {
             special @ (START | END) => format!("{what} `{special}`, which is no node"),
             missing => format!("{what} `{missing}`, but there is no such node"),
         };
+        let known = self.places.keys().copied();
+        let hint = problems.suggestions().hint(&name.value, known);
         let problem = problems.error(code, name.place, message);
-        if let Some(nearest) = self.nearest(&name.value) {
-            problem.with_hint(format!("did you mean `{nearest}`?"));
+        if let Some(hint) = hint {
+            problem.with_hint(hint);
         }
-    }
-
-    fn nearest(&self, name: &str) -> Option<&'m str> {
-        crate::workflow::load::keys::nearest(name, self.places.keys().copied())
     }
 }

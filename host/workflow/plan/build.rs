@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::fan_in::FanOutDraft;
 use super::{Exits, FanOut, FanOutId, Leads, Next, NodeId, Plan, Way, check, fan_in};
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::model::{self, END, Edge, Model, Node, START, Spanned, Work};
-use crate::workflow::problem::{Code, Problems};
 
 /// Makes the plan of a model whose names lead somewhere. `None` if there is none; the reasons
 /// are among `problems` then.

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::graph::{Graph, inside};
 use super::{Leads, Next, NodeId, Plan};
+use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::model::{Model, Work};
-use crate::workflow::problem::{Code, Place, Problems};
 
 /// Which nodes run where.
 pub(crate) struct Checked {

@@ -5,8 +5,8 @@
 
 use super::graph::Graph;
 use super::{Exits, NodeId};
+use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::model::Model;
-use crate::workflow::problem::{Code, Place, Problems};
 
 /// A fan-out whose fan-in is not settled.
 pub(crate) struct FanOutDraft {

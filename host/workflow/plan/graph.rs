@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::{Exits, FanOut, FanOutId, Next, NodeId, Plan};
-use crate::workflow::problem::Place;
+use crate::diagnostics::Place;
 
 /// The ways of a workflow, and the fan-ins as far as they are known.
 pub(crate) struct Graph<'g> {

@@ -13,8 +13,8 @@ pub(crate) mod outline;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use crate::diagnostics::Place;
 use crate::workflow::expression::Condition;
-use crate::workflow::problem::Place;
 
 pub(crate) use build::build;
 pub(crate) use graph::Graph;

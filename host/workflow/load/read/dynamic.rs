@@ -2,11 +2,11 @@
 
 use super::shape::{boolean, find, get, section, some, string, template, word};
 use super::work;
+use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::expression::Template;
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
 use crate::workflow::model::{Each, Items, Model, Spanned, Subgraph, Work};
-use crate::workflow::problem::{Code, Place, Problems};
 
 /// `type: dynamic_parallel`.
 pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::shape::{condition, find, get, mapping, some, string};
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::expression::Condition;
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
 use crate::workflow::model::{Edge, Spanned, Way};
-use crate::workflow::problem::{Code, Problems};
 
 pub(crate) fn read(edges: &Yaml, problems: &mut Problems) -> Vec<Edge> {
     match &edges.data {

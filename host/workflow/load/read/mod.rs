@@ -13,10 +13,10 @@ mod work;
 
 use std::sync::Arc;
 
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Yaml};
 use crate::workflow::model::Model;
-use crate::workflow::problem::{Code, Problems};
 use shape::{get, object, only_lua, text};
 
 /// What could be read of a file.

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use super::shape::{condition, find, get, mapping, only_lua, some, string, whole};
 use super::{dynamic, policy, work};
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys::{self, Keys};
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
 use crate::workflow::model::{Node, Rule, Spanned, WhileLoop, Work};
-use crate::workflow::problem::{Code, Problems};
+
+/// Bytes that the name of a node may have: names are repeated in events, reports, entries and
+/// messages.
+const MAX_NAME: usize = 256;
 
 pub(crate) fn read(nodes: &Yaml, problems: &mut Problems) -> Vec<Node> {
     match &nodes.data {
@@ -183,6 +187,14 @@ fn name(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Spanned<
     let name = string(name, "the name of a node", Code::InvalidNode, problems)?;
     if name.value.is_empty() {
         let message = "the name of a node can't be empty";
+        problems.error(Code::InvalidNode, name.place, message);
+        return None;
+    }
+    if name.value.len() > MAX_NAME {
+        let message = format!(
+            "the name of a node has {} bytes, and at most {MAX_NAME} are allowed",
+            name.value.len()
+        );
         problems.error(Code::InvalidNode, name.place, message);
         return None;
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::shape::{
     boolean, duration, mapping, number, section, size, some, string, strings, whole, word,
 };
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::Entry;
 use crate::workflow::model::{Capabilities, ErrorMode, LimitSettings, OnError, Policy, Retry};
-use crate::workflow::problem::{Code, Problems};
 
 pub(crate) fn read(node: &[Entry], problems: &mut Problems) -> Policy {
     let policy = Policy {

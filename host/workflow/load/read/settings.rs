@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 
 use super::policy::{capabilities, limits, on_error};
 use super::shape::{boolean, duration, section, some, string, strings, text, whole};
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
 use crate::workflow::model::{Config, MergeStrategy, Parallel, Settings};
-use crate::workflow::problem::{Code, Problems};
 use crate::workflow::schema::{Schema, Type};
 
 pub(crate) fn read_settings(top: &[Entry], problems: &mut Problems) -> Settings {
@@ -114,12 +114,12 @@ fn kind(yaml: &Yaml, problems: &mut Problems) -> Option<Type> {
     if kind.is_some() {
         return kind;
     }
-    match keys::nearest(&word.value, Type::words()) {
-        Some(nearest) => {
+    match problems.suggestions().hint(&word.value, Type::words()) {
+        Some(hint) => {
             let message = format!("there is no type `{}`", word.value);
             problems
                 .error(Code::InvalidValue, word.place, message)
-                .with_hint(format!("did you mean `{nearest}`?"));
+                .with_hint(hint);
         }
         // The Edge Agent takes any word for a type, and looks at none.
         None => {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use serde_json::{Map, Value};
 
+use crate::diagnostics::{Code, Problems};
+use crate::quantity;
 use crate::workflow::expression::{Condition, Template};
 use crate::workflow::load::keys::Keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml, to_object};
 use crate::workflow::model::Spanned;
-use crate::workflow::problem::{Code, Problems};
 
 pub(crate) fn find<'y>(mapping: &'y [Entry], key: &str) -> Option<&'y Entry> {
     mapping.iter().find(|entry| entry.key == key)
@@ -158,7 +158,7 @@ pub(crate) fn duration(mapping: &[Entry], key: &str, problems: &mut Problems) ->
         Data::Number(number) => number
             .as_f64()
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-        Data::Text(text) => humantime::parse_duration(text).ok(),
+        Data::Text(text) => quantity::parse_duration(text).ok(),
         _ => None,
     };
     match duration.filter(|duration| !duration.is_zero()) {
@@ -175,7 +175,7 @@ pub(crate) fn size(mapping: &[Entry], key: &str, problems: &mut Problems) -> Opt
     let yaml = some(mapping, key)?;
     let bytes = match &yaml.data {
         Data::Number(number) => number.as_u64(),
-        Data::Text(text) => text.parse().ok().map(|size: ByteSize| size.as_u64()),
+        Data::Text(text) => quantity::parse_size(text).ok(),
         _ => None,
     };
     match bytes.and_then(|bytes| usize::try_from(bytes).ok()) {

@@ -2,10 +2,10 @@
 
 use super::policy;
 use super::shape::{find, get, only_lua, some, string, template, word};
+use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
 use crate::workflow::model::{HostCall, Spanned, Work};
-use crate::workflow::problem::{Code, Problems};
 
 /// The ways to say what a node does, by their keys.
 const WAYS: [&str; 6] = ["run", "script", "uses", "action", "steps", "subgraph"];

@@ -9,7 +9,7 @@ mod scalar;
 
 use serde_json::{Map, Number, Value};
 
-use crate::workflow::problem::Place;
+use crate::diagnostics::Place;
 
 pub(crate) use parse::parse;
 

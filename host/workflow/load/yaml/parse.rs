@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::{Data, Entry, Yaml, scalar};
-use crate::workflow::problem::{Code, Place, Problems};
+use crate::diagnostics::{Code, Place, Problems};
 
 /// Levels of mappings and lists. No more than what a state may have on its way into Lua, and
 /// few enough that walking the tree by recursion is safe on any stack.
@@ -105,21 +105,13 @@ enum Key {
 
 impl Builder<'_> {
     fn place_of(&self, marker: Marker) -> Place {
-        Place {
-            source: self.source,
-            line: marker.line().max(1),
-            // The parser counts columns from zero.
-            column: marker.col() + 1,
-        }
+        // The parser counts columns from zero.
+        Place::new(self.source, marker.line().max(1), marker.col() + 1)
     }
 
     /// The place of what is about a file as a whole: none, for the first one.
     fn whole_file(&self) -> Option<Place> {
-        (self.source > 0).then_some(Place {
-            source: self.source,
-            line: 1,
-            column: 1,
-        })
+        (self.source > 0).then_some(Place::new(self.source, 1, 1))
     }
 
     /// Whether the mapping that is open is the value of the key `targets`: what a condition is

@@ -1,10 +1,12 @@
-//! Positions in a plugin's files.
+//! Positions in files.
 
 use std::fmt;
 
 /// A position in a file. Lines and columns count from one, columns in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
+    /// Which of the files that were read together, by the order they were read in.
+    pub(crate) source: u16,
     /// The line.
     pub line: usize,
     /// The column, where it is known: Lua tells lines only.
@@ -12,19 +14,30 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of the byte at `offset` of `text`, or of its end.
-    pub(super) fn of(text: &str, offset: usize) -> Place {
-        let before = &text[..text.floor_char_boundary(offset)];
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    /// A position in one of several files.
+    pub(crate) fn new(source: u16, line: usize, column: usize) -> Place {
         Place {
-            line: before.matches('\n').count() + 1,
-            column: Some(before[line_start..].chars().count() + 1),
+            source,
+            line,
+            column: Some(column),
         }
     }
 
+    /// The place of the byte at `offset` of `text`, or of its end.
+    pub(crate) fn of(text: &str, offset: usize) -> Place {
+        let before = &text[..text.floor_char_boundary(offset)];
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = before.matches('\n').count() + 1;
+        Place::new(0, line, before[line_start..].chars().count() + 1)
+    }
+
     /// A line as Lua tells it.
-    pub(super) fn line(line: usize) -> Place {
-        Place { line, column: None }
+    pub(crate) fn line(line: usize) -> Place {
+        Place {
+            source: 0,
+            line,
+            column: None,
+        }
     }
 }
 
