@@ -21,7 +21,7 @@ mod stream;
 mod validate;
 mod workflow;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 use moonfork::diagnostics::LoadError;
@@ -62,10 +62,11 @@ enum Command {
     Precompile(precompile::PrecompileArgs),
 }
 
-/// Does what the arguments say. The exit code is that of the process.
-pub(crate) fn main() -> ExitCode {
+/// Does what the arguments of this process say, the first of which is its name. The exit code is
+/// that of the process.
+pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // Mistakes on the command line end the process here, with 2.
-    let result = match Cli::parse().command {
+    let result = match Cli::parse_from(arguments).command {
         Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::eval(args),
         Command::Resume(args) => resume::resume(args),
@@ -76,15 +77,15 @@ pub(crate) fn main() -> ExitCode {
         Command::Precompile(args) => precompile::precompile(&args),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             complain(&error);
             if error.is::<end::Interrupted>() {
-                ExitCode::from(130)
+                130
             } else if error.is::<end::Mistake>() {
-                ExitCode::from(2)
+                2
             } else {
-                ExitCode::FAILURE
+                1
             }
         }
     }

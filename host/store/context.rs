@@ -226,6 +226,9 @@ pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Resu
     if let Some(stop) = call.stopping.take() {
         return Err(stop.into());
     }
+    for cancel in call.cancels.iter().flatten() {
+        guarded("the condition of a cancel", || cancel.look())?;
+    }
     let now = Instant::now();
     call.start_clock(1, || now);
     let Some(stop) = call.due(now) else {

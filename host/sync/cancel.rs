@@ -36,8 +36,11 @@ struct Inner {
     /// What fires this one when it is fired: kept, so that a handle in the middle of a chain may
     /// be dropped.
     parents: Vec<Place>,
+    /// Whether to fire, asked at each tick of a run that was given the handle.
+    condition: Option<Condition>,
 }
 
+type Condition = Box<dyn Fn() -> bool + Send + Sync>;
 type Callback = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
@@ -77,8 +80,37 @@ impl Cancel {
         Cancel::any([self])
     }
 
+    /// A [child](Self::child) that also fires when `condition` says so. That is asked on the thread
+    /// that runs a script, at each tick of the pool's clock (5 ms) that the script sees, if the run was
+    /// given this very handle: for a host that has to look for something now and then on its own
+    /// thread, such as a signal. A panic of it ends the instance.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use moonfork::{Cancel, Handle, Pool, RunOptions};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let asked = AtomicUsize::new(0);
+    /// let cancel = Cancel::new().child_when(move || asked.fetch_add(1, Ordering::Relaxed) == 2);
+    /// let pool = Pool::builder().build()?;
+    /// let mut branch = pool.branch_with(&RunOptions::new().cancel(&cancel))?;
+    /// let error = branch.eval::<()>("while true do end").unwrap_err();
+    /// assert!(error.is_cancelled() && cancel.is_cancelled());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn child_when(&self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Cancel {
+        Cancel::descend([self], Some(Box::new(condition)))
+    }
+
     /// A handle that is fired when any of `parents` is, and can be fired by itself.
     pub fn any<'a>(parents: impl IntoIterator<Item = &'a Cancel>) -> Cancel {
+        Cancel::descend(parents, None)
+    }
+
+    fn descend<'a>(
+        parents: impl IntoIterator<Item = &'a Cancel>,
+        condition: Option<Condition>,
+    ) -> Cancel {
         let child = Cancel(Arc::new_cyclic(|child: &Weak<Inner>| Inner {
             fired: AtomicBool::default(),
             watchers: Mutex::default(),
@@ -89,12 +121,23 @@ impl Cancel {
                     key: parent.0.lock().add(Watcher::Child(Weak::clone(child))),
                 })
                 .collect(),
+            condition,
         }));
         // A parent that was fired before the child was there could not reach it.
         if child.0.parents.iter().any(|place| place.of.is_cancelled()) {
             child.cancel();
         }
         child
+    }
+
+    /// Fires the handle if its condition holds by now.
+    pub(crate) fn look(&self) {
+        if let Some(condition) = &self.0.condition
+            && !self.is_cancelled()
+            && condition()
+        {
+            self.cancel();
+        }
     }
 
     /// Stops the runs that have this handle.

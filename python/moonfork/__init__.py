@@ -1,0 +1,82 @@
+"""Run Lua that you don't trust: each run in a WebAssembly sandbox of its own.
+
+>>> import moonfork
+>>> with moonfork.Pool(memory="16MiB", wall=0.3) as pool:
+...     pool.run("return state.n * 2", state={"n": 21})
+42
+"""
+
+import os as _os
+
+from . import _native
+from ._errors import (
+    Busy,
+    CallLimit,
+    Cancelled,
+    CheckpointError,
+    Denied,
+    Error,
+    FuelLimit,
+    HostFailure,
+    InstanceLost,
+    LimitError,
+    LoadError,
+    LuaSyntaxError,
+    MemoryLimit,
+    NotCallable,
+    OptionsRefused,
+    PluginError,
+    RunError,
+    SandboxFailure,
+    ScriptError,
+    TimeLimit,
+    ValueRefused,
+    WrongThread,
+)
+from ._native import Branch, Cancel, Main, PluginHost, Stream, Tenant, Workflow
+from ._pool import Pool
+from ._result import Interrupt, Outcome, Problem, Report, Result
+
+__version__: str = _native.__version__
+
+# The threads of a pool stay behind when a process forks: what was made before says so then.
+_os.register_at_fork(after_in_child=_native.note_fork)
+
+__all__ = [
+    "Branch",
+    "Busy",
+    "CallLimit",
+    "Cancel",
+    "Cancelled",
+    "CheckpointError",
+    "Denied",
+    "Error",
+    "FuelLimit",
+    "HostFailure",
+    "InstanceLost",
+    "Interrupt",
+    "LimitError",
+    "LoadError",
+    "LuaSyntaxError",
+    "Main",
+    "MemoryLimit",
+    "NotCallable",
+    "OptionsRefused",
+    "Outcome",
+    "PluginError",
+    "PluginHost",
+    "Pool",
+    "Problem",
+    "Report",
+    "Result",
+    "RunError",
+    "SandboxFailure",
+    "ScriptError",
+    "Stream",
+    "Tenant",
+    "TimeLimit",
+    "ValueRefused",
+    "Workflow",
+    "WrongThread",
+    "__version__",
+]

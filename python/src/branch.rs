@@ -1,0 +1,439 @@
+//! `Branch` and `Main`: one instance for several calls.
+
+use std::sync::{Mutex, PoisonError};
+
+use moonfork::{Cancel, Handle, Report, StoreId};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::calls::{Ended, framed};
+use crate::errors::{exception, make_with};
+use crate::fork::Birthplace;
+use crate::pool::{PyPool, cancel_of, chunk, forked};
+use crate::settings::run_options;
+use crate::value::{Arguments, FromLua, PlainFromLua, ToLua, to_python};
+
+/// What is asked of an instance.
+enum Request<'a> {
+    Run {
+        code: &'a str,
+        name: Option<&'a str>,
+        state: Option<Py<PyAny>>,
+    },
+    Call {
+        path: &'a str,
+        arguments: Vec<Py<PyAny>>,
+    },
+    CallPlain {
+        path: &'a str,
+        arguments: Vec<Py<PyAny>>,
+    },
+    Get(&'a str),
+    Set(&'a str, Py<PyAny>),
+}
+
+impl Request<'_> {
+    /// What the value that is passed in is called in messages.
+    fn root(&self) -> &'static str {
+        match self {
+            Request::Call { .. } | Request::CallPlain { .. } => "args",
+            Request::Set(..) => "value",
+            _ => "state",
+        }
+    }
+}
+
+/// Asks a handle; a macro, since branches and main have the same methods and no type in common.
+macro_rules! answer {
+    ($handle:expr, $request:expr) => {
+        match $request {
+            Request::Run {
+                code,
+                name,
+                state: Some(state),
+            } => $handle.eval_with(chunk(code, *name), &ToLua(state)),
+            Request::Run {
+                code,
+                name,
+                state: None,
+            } => $handle.eval(chunk(code, *name)),
+            Request::Call { path, arguments } => $handle.call(path, &Arguments(arguments)),
+            Request::CallPlain { path, arguments } => $handle
+                .call::<_, PlainFromLua>(path, &Arguments(arguments))
+                .map(|value| FromLua(value.0)),
+            Request::Get(name) => $handle.global(name),
+            Request::Set(name, value) => $handle
+                .set_global(name, &ToLua(value))
+                .map(|()| FromLua(Python::attach(|py| py.None()))),
+        }
+    };
+}
+
+/// An instance of its own, for several calls, until it is closed.
+#[pyclass(module = "moonfork", frozen)]
+pub(crate) struct Branch {
+    cell: Mutex<Cell>,
+    cancel: Cancel,
+    id: StoreId,
+    made: Birthplace,
+}
+
+struct Cell {
+    branch: Option<moonfork::Branch>,
+    /// What its calls have cost, as far as they were asked about.
+    report: Option<Report>,
+}
+
+impl Branch {
+    pub(crate) fn new(branch: moonfork::Branch, cancel: Cancel, made: Birthplace) -> Branch {
+        Branch {
+            id: branch.store_id(),
+            cell: Mutex::new(Cell {
+                branch: Some(branch),
+                report: None,
+            }),
+            cancel,
+            made,
+        }
+    }
+
+    /// Does `f` with the instance, away from the interpreter; waits for another thread that uses it.
+    fn with<T: Send>(&self, py: Python<'_>, f: impl FnOnce(&mut Cell) -> T + Send) -> PyResult<T> {
+        if !self.made.is_here() {
+            return Err(forked("Branch"));
+        }
+        if in_use::by_this_thread(self.id) {
+            return Err(make_with(
+                py,
+                "reentrant",
+                "a host function can't use the instance that called it",
+                &[],
+            ));
+        }
+        Ok(py.detach(|| f(&mut self.cell.lock().unwrap_or_else(PoisonError::into_inner))))
+    }
+
+    fn ask(&self, py: Python<'_>, request: &Request<'_>) -> PyResult<Py<PyAny>> {
+        let answered = self.with(py, |cell| {
+            let branch = cell.branch.as_mut()?;
+            let _use = in_use::begin(self.id);
+            let ((result, report), ended) =
+                framed(request.root(), Some(self.cancel.clone()), None, || {
+                    let result: moonfork::Result<FromLua> = answer!(branch, request);
+                    let report = result.is_err().then(|| branch.take_report());
+                    (result, report)
+                });
+            cell.add(report.clone());
+            Some((result, report, ended))
+        })?;
+        match answered {
+            Some((Ok(value), ..)) => Ok(value.0),
+            Some((Err(error), report, ended)) => Err(exception(py, &error, report.as_ref(), ended)),
+            None => Err(PyRuntimeError::new_err("the branch is closed")),
+        }
+    }
+}
+
+impl Drop for Branch {
+    fn drop(&mut self) {
+        if !self.made.is_here() {
+            let cell = self.cell.get_mut().unwrap_or_else(PoisonError::into_inner);
+            // Its pool's threads aren't here to give it back to.
+            std::mem::forget(cell.branch.take());
+        }
+    }
+}
+
+impl Cell {
+    /// Adds a report to what is known already.
+    fn add(&mut self, newer: Option<Report>) {
+        let Some(newer) = newer else { return };
+        match &mut self.report {
+            Some(report) => add(report, newer),
+            None => self.report = Some(newer),
+        }
+    }
+}
+
+/// Adds to `report` what has come since.
+fn add(report: &mut Report, newer: Report) {
+    if newer.calls > 0 {
+        report.outcome = newer.outcome;
+    }
+    report.calls += newer.calls;
+    report.wall += newer.wall;
+    report.fuel = report.fuel.zip(newer.fuel).map(|(one, other)| one + other);
+    report.peak_memory = report.peak_memory.max(newer.peak_memory);
+    report.output.push_str(&newer.output);
+    report.output_bytes += newer.output_bytes;
+    report.output_truncated |= newer.output_truncated;
+    for (name, count) in newer.host_calls {
+        *report.host_calls.entry(name).or_default() += count;
+    }
+}
+
+#[pymethods]
+impl Branch {
+    /// Runs `code`, and returns what it returns.
+    #[pyo3(signature = (code, state = None, *, name = None))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        code: &str,
+        state: Option<Py<PyAny>>,
+        name: Option<&str>,
+    ) -> PyResult<Py<PyAny>> {
+        self.ask(py, &Request::Run { code, name, state })
+    }
+
+    /// Calls the global function, or the one that a dotted path leads to.
+    #[pyo3(signature = (path, *arguments))]
+    fn call(
+        &self,
+        py: Python<'_>,
+        path: &str,
+        arguments: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<PyAny>> {
+        let arguments = arguments.iter().map(Bound::unbind).collect();
+        self.ask(py, &Request::Call { path, arguments })
+    }
+
+    /// As `call`, with values by the rules of The Edge Agent.
+    #[pyo3(signature = (path, *arguments))]
+    fn _call_plain(
+        &self,
+        py: Python<'_>,
+        path: &str,
+        arguments: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<PyAny>> {
+        let arguments = arguments.iter().map(Bound::unbind).collect();
+        self.ask(py, &Request::CallPlain { path, arguments })
+    }
+
+    /// The value of a global; None where there is none.
+    fn get(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+        self.ask(py, &Request::Get(name))
+    }
+
+    /// Sets a global; None removes it.
+    fn set(&self, py: Python<'_>, name: &str, value: Py<PyAny>) -> PyResult<()> {
+        self.ask(py, &Request::Set(name, value)).map(|_| ())
+    }
+
+    /// What its calls have cost so far.
+    #[getter]
+    fn report(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let report = self.with(py, |cell| {
+            let newer = cell.branch.as_mut().map(|branch| branch.take_report());
+            cell.add(newer);
+            cell.report.clone()
+        })?;
+        match report {
+            Some(report) => {
+                let make = py.import("moonfork._result")?.getattr("Report")?;
+                Ok(make.call1((to_python(py, &report)?,))?.unbind())
+            }
+            None => Ok(py.None()),
+        }
+    }
+
+    /// The identity of the instance: unique in this process, and never used again.
+    #[getter]
+    fn store_id(&self) -> u64 {
+        self.id.get()
+    }
+
+    /// Whether it can still run anything.
+    #[getter]
+    fn is_live(&self, py: Python<'_>) -> PyResult<bool> {
+        self.with(py, |cell| {
+            cell.branch.as_ref().is_some_and(|branch| branch.is_live())
+        })
+    }
+
+    /// Stops what it is doing, for good.
+    fn cancel(&self, py: Python<'_>) {
+        py.detach(|| self.cancel.cancel());
+    }
+
+    /// Ends the instance, and gives back its place in the pool.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.made.is_here() {
+            return Ok(());
+        }
+        self.with(py, |cell| {
+            let last = cell.branch.take().map(|mut branch| branch.take_report());
+            cell.add(last);
+        })
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.close(py)
+    }
+
+    fn __reduce__(&self) -> PyResult<Py<PyAny>> {
+        Err(PyTypeError::new_err(
+            "a Branch can't be pickled, since its sandbox lives in this process",
+        ))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<moonfork.Branch, store {}>", self.id)
+    }
+}
+
+/// The long-lived instance of a pool, for the thread that made the pool.
+#[pyclass(module = "moonfork", frozen)]
+pub(crate) struct Main {
+    pool: Py<PyPool>,
+    id: StoreId,
+}
+
+impl Main {
+    pub(crate) fn new(pool: Py<PyPool>, id: StoreId) -> Main {
+        Main { pool, id }
+    }
+
+    fn ask(
+        &self,
+        py: Python<'_>,
+        request: &Request<'_>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        let pool = self.pool.get().open()?;
+        let cancel = cancel_of(None);
+        let options = run_options(&pool, options)?.cancel(&cancel);
+        let ((result, report), ended) = py.detach(|| {
+            framed(request.root(), Some(cancel), None, || {
+                // A handle to main is bound to its thread, so that each call asks for one.
+                let mut main = match pool.main() {
+                    Ok(main) if main.store_id() == self.id => main,
+                    Ok(_) => return (Err(None), None),
+                    Err(error) => return (Err(Some(error)), None),
+                };
+                let result: moonfork::Result<FromLua> = answer!(main.with(&options), request);
+                let report = result.is_err().then(|| main.take_report());
+                (result.map_err(Some), report)
+            })
+        });
+        match result {
+            Ok(value) => Ok(value.0),
+            Err(Some(error)) => Err(exception(py, &error, report.as_ref(), ended)),
+            Err(None) => Err(gone(py)),
+        }
+    }
+}
+
+fn gone(py: Python<'_>) -> PyErr {
+    make_with(
+        py,
+        "poisoned",
+        "the main instance was stopped by an earlier call and is gone with its globals; \
+         pool.main() gives the new one",
+        &[],
+    )
+}
+
+#[pymethods]
+impl Main {
+    /// Runs `code`, and returns what it returns. Globals last.
+    #[pyo3(signature = (code, state = None, *, name = None, **options))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        code: &str,
+        state: Option<Py<PyAny>>,
+        name: Option<&str>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.ask(py, &Request::Run { code, name, state }, options)
+    }
+
+    /// Calls the global function, or the one that a dotted path leads to.
+    #[pyo3(signature = (path, *arguments))]
+    fn call(
+        &self,
+        py: Python<'_>,
+        path: &str,
+        arguments: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<PyAny>> {
+        let arguments = arguments.iter().map(Bound::unbind).collect();
+        self.ask(py, &Request::Call { path, arguments }, None)
+    }
+
+    /// The value of a global; None where there is none.
+    fn get(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+        self.ask(py, &Request::Get(name), None)
+    }
+
+    /// Sets a global; None removes it.
+    fn set(&self, py: Python<'_>, name: &str, value: Py<PyAny>) -> PyResult<()> {
+        self.ask(py, &Request::Set(name, value), None).map(|_| ())
+    }
+
+    /// What its calls have cost since this was last asked.
+    fn take_report(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let pool = self.pool.get().open()?;
+        let report = match pool.main() {
+            Ok(mut main) if main.store_id() == self.id => main.take_report(),
+            Ok(_) => return Err(gone(py)),
+            Err(error) => {
+                return Err(exception(py, &error, None, Ended::with_nothing("main")));
+            }
+        };
+        let make = py.import("moonfork._result")?.getattr("Report")?;
+        Ok(make.call1((to_python(py, &report)?,))?.unbind())
+    }
+
+    /// The identity of the instance: unique in this process, and never used again.
+    #[getter]
+    fn store_id(&self) -> u64 {
+        self.id.get()
+    }
+
+    fn __reduce__(&self) -> PyResult<Py<PyAny>> {
+        Err(PyTypeError::new_err(
+            "Main can't be pickled, since its sandbox lives in this process",
+        ))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<moonfork.Main, store {}>", self.id)
+    }
+}
+
+/// Which instances this thread is in the middle of a call of: their host functions may run Python
+/// code that wants to use them.
+mod in_use {
+    use std::cell::RefCell;
+
+    use moonfork::StoreId;
+
+    thread_local! {
+        static IDS: RefCell<Vec<StoreId>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) struct Use(());
+
+    pub(super) fn begin(id: StoreId) -> Use {
+        IDS.with_borrow_mut(|ids| ids.push(id));
+        Use(())
+    }
+
+    pub(super) fn by_this_thread(id: StoreId) -> bool {
+        IDS.with_borrow(|ids| ids.contains(&id))
+    }
+
+    impl Drop for Use {
+        fn drop(&mut self) {
+            IDS.with_borrow_mut(|ids| ids.pop());
+        }
+    }
+}
