@@ -3,7 +3,7 @@
 use minijinja::Expression;
 use minijinja::value::{Value, ValueKind};
 
-use super::{Scope, environment, message, strict};
+use super::{MAX_MADE, Scope, environment, message, rewrite, strict};
 
 /// An expression that is asked for its truth, or for its text.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl Condition {
     /// Why it has no value.
     pub(crate) fn text(&self, scope: &Scope) -> Result<Option<String>, String> {
         let value = self.evaluate(scope)?;
+        strict::weigh(&value, MAX_MADE).map_err(|error| message(&error))?;
         Ok(match value.kind() {
             ValueKind::Undefined => None,
             // Python's `True` and `None` are `true` and `none` to everybody else.
@@ -89,7 +90,7 @@ pub(crate) fn check_len(source: &str) -> Result<(), String> {
 /// Compiles an expression with strict comparisons.
 pub(crate) fn compile(source: &str) -> Result<Expression<'static, 'static>, String> {
     check_len(source)?;
-    let strict = strict::rewrite(source).map_err(|error| message(&error))?;
+    let strict = rewrite::expression(source).map_err(|error| message(&error))?;
     environment()
         .compile_expression_owned(strict)
         .map_err(|error| message(&error))

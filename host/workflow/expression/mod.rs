@@ -1,9 +1,11 @@
 //! Jinja2 expressions and templates over the state: conditions, and values with `{{ }}`.
 //!
 //! The engine is minijinja with Python's methods. What it would take too lightly is made
-//! strict by [`strict`].
+//! strict by [`strict`], which [`rewrite`] puts into the expressions.
 
 mod condition;
+mod method;
+mod rewrite;
 mod scope;
 mod strict;
 mod template;
@@ -11,16 +13,19 @@ mod template;
 use std::sync::OnceLock;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 pub(crate) use condition::Condition;
 pub(crate) use scope::Scope;
 pub(crate) use template::Template;
 
-/// Steps that one expression may take, so that a slip such as `range(10 ** 9)` is an error and
-/// not a run that hangs.
+/// Steps that one expression or template may take, so that a slip such as `range(10 ** 9)` is an
+/// error and not a run that hangs. What it makes is paid with them, too: see [`MAX_MADE`].
 const FUEL: u64 = 1_000_000;
+
+/// Bytes that one expression or template may make, in all.
+const MAX_MADE: u64 = FUEL * strict::BYTES_PER_FUEL;
 
 /// What all expressions are compiled in.
 fn environment() -> &'static Environment<'static> {
@@ -30,7 +35,7 @@ fn environment() -> &'static Environment<'static> {
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
         environment.set_syntax(syntax());
-        environment.set_unknown_method_callback(method);
+        environment.set_unknown_method_callback(method::call);
         minijinja_contrib::add_to_environment(&mut environment);
         environment.add_function("len", minijinja::filters::length);
         environment.add_filter("json", minijinja::filters::tojson);
@@ -48,28 +53,30 @@ fn syntax() -> SyntaxConfig {
     syntax.build().unwrap_or_default()
 }
 
-/// Python's methods. `get` of what is missing is missing too, or what it is to be instead.
-fn method(
-    state: &mut State<'_, '_>,
-    value: &Value,
-    name: &str,
-    args: &[Value],
-) -> Result<Value, Error> {
-    if value.kind() == ValueKind::Undefined && name == "get" {
-        return Ok(args.get(1).cloned().unwrap_or(Value::UNDEFINED));
-    }
-    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
-}
-
 fn from_json(text: &str) -> Result<Value, Error> {
     let json: serde_json::Value = serde_json::from_str(text)
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("not JSON: {error}")))?;
     Ok(Value::from(Serde(&json)))
 }
 
+/// The value as JSON.
+///
+/// # Errors
+/// If it is larger than anything that an expression may make: as a value it may be small.
+fn to_json(value: &Value) -> Result<serde_json::Value, String> {
+    strict::weigh(value, MAX_MADE).map_err(|error| message(&error))?;
+    serde_json::to_value(value).map_err(|error| error.to_string())
+}
+
 /// What an error says, in one line.
 fn message(error: &Error) -> String {
     let kind = error.kind();
+    if kind == ErrorKind::OutOfFuel {
+        return format!(
+            "it takes more than {FUEL} steps, or makes more than {} MB; compute the value in a node",
+            MAX_MADE / 1_000_000
+        );
+    }
     match error.detail() {
         Some(detail) => detail.to_owned(),
         None => kind.to_string(),

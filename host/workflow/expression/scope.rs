@@ -1,7 +1,8 @@
 //! What an expression sees: `state`, `variables`, and the state's own keys by their names.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use minijinja::value::{Enumerator, Object, Serde, Value};
 use serde_json::Map;
@@ -12,15 +13,22 @@ use crate::workflow::execute::state::State;
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
     state: Arc<View>,
-    variables: Arc<Map<String, serde_json::Value>>,
+    variables: Arc<Variables>,
 }
 
 impl Scope {
     /// The names of `state`, as it is now, and `variables`.
     pub(crate) fn new(state: &State, variables: &Arc<Map<String, serde_json::Value>>) -> Scope {
+        let view = View {
+            state: state.clone(),
+            converted: Mutex::default(),
+        };
         Scope {
-            state: Arc::new(View(state.clone())),
-            variables: Arc::clone(variables),
+            state: Arc::new(view),
+            variables: Arc::new(Variables {
+                json: Arc::clone(variables),
+                converted: OnceLock::new(),
+            }),
         }
     }
 
@@ -33,31 +41,60 @@ impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
             "state" => Some(Value::from_dyn_object(Arc::clone(&self.state))),
-            "variables" => Some(Value::from(Serde(&*self.variables))),
-            own => self.state.0.get(own).map(to_value),
+            "variables" => Some(self.variables.get()),
+            own => self.state.get(own),
         }
     }
 }
 
-/// The state as a mapping. Only the keys that are asked for are converted.
-struct View(State);
+/// The variables, converted once if any of them is asked for.
+#[derive(Debug)]
+struct Variables {
+    json: Arc<Map<String, serde_json::Value>>,
+    converted: OnceLock<Value>,
+}
+
+impl Variables {
+    fn get(&self) -> Value {
+        let convert = || Value::from(Serde(&*self.json));
+        self.converted.get_or_init(convert).clone()
+    }
+}
+
+/// The state as a mapping. Only the keys that are asked for are converted, and each of them once,
+/// however often an expression names it.
+struct View {
+    state: State,
+    converted: Mutex<HashMap<String, Value>>,
+}
+
+impl View {
+    fn get(&self, key: &str) -> Option<Value> {
+        let mut converted = self
+            .converted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = converted.get(key) {
+            return Some(value.clone());
+        }
+        let value = Value::from(Serde(self.state.get(key)?));
+        converted.insert(key.to_owned(), value.clone());
+        Some(value)
+    }
+}
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.state.fmt(f)
     }
 }
 
 impl Object for View {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_str()?).map(to_value)
+        self.get(key.as_str()?)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.keys().map(Value::from).collect())
+        Enumerator::Values(self.state.keys().map(Value::from).collect())
     }
-}
-
-fn to_value(json: &serde_json::Value) -> Value {
-    Value::from(Serde(json))
 }

@@ -1,24 +1,40 @@
-//! Comparisons that take no value for another.
+//! What rewritten expressions call: comparisons that take no value for another, and what bounds
+//! the values that an expression makes.
 //!
 //! minijinja orders values of any two types: it finds what is missing smaller than any number,
 //! and a number different from the text of it. Here every comparison with what is missing is
-//! false, and one of a number with a string fails. As the engine has no setting for that, the
-//! expression is parsed, and written anew with calls of a function in place of comparison
-//! operators. The parser is minijinja's own, so that the language stays the same; its syntax
-//! tree is an unstable part of the crate's interface, which the lock file pins.
+//! false, and one of a number with a string fails.
+//!
+//! The engine's fuel pays for each step, and for each byte and item that it makes. What it leaves
+//! out is a value that holds another one many times over: as a value it is small, and as text, as
+//! JSON, or compared with its like it is as large as if it were written out. So a value that is
+//! given a name, or repeated, may weigh no more than the fuel that is left.
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 
-use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
-use minijinja::machinery::parse_expr;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind};
-
-use super::environment;
+use minijinja::{Environment, Error, ErrorKind, State};
 
 /// The function that comparisons are turned into.
-const COMPARE: &str = "__compare__";
+pub(crate) const COMPARE: &str = "__compare__";
+/// Keeps a value, and gives it.
+pub(crate) const KEEP: &str = "__keep__";
+/// Gives a value that was kept.
+pub(crate) const KEPT: &str = "__kept__";
+/// Gives its second argument, if what was kept may be repeated that often.
+pub(crate) const REPEATED: &str = "__repeated__";
+/// Gives its argument, if that isn't too large to have a name.
+pub(crate) const ADMIT: &str = "__admit__";
+
+/// Bytes that one fuel pays for, as the engine has it.
+pub(crate) const BYTES_PER_FUEL: u64 = 64;
+/// What a value weighs beside its text: about what it takes, as JSON and as a step of whoever
+/// walks it.
+const ITEM: u64 = 128;
+/// How often more can be weighed than made for the same fuel.
+const WEIGHED_PER_MADE: u64 = 8;
+/// Levels that a value may have, as on its way into Lua: whoever walks it has a stack that ends.
+const MAX_DEPTH: usize = 100;
 
 /// Tests that compare, by the names they have.
 const TESTS: [(&str, &str); 18] = [
@@ -44,17 +60,107 @@ const TESTS: [(&str, &str); 18] = [
 
 /// Adds what rewritten expressions call.
 pub(crate) fn install(environment: &mut Environment<'_>) {
-    environment.add_function(COMPARE, |operator: &str, left: Value, right: Value| {
-        compare(operator, &left, &right)
-    });
+    environment.add_function(COMPARE, compare);
     for (name, operator) in TESTS {
-        environment.add_test(name, move |left: Value, right: Value| {
-            compare(operator, &left, &right)
+        environment.add_test(name, move |state: &mut State, left: Value, right: Value| {
+            compare(state, operator, left, right)
         });
+    }
+    environment.add_function(KEEP, |state: &mut State, slot: u32, value: Value| {
+        state.set_temp(&slot_name(slot), value.clone());
+        value
+    });
+    environment.add_function(KEPT, |state: &mut State, slot: u32| kept(state, slot));
+    environment.add_function(REPEATED, repeated);
+    environment.add_function(ADMIT, |state: &mut State, value: Value| {
+        admit(state, &value).map(|()| value)
+    });
+}
+
+fn slot_name(slot: u32) -> String {
+    format!("kept {slot}")
+}
+
+fn kept(state: &State, slot: u32) -> Value {
+    state.get_temp(&slot_name(slot)).unwrap_or_default()
+}
+
+/// `right`, if the kept value and it may be multiplied.
+fn repeated(state: &mut State, slot: u32, right: Value) -> Result<Value, Error> {
+    let left = kept(state, slot);
+    let (value, times) = match (left.as_usize(), right.as_usize()) {
+        (None, Some(times)) => (&left, times),
+        (Some(times), None) => (&right, times),
+        _ => return Ok(right),
+    };
+    if value.kind() != ValueKind::Number {
+        let weight = weigh(value, room(state))?;
+        afford(state, weight.saturating_mul(times as u64))?;
+    }
+    Ok(right)
+}
+
+/// Refuses a value that weighs more than the fuel that is left would pay for, and takes for a
+/// part of it what weighing it takes.
+fn admit(state: &mut State, value: &Value) -> Result<(), Error> {
+    if !matches!(
+        value.kind(),
+        ValueKind::Seq | ValueKind::Map | ValueKind::Iterable
+    ) {
+        return Ok(());
+    }
+    let weight = weigh(value, room(state))?;
+    state.consume_fuel(weight / (BYTES_PER_FUEL * WEIGHED_PER_MADE))
+}
+
+/// Refuses to make this many bytes, if the fuel that is left doesn't pay for them.
+pub(crate) fn afford(state: &State, bytes: u64) -> Result<(), Error> {
+    match bytes <= room(state) {
+        true => Ok(()),
+        false => Err(Error::from(ErrorKind::OutOfFuel)),
     }
 }
 
-fn compare(operator: &str, left: &Value, right: &Value) -> Result<bool, Error> {
+/// Bytes that may still be made.
+fn room(state: &State) -> u64 {
+    let left = state.fuel_levels().map_or(u64::MAX, |(_, left)| left);
+    left.saturating_mul(BYTES_PER_FUEL)
+}
+
+/// About how many bytes a value takes, written out.
+///
+/// # Errors
+/// When that is more than `most`, or it is nested too deeply.
+pub(crate) fn weigh(value: &Value, most: u64) -> Result<u64, Error> {
+    let mut left = most;
+    take(value, MAX_DEPTH, &mut left)?;
+    Ok(most - left)
+}
+
+fn take(value: &Value, depth: usize, left: &mut u64) -> Result<(), Error> {
+    let own = ITEM + value.as_str().map_or(0, |text| text.len() as u64);
+    *left = left
+        .checked_sub(own)
+        .ok_or_else(|| Error::from(ErrorKind::OutOfFuel))?;
+    let is_map = match value.kind() {
+        ValueKind::Map => true,
+        ValueKind::Seq | ValueKind::Iterable => false,
+        _ => return Ok(()),
+    };
+    let Some(depth) = depth.checked_sub(1) else {
+        let message = format!("a value is nested more than {MAX_DEPTH} levels deep");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    };
+    for item in value.try_iter()? {
+        take(&item, depth, left)?;
+        if is_map {
+            take(&value.get_item(&item)?, depth, left)?;
+        }
+    }
+    Ok(())
+}
+
+fn compare(state: &mut State, operator: &str, left: Value, right: Value) -> Result<bool, Error> {
     if left.is_undefined() || right.is_undefined() {
         return Ok(false);
     }
@@ -72,10 +178,15 @@ fn compare(operator: &str, left: &Value, right: &Value) -> Result<bool, Error> {
         let message = format!("can't compare a number with a string by `{operator}`");
         return Err(Error::new(ErrorKind::InvalidOperation, message));
     }
+    if left.kind() == right.kind() {
+        // As much is looked at as the smaller of both has, and neither may be too large.
+        admit(state, &left)?;
+        admit(state, &right)?;
+    }
     let ordering = match operator {
         "==" => return Ok(left == right),
         "!=" => return Ok(left != right),
-        _ => match order(left, right) {
+        _ => match order(&left, &right) {
             Some(ordering) => ordering,
             None => return refuse(),
         },
@@ -110,281 +221,4 @@ fn order(left: &Value, right: &Value) -> Option<Ordering> {
         }
         _ => None,
     }
-}
-
-/// The expression with calls in place of comparisons.
-///
-/// # Errors
-/// If it doesn't parse.
-pub(crate) fn rewrite(source: &str) -> Result<String, Error> {
-    let mut text = String::with_capacity(source.len() * 2);
-    write(&parse_expr(source)?, &mut text)?;
-    Ok(text)
-}
-
-/// Writes an expression with parentheses wherever there is a choice.
-fn write(expr: &Expr<'_>, out: &mut String) -> Result<(), Error> {
-    match expr {
-        Expr::Var(var) => out.push_str(var.id),
-        Expr::Const(constant) => literal(&constant.value, out)?,
-        Expr::UnaryOp(unary) => {
-            out.push_str(match unary.op {
-                UnaryOpKind::Not => "(not ",
-                UnaryOpKind::Neg => "(-",
-            });
-            write(&unary.expr, out)?;
-            out.push(')');
-        }
-        Expr::BinOp(binary) => match operator(binary.op) {
-            Ok(comparison) => comparison_call(comparison, &binary.left, &binary.right, out)?,
-            Err(infix) => infix_call(infix, &binary.left, &binary.right, out)?,
-        },
-        Expr::Compare(chain) => {
-            // `a < b < c` means `a < b and b < c`; no expression has effects, so `b` may stand
-            // there twice.
-            let mut left = &chain.expr;
-            out.push('(');
-            for (index, op) in chain.ops.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(" and ");
-                }
-                match comparison(op.op) {
-                    Ok(comparison) => comparison_call(comparison, left, &op.expr, out)?,
-                    Err(infix) => infix_call(infix, left, &op.expr, out)?,
-                }
-                left = &op.expr;
-            }
-            out.push(')');
-        }
-        Expr::IfExpr(choice) => {
-            out.push('(');
-            write(&choice.true_expr, out)?;
-            out.push_str(" if ");
-            write(&choice.test_expr, out)?;
-            if let Some(otherwise) = &choice.false_expr {
-                out.push_str(" else ");
-                write(otherwise, out)?;
-            }
-            out.push(')');
-        }
-        Expr::Filter(filter) => {
-            let Some(expr) = &filter.expr else {
-                return Err(unsupported());
-            };
-            know_filter(filter.name)?;
-            out.push('(');
-            write(expr, out)?;
-            let _ = write!(out, " | {}", filter.name);
-            arguments(&filter.args, out)?;
-            out.push(')');
-        }
-        Expr::Test(test) => {
-            know_test(test.name)?;
-            out.push('(');
-            write(&test.expr, out)?;
-            let _ = write!(out, " is {}", test.name);
-            if !test.args.is_empty() {
-                arguments(&test.args, out)?;
-            }
-            out.push(')');
-        }
-        Expr::GetAttr(attribute) => {
-            write(&attribute.expr, out)?;
-            let _ = write!(out, ".{}", attribute.name);
-        }
-        Expr::GetItem(item) => {
-            write(&item.expr, out)?;
-            out.push('[');
-            write(&item.subscript_expr, out)?;
-            out.push(']');
-        }
-        Expr::Slice(slice) => {
-            write(&slice.expr, out)?;
-            out.push('[');
-            let bounds = [&slice.start, &slice.stop, &slice.step];
-            for (index, bound) in bounds.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(':');
-                }
-                if let Some(bound) = bound {
-                    write(bound, out)?;
-                }
-            }
-            out.push(']');
-        }
-        Expr::Call(call) => {
-            if let Expr::Var(function) = &call.expr {
-                know_function(function.id)?;
-            }
-            write(&call.expr, out)?;
-            arguments(&call.args, out)?;
-        }
-        Expr::List(list) => sequence('[', &list.items, ']', out)?,
-        Expr::Tuple(tuple) => sequence('[', &tuple.items, ']', out)?,
-        Expr::Map(map) => {
-            out.push('{');
-            for (key, value) in map.keys.iter().zip(&map.values) {
-                write(key, out)?;
-                out.push_str(": ");
-                write(value, out)?;
-                out.push_str(", ");
-            }
-            out.push('}');
-        }
-    }
-    Ok(())
-}
-
-/// The sign of a comparison, or of what isn't one.
-fn operator(op: BinOpKind) -> Result<&'static str, &'static str> {
-    match op {
-        BinOpKind::Eq => Ok("=="),
-        BinOpKind::Ne => Ok("!="),
-        BinOpKind::Lt => Ok("<"),
-        BinOpKind::Lte => Ok("<="),
-        BinOpKind::Gt => Ok(">"),
-        BinOpKind::Gte => Ok(">="),
-        BinOpKind::ScAnd => Err("and"),
-        BinOpKind::ScOr => Err("or"),
-        BinOpKind::Add => Err("+"),
-        BinOpKind::Sub => Err("-"),
-        BinOpKind::Mul => Err("*"),
-        BinOpKind::Div => Err("/"),
-        BinOpKind::FloorDiv => Err("//"),
-        BinOpKind::Rem => Err("%"),
-        BinOpKind::Pow => Err("**"),
-        BinOpKind::Concat => Err("~"),
-        BinOpKind::In => Err("in"),
-    }
-}
-
-/// As [`operator`], for a link of a chain.
-fn comparison(op: CompareOpKind) -> Result<&'static str, &'static str> {
-    match op {
-        CompareOpKind::Eq => Ok("=="),
-        CompareOpKind::Ne => Ok("!="),
-        CompareOpKind::Lt => Ok("<"),
-        CompareOpKind::Lte => Ok("<="),
-        CompareOpKind::Gt => Ok(">"),
-        CompareOpKind::Gte => Ok(">="),
-        CompareOpKind::In => Err("in"),
-        CompareOpKind::NotIn => Err("not in"),
-    }
-}
-
-fn comparison_call(
-    operator: &str,
-    left: &Expr<'_>,
-    right: &Expr<'_>,
-    out: &mut String,
-) -> Result<(), Error> {
-    let _ = write!(out, "{COMPARE}(\"{operator}\", ");
-    write(left, out)?;
-    out.push_str(", ");
-    write(right, out)?;
-    out.push(')');
-    Ok(())
-}
-
-fn infix_call(
-    operator: &str,
-    left: &Expr<'_>,
-    right: &Expr<'_>,
-    out: &mut String,
-) -> Result<(), Error> {
-    out.push('(');
-    write(left, out)?;
-    let _ = write!(out, " {operator} ");
-    write(right, out)?;
-    out.push(')');
-    Ok(())
-}
-
-fn sequence(open: char, items: &[Expr<'_>], close: char, out: &mut String) -> Result<(), Error> {
-    out.push(open);
-    for item in items {
-        write(item, out)?;
-        out.push_str(", ");
-    }
-    out.push(close);
-    Ok(())
-}
-
-fn arguments(args: &[CallArg<'_>], out: &mut String) -> Result<(), Error> {
-    out.push('(');
-    for arg in args {
-        let expr = match arg {
-            CallArg::Pos(expr) => expr,
-            CallArg::Kwarg(name, expr) => {
-                let _ = write!(out, "{name}=");
-                expr
-            }
-            CallArg::PosSplat(expr) => {
-                out.push('*');
-                expr
-            }
-            CallArg::KwargSplat(expr) => {
-                out.push_str("**");
-                expr
-            }
-        };
-        write(expr, out)?;
-        out.push_str(", ");
-    }
-    out.push(')');
-    Ok(())
-}
-
-fn literal(value: &Value, out: &mut String) -> Result<(), Error> {
-    match (value.kind(), value.as_str()) {
-        // Jinja reads the escapes of JSON.
-        (_, Some(text)) => out.push_str(&serde_json::Value::from(text).to_string()),
-        (ValueKind::Number | ValueKind::Bool | ValueKind::None, None) => {
-            let _ = write!(out, "{value}");
-        }
-        _ => return Err(unsupported()),
-    }
-    Ok(())
-}
-
-/// Refuses a filter that doesn't exist, which the engine would only do when it comes to it.
-fn know_filter(name: &str) -> Result<(), Error> {
-    let called = environment().empty_state().apply_filter(name, &[]);
-    know(called.map(|_| ()), ErrorKind::UnknownFilter, "filter", name)
-}
-
-fn know_test(name: &str) -> Result<(), Error> {
-    let called = environment().empty_state().perform_test(name, &[]);
-    know(called.map(|_| ()), ErrorKind::UnknownTest, "test", name)
-}
-
-fn know_function(name: &str) -> Result<(), Error> {
-    // The state holds nothing that can be called.
-    if environment().globals().any(|(known, _)| known == name) {
-        return Ok(());
-    }
-    let message = format!("there is no function `{name}`");
-    Err(Error::new(ErrorKind::UnknownFunction, message))
-}
-
-fn know(
-    called: Result<(), Error>,
-    unknown: ErrorKind,
-    kind: &str,
-    name: &str,
-) -> Result<(), Error> {
-    match called {
-        Err(error) if error.kind() == unknown => {
-            let message = format!("there is no {kind} `{name}`");
-            Err(Error::new(unknown, message))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn unsupported() -> Error {
-    Error::new(
-        ErrorKind::SyntaxError,
-        "there is something in this expression that has no use in a condition",
-    )
 }

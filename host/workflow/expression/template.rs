@@ -4,7 +4,7 @@ use minijinja::Expression;
 use serde_json::{Map, Value};
 
 use super::condition::{bare, check_len, compile};
-use super::{Scope, environment, message};
+use super::{Scope, environment, message, rewrite, to_json};
 
 /// A value that is filled in when it is needed.
 #[derive(Debug)]
@@ -14,7 +14,11 @@ pub(crate) enum Template {
     /// One expression and nothing else: its value, of whatever type.
     Value(String, Expression<'static, 'static>),
     /// Text with expressions in it.
-    Text(String),
+    Text {
+        source: String,
+        /// The same with strict expressions.
+        strict: String,
+    },
     /// Each item by itself.
     List(Vec<Template>),
     /// Each value by itself.
@@ -38,10 +42,14 @@ impl Template {
             let end = after.find('}').unwrap_or(after.len());
             check_len(&after[..end])?;
         }
+        let strict = rewrite::template(text).map_err(|error| message(&error))?;
         environment()
-            .template_from_named_str("template", text)
+            .template_from_named_str("template", &strict)
             .map_err(|error| message(&error))?;
-        Ok(Template::Text(text.to_owned()))
+        Ok(Template::Text {
+            source: text.to_owned(),
+            strict,
+        })
     }
 
     /// The value.
@@ -55,10 +63,10 @@ impl Template {
                 let value = expression
                     .eval(scope.to_value())
                     .map_err(|error| message(&error))?;
-                serde_json::to_value(&value).map_err(|error| error.to_string())
+                to_json(&value)
             }
-            Template::Text(text) => environment()
-                .render_named_str("template", text, scope.to_value())
+            Template::Text { strict, .. } => environment()
+                .render_named_str("template", strict, scope.to_value())
                 .map(Value::String)
                 .map_err(|error| message(&error)),
             Template::List(items) => items.iter().map(|item| item.fill(scope)).collect(),
@@ -78,7 +86,9 @@ impl Template {
     /// How it was written, for people.
     pub(crate) fn source(&self) -> String {
         match self {
-            Template::Fixed(Value::String(text)) | Template::Text(text) => text.clone(),
+            Template::Fixed(Value::String(text)) | Template::Text { source: text, .. } => {
+                text.clone()
+            }
             Template::Fixed(value) => value.to_string(),
             Template::Value(source, _) => format!("{{{{ {source} }}}}"),
             Template::List(items) => format!("a list of {}", items.len()),
