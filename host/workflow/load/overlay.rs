@@ -4,6 +4,8 @@
 //! `nodes` are merged by `name`, `edges` by `from` and `to`, `goto` by `to`. New entries go to
 //! the end; `__delete__: true` removes the one that is there.
 
+use std::collections::HashMap;
+
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
 
@@ -27,28 +29,36 @@ pub(crate) fn apply(base: Yaml, overlay: Yaml, problems: &mut Problems) -> Optio
     }
 }
 
-fn mapping(mut base: Vec<Entry>, overlay: Vec<Entry>, problems: &mut Problems) -> Vec<Entry> {
+fn mapping(base: Vec<Entry>, overlay: Vec<Entry>, problems: &mut Problems) -> Vec<Entry> {
+    let mut merged: Vec<Option<Entry>> = base.into_iter().map(Some).collect();
+    let key = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.key.clone());
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (at, known) in merged.iter().enumerate() {
+        places.extend(key(known).map(|key| (key, at)));
+    }
     for entry in overlay {
         if entry.key == DELETE {
             continue;
         }
-        let at = base.iter().position(|known| known.key == entry.key);
         if is_deleted(&entry.value) {
-            match at {
-                Some(at) => drop(base.remove(at)),
+            match places.remove(&entry.key) {
+                Some(at) => merged[at] = None,
                 None => nothing_to_delete(&entry.value, &format!("`{}`", entry.key), problems),
             }
             continue;
         }
-        match at {
-            Some(at) => {
-                let before = std::mem::replace(&mut base[at].value, null(&entry.value));
-                base[at].value = value(&entry.key, before, entry.value, problems);
+        match places.get(&entry.key).map(|at| &mut merged[*at]) {
+            Some(Some(below)) => {
+                let before = std::mem::replace(&mut below.value, null(&entry.value));
+                below.value = value(&entry.key, before, entry.value, problems);
             }
-            None => base.push(entry),
+            _ => {
+                places.insert(entry.key.clone(), merged.len());
+                merged.push(Some(entry));
+            }
         }
     }
-    base
+    merged.into_iter().flatten().collect()
 }
 
 fn value(key: &str, base: Yaml, overlay: Yaml, problems: &mut Problems) -> Yaml {
@@ -79,42 +89,55 @@ fn value(key: &str, base: Yaml, overlay: Yaml, problems: &mut Problems) -> Yaml 
     }
 }
 
-fn list(
-    keys: &[&str],
-    mut base: Vec<Yaml>,
-    overlay: Vec<Yaml>,
-    problems: &mut Problems,
-) -> Vec<Yaml> {
+fn list(keys: &[&str], base: Vec<Yaml>, overlay: Vec<Yaml>, problems: &mut Problems) -> Vec<Yaml> {
+    let mut merged: Vec<Option<Yaml>> = base.into_iter().map(Some).collect();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (at, known) in merged.iter().enumerate() {
+        if let Some(name) = known.as_ref().and_then(|known| name(keys, known)) {
+            // Of several of the same name it is the first that is meant.
+            places.entry(name).or_insert(at);
+        }
+    }
     for item in overlay {
-        let at = base.iter().position(|known| same(keys, known, &item));
+        let name = name(keys, &item);
+        let at = name.as_ref().and_then(|name| places.get(name)).copied();
         if is_deleted(&item) {
-            match at {
-                Some(at) => drop(base.remove(at)),
-                None => nothing_to_delete(&item, "such an entry", problems),
+            match (at, name) {
+                (Some(at), Some(name)) => {
+                    merged[at] = None;
+                    places.remove(&name);
+                }
+                _ => nothing_to_delete(&item, "such an entry", problems),
             }
             continue;
         }
-        let Some(at) = at else {
-            base.push(item);
-            continue;
-        };
-        let before = std::mem::replace(&mut base[at], null(&item));
-        base[at] = value("", before, item, problems);
+        match at.map(|at| &mut merged[at]) {
+            Some(Some(below)) => {
+                let before = std::mem::replace(below, null(&item));
+                *below = value("", before, item, problems);
+            }
+            _ => {
+                places.extend(name.map(|name| (name, merged.len())));
+                merged.push(Some(item));
+            }
+        }
     }
-    base
+    merged.into_iter().flatten().collect()
 }
 
-/// Whether two entries have the same values under the keys that name them.
-fn same(keys: &[&str], one: &Yaml, other: &Yaml) -> bool {
-    let (Data::Mapping(one), Data::Mapping(other)) = (&one.data, &other.data) else {
-        return false;
+/// The values under the keys that an entry is named by, if it has any of them. An edge may have
+/// no `to`, but then both must have none.
+fn name(keys: &[&str], entry: &Yaml) -> Option<String> {
+    let Data::Mapping(entries) = &entry.data else {
+        return None;
     };
-    let get = |entries: &[Entry], key: &str| {
+    let get = |key: &str| {
         let entry = entries.iter().find(|entry| entry.key == key);
         entry.map(|entry| entry.value.to_json())
     };
-    // An edge may have no `to`, but then both must have none.
-    keys.iter().all(|key| get(one, key) == get(other, key)) && get(one, keys[0]).is_some()
+    get(keys[0])?;
+    let values: serde_json::Value = keys.iter().map(|key| get(key)).collect();
+    Some(values.to_string())
 }
 
 fn is_deleted(yaml: &Yaml) -> bool {

@@ -1,13 +1,15 @@
 //! Where a workflow comes from: a file, or text, and overlays on top of it.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::diagnostics::{Code, LoadError, Problems};
 use crate::workflow::load::overlay;
 use crate::workflow::load::yaml::{self, Yaml};
 use crate::workflow::load::{read, validate};
-use crate::workflow::model::{Model, Work};
+use crate::workflow::model::{Model, Spanned, Work};
 use crate::workflow::{Workflow, plan};
 
 /// A workflow file and the overlays that change it, not yet read.
@@ -86,8 +88,8 @@ impl Source {
             let mut model = draft.model;
             let folder = self.base.folder();
             let before = problems.errors();
-            load_subgraphs(&mut model, &folder, 0, &mut problems);
-            check_names(&model, &mut problems);
+            Subgraphs::default().load(&mut model, &folder, &mut problems);
+            check_names(&model, &mut HashSet::new(), &mut problems);
             // Asking where broken edges lead would only find the same mistakes again.
             if !draft.complete || problems.errors() > before {
                 return None;
@@ -168,50 +170,94 @@ fn read_text(path: &Path) -> Result<String, String> {
     })
 }
 
-/// Reads the subgraphs that are in files of their own.
-fn load_subgraphs(model: &mut Model, folder: &Path, depth: usize, problems: &mut Problems) {
-    for node in &mut model.nodes {
-        let Work::Each(each) = &mut node.work else {
-            continue;
-        };
-        let Work::Subgraph(subgraph) = &mut each.body else {
-            continue;
-        };
-        let Some(name) = &subgraph.file else {
-            load_subgraphs(&mut subgraph.model, folder, depth, problems);
-            continue;
-        };
-        if depth >= MAX_SUBGRAPHS {
-            let message = format!("more than {MAX_SUBGRAPHS} subgraphs inside of each other");
-            problems.error(Code::InvalidSubgraph, name.place, message);
-            continue;
+/// Reads the subgraphs that are in files of their own, each file once.
+#[derive(Default)]
+struct Subgraphs {
+    /// Those that were read, and whether they could be.
+    known: HashMap<PathBuf, Option<Arc<Model>>>,
+    /// The files that we are inside of, outermost first.
+    open: Vec<PathBuf>,
+}
+
+impl Subgraphs {
+    fn load(&mut self, model: &mut Model, folder: &Path, problems: &mut Problems) {
+        for node in &mut model.nodes {
+            let Work::Each(each) = &mut node.work else {
+                continue;
+            };
+            let Work::Subgraph(subgraph) = &mut each.body else {
+                continue;
+            };
+            let Some(name) = &subgraph.file else {
+                // Nobody else has it yet.
+                if let Some(model) = Arc::get_mut(&mut subgraph.model) {
+                    self.load(model, folder, problems);
+                }
+                continue;
+            };
+            if let Some(model) = self.read(name, folder, problems) {
+                subgraph.model = model;
+            }
         }
+    }
+
+    /// The workflow in a file. What is wrong with it is said once.
+    fn read(
+        &mut self,
+        name: &Spanned<String>,
+        folder: &Path,
+        problems: &mut Problems,
+    ) -> Option<Arc<Model>> {
         let path = folder.join(&name.value);
+        // The same file may go by several names.
+        let file = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let refuse = |why: String, problems: &mut Problems| {
+            problems.error(Code::InvalidSubgraph, name.place, why);
+            None
+        };
+        if self.open.contains(&file) {
+            let message = format!("the subgraph {} is inside of itself", path.display());
+            return refuse(message, problems);
+        }
+        if let Some(known) = self.known.get(&file) {
+            return known.clone();
+        }
+        if self.open.len() >= MAX_SUBGRAPHS {
+            let message = format!("more than {MAX_SUBGRAPHS} subgraphs inside of each other");
+            return refuse(message, problems);
+        }
         let text = match read_text(&path) {
             Ok(text) => text,
             Err(why) => {
                 let message = format!("the subgraph {} can't be read: {why}", path.display());
-                problems.error(Code::InvalidSubgraph, name.place, message);
-                continue;
+                return refuse(message, problems);
             }
         };
         let source = problems.add_file(&path.display().to_string());
         let read = yaml::parse(&text, source, problems);
-        if let Some(draft) = read.and_then(|root| read::read(&root, problems)) {
-            subgraph.model = draft.model;
+        let read = read.and_then(|root| read::read(&root, problems));
+        let model = read.map(|draft| {
+            let mut model = draft.model;
             let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-            load_subgraphs(&mut subgraph.model, &folder, depth + 1, problems);
-        }
+            self.open.push(file.clone());
+            self.load(&mut model, &folder, problems);
+            self.open.pop();
+            Arc::new(model)
+        });
+        self.known.insert(file, model.clone());
+        model
     }
 }
 
-fn check_names(model: &Model, problems: &mut Problems) {
+/// Looks at the names in a workflow, and in the subgraphs in it; each of those once.
+fn check_names(model: &Model, seen: &mut HashSet<*const Model>, problems: &mut Problems) {
     validate::validate(model, problems);
     for node in &model.nodes {
         if let Work::Each(each) = &node.work
             && let Work::Subgraph(subgraph) = &each.body
+            && seen.insert(Arc::as_ptr(&subgraph.model))
         {
-            check_names(&subgraph.model, problems);
+            check_names(&subgraph.model, seen, problems);
             refuse_interrupts(&subgraph.model, problems);
         }
     }

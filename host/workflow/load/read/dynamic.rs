@@ -1,5 +1,7 @@
 //! Nodes that fan out at run time: `dynamic_parallel`, `strategy: {matrix}`, `parallel_each`.
 
+use std::sync::Arc;
+
 use super::shape::{boolean, find, get, section, some, string, template, word};
 use super::work;
 use crate::diagnostics::{Code, Place, Problems};
@@ -175,5 +177,6 @@ pub(crate) fn subgraph(node: &[Entry], yaml: &Yaml, problems: &mut Problems) -> 
             (Some(file), Model::default())
         }
     };
+    let model = Arc::new(model);
     Some(Work::Subgraph(Box::new(Subgraph { file, model, input })))
 }

@@ -101,13 +101,20 @@ impl Yaml {
         }
     }
 
-    /// How many values it consists of.
+    /// About how many bytes it takes.
     fn size(&self) -> usize {
-        1 + match &self.data {
-            Data::List(items) => items.iter().map(Yaml::size).sum(),
-            Data::Mapping(entries) => entries.iter().map(|entry| entry.value.size()).sum(),
-            _ => 0,
-        }
+        /// What a value takes, and a key, beside its text.
+        const VALUE: usize = 64;
+        VALUE
+            + match &self.data {
+                Data::Text(text) => text.len(),
+                Data::List(items) => items.iter().map(Yaml::size).sum(),
+                Data::Mapping(entries) => {
+                    let size = |entry: &Entry| VALUE + entry.key.len() + entry.value.size();
+                    entries.iter().map(size).sum()
+                }
+                _ => 0,
+            }
     }
 }
 

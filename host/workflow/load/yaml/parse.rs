@@ -11,9 +11,9 @@ use crate::diagnostics::{Code, Place, Problems};
 /// few enough that walking the tree by recursion is safe on any stack.
 const MAX_DEPTH: usize = 100;
 
-/// Values that aliases may add to the tree: a few lines of aliases of aliases could otherwise
-/// stand for more values than any memory holds.
-const MAX_ALIASED: usize = 100_000;
+/// Bytes that anchors and aliases may add to the tree, where each has a copy of its own: a few
+/// lines of aliases of aliases could otherwise stand for more than any memory holds.
+const MAX_COPIED: usize = 8 << 20;
 
 /// Reads `text`, which must hold exactly one document.
 ///
@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str, source: u16, problems: &mut Problems) -> Option<
         problems,
         open: Vec::new(),
         anchors: HashMap::new(),
-        aliased: 0,
+        copied: 0,
         root: None,
     };
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
@@ -68,7 +68,8 @@ struct Builder<'p> {
     open: Vec<Open>,
     /// Finished values that an alias may stand for.
     anchors: HashMap<usize, Yaml>,
-    aliased: usize,
+    /// Bytes of copies.
+    copied: usize,
     root: Option<Yaml>,
 }
 
@@ -136,7 +137,7 @@ impl Builder<'_> {
                 let plain = style == ScalarStyle::Plain;
                 let data = self.scalar(&text, plain, tag.as_deref(), place);
                 let merge = plain && text == "<<";
-                self.put(Yaml { place, data }, anchor, merge);
+                self.put(Yaml { place, data }, anchor, merge)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", place);
@@ -146,7 +147,7 @@ impl Builder<'_> {
                 self.check_tag(tag.as_deref(), "map", place);
                 self.open(place, anchor, Collection::Mapping(OpenMapping::default()))?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Alias(anchor) => self.alias(anchor, place)?,
             _ => {}
         }
@@ -201,10 +202,8 @@ impl Builder<'_> {
         Some(())
     }
 
-    fn close(&mut self) {
-        let Some(open) = self.open.pop() else {
-            return;
-        };
+    fn close(&mut self) -> Option<()> {
+        let open = self.open.pop()?;
         let data = match open.collection {
             Collection::List(items) => Data::List(items),
             Collection::Mapping(mapping) => Data::Mapping(self.merged(mapping)),
@@ -213,7 +212,7 @@ impl Builder<'_> {
             place: open.place,
             data,
         };
-        self.put(value, open.anchor, false);
+        self.put(value, open.anchor, false)
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> Option<()> {
@@ -223,25 +222,37 @@ impl Builder<'_> {
             self.problems.error(Code::YamlParse, place, message);
             return None;
         };
-        self.aliased += value.size();
-        if self.aliased > MAX_ALIASED {
-            let message = format!("aliases stand for more than {MAX_ALIASED} values");
-            self.problems.error(Code::YamlParse, place, message);
-            return None;
-        }
-        let value = value.clone();
-        if self.open.len() + value.depth() > MAX_DEPTH {
+        let (size, depth) = (value.size(), value.depth());
+        self.copy(size, place)?;
+        if self.open.len() + depth > MAX_DEPTH {
             let message = format!("nested more than {MAX_DEPTH} levels deep");
             self.problems.error(Code::YamlParse, place, message);
             return None;
         }
-        self.put(value, 0, false);
-        Some(())
+        let value = self.anchors.get(&anchor)?.clone();
+        self.put(value, 0, false)
     }
 
-    /// Puts a finished value where it belongs.
-    fn put(&mut self, value: Yaml, anchor: usize, merge: bool) {
+    /// Pays for a copy of this many bytes.
+    fn copy(&mut self, bytes: usize, place: Place) -> Option<()> {
+        self.copied = self.copied.saturating_add(bytes);
+        if self.copied <= MAX_COPIED {
+            return Some(());
+        }
+        let message = format!(
+            "anchors and aliases stand for more than {} MiB, each of them for a copy",
+            MAX_COPIED >> 20
+        );
+        self.problems
+            .error(Code::YamlParse, place, message)
+            .with_hint("put what is used so often into `variables` or `initial_state`");
+        None
+    }
+
+    /// Puts a finished value where it belongs. `None` if there is no going on.
+    fn put(&mut self, value: Yaml, anchor: usize, merge: bool) -> Option<()> {
         if anchor != 0 {
+            self.copy(value.size(), value.place)?;
             self.anchors.insert(anchor, value.clone());
         }
         let any_key = self.in_targets();
@@ -259,6 +270,7 @@ impl Builder<'_> {
                 Some(Key::Refused) => {}
             },
         }
+        Some(())
     }
 
     /// The entries of a mapping, those of its merge keys included.
