@@ -1,5 +1,6 @@
 //! `moonfork inspect`: the shape of a workflow, for people and for programs that draw.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -39,6 +40,9 @@ pub(super) fn inspect(args: InspectArgs) -> anyhow::Result<()> {
     let source = args.overlays.source(&args.file);
     let workflow = workflow::load(&source, false)?;
     let outline = workflow.outline();
+    if !outline.complete {
+        stream::note(format_args!("warning: there are more ways than are shown"));
+    }
     match args.format {
         Format::Text => stream::print(&text(&workflow, &outline)),
         Format::Json => stream::print_json(&outline),
@@ -118,13 +122,12 @@ fn dot(outline: &Outline) -> String {
 
 fn mermaid(outline: &Outline) -> String {
     // Names may hold anything, identifiers may not.
+    let nodes = outline.nodes.iter().enumerate();
+    let numbers: HashMap<&str, usize> = nodes.map(|(at, node)| (node.name.as_str(), at)).collect();
     let id = |name: &str| match name {
         "__start__" => "start".to_owned(),
         "__end__" => "finish".to_owned(),
-        name => {
-            let at = outline.nodes.iter().position(|node| node.name == name);
-            format!("n{}", at.unwrap_or_default())
-        }
+        name => format!("n{}", numbers.get(name).copied().unwrap_or_default()),
     };
     let quote = |text: &str| {
         let text = text.replace('&', "#amp;").replace('"', "#quot;");

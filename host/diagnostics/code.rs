@@ -100,6 +100,8 @@ codes! {
     DynamicFanInUndefined = "DYN_PARALLEL_FAN_IN_UNDEFINED",
     /// The fan-in of a node that fans out is not where the run goes next (a warning).
     DynamicFanInNotNext = "DYN_PARALLEL_FAN_IN_NOT_NEXT",
+    /// More ways through the workflow than can be looked at.
+    TooManyWays = "TOO_MANY_WAYS",
     /// An interrupt in a place where a run can't stop.
     InterruptInBranch = "INTERRUPT_IN_BRANCH",
     /// An interrupt at a node that doesn't exist.

@@ -148,7 +148,7 @@ pub enum EventKind {
 }
 
 /// On which side of a node a run stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Moment {
     /// The node has not run.

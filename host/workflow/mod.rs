@@ -206,12 +206,9 @@ impl Workflow {
     /// Whether a run with these options may stop at a node.
     pub fn may_interrupt(&self, options: &RunOptions) -> bool {
         let asked = !options.interrupt_before.is_empty() || !options.interrupt_after.is_empty();
-        asked
-            || self
-                .model
-                .nodes
-                .iter()
-                .any(|node| self.model.interrupts(node) != (false, false))
+        let said = self.model.interrupts();
+        let mut nodes = self.model.nodes.iter();
+        asked || nodes.any(|node| said.of(node) != (false, false))
     }
 
     /// The folder that the file says checkpoints go to, as it is written there.

@@ -1,5 +1,6 @@
 //! What a workflow file says, typed: nothing resolved, nothing decided.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,7 +207,8 @@ pub(crate) enum Items {
 pub(crate) struct Subgraph {
     /// The file that it is in, if it isn't written out.
     pub(crate) file: Option<Spanned<String>>,
-    pub(crate) model: Model,
+    /// One for each file, however many nodes use it.
+    pub(crate) model: Arc<Model>,
     /// The state that it starts on, instead of a copy of that outside.
     pub(crate) input: Option<Template>,
 }
@@ -298,14 +300,32 @@ pub(crate) enum Way {
     Targets(Vec<(String, Spanned<String>)>),
 }
 
+/// The nodes that a run stops at, by what the file says of them.
+pub(crate) struct Interrupts<'m> {
+    before: HashSet<&'m str>,
+    after: HashSet<&'m str>,
+}
+
 impl Model {
+    /// The nodes that a run stops at.
+    pub(crate) fn interrupts(&self) -> Interrupts<'_> {
+        fn names(list: &[Spanned<String>]) -> HashSet<&str> {
+            list.iter().map(|name| name.value.as_str()).collect()
+        }
+        Interrupts {
+            before: names(&self.config.interrupt_before),
+            after: names(&self.config.interrupt_after),
+        }
+    }
+}
+
+impl Interrupts<'_> {
     /// Whether `node` is one that the run stops before, or after.
-    pub(crate) fn interrupts(&self, node: &Node) -> (bool, bool) {
-        let named =
-            |list: &[Spanned<String>]| list.iter().any(|name| *name.value == *node.name.value);
+    pub(crate) fn of(&self, node: &Node) -> (bool, bool) {
+        let name = &*node.name.value;
         (
-            node.interrupt_before || named(&self.config.interrupt_before),
-            node.interrupt_after || named(&self.config.interrupt_after),
+            node.interrupt_before || self.before.contains(name),
+            node.interrupt_after || self.after.contains(name),
         )
     }
 }

@@ -1,5 +1,6 @@
 //! A run from its beginning to its end, and what comes of it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,7 +56,7 @@ pub(crate) struct Run<'r> {
     pub(crate) events: Events,
     pub(crate) budget: Budget,
     pub(crate) workers: Arc<Workers>,
-    stops: Vec<(NodeId, Moment)>,
+    stops: HashSet<(NodeId, Moment)>,
 }
 
 /// Where a run begins.
@@ -81,7 +82,7 @@ pub(crate) fn run(
         events: Events::new(started, options.listener.clone()),
         budget: Budget::new(&workflow.model.settings.limits),
         workers: Workers::new(options.workers(workflow), pool.branches(), plan.depth()),
-        stops: Vec::new(),
+        stops: HashSet::new(),
     };
     run.start(from)
 }
@@ -219,11 +220,12 @@ impl<'r> Run<'r> {
     }
 
     /// The nodes that the run stops at.
-    fn find_stops(&self) -> Result<Vec<(NodeId, Moment)>, Trouble> {
+    fn find_stops(&self) -> Result<HashSet<(NodeId, Moment)>, Trouble> {
         let workflow = self.workflow;
-        let mut stops = Vec::new();
+        let mut stops = HashSet::new();
+        let said = workflow.model.interrupts();
         for (index, node) in workflow.model.nodes.iter().enumerate() {
-            let (before, after) = workflow.model.interrupts(node);
+            let (before, after) = said.of(node);
             stops.extend(before.then_some((NodeId(index), Moment::Before)));
             stops.extend(after.then_some((NodeId(index), Moment::After)));
         }
@@ -243,7 +245,7 @@ impl<'r> Run<'r> {
                 if workflow.plan.is_in_branch(id) {
                     return Err(refuse("which runs in a branch, where a run can't stop"));
                 }
-                stops.push((id, moment));
+                stops.insert((id, moment));
             }
         }
         Ok(stops)

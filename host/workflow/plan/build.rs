@@ -1,8 +1,10 @@
 //! A validated model to a plan.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::fan_in::FanOutDraft;
+use super::graph::Walk;
 use super::{Exits, FanOut, FanOutId, Leads, Next, NodeId, Plan, Way, check, fan_in};
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::model::{self, END, Edge, Model, Node, START, Spanned, Work};
@@ -10,72 +12,110 @@ use crate::workflow::model::{self, END, Edge, Model, Node, START, Spanned, Work}
 /// Makes the plan of a model whose names lead somewhere. `None` if there is none; the reasons
 /// are among `problems` then.
 pub(crate) fn build(model: &Model, problems: &mut Problems) -> Option<Plan> {
-    let before = problems.errors();
-    let mut reader = Reader {
-        ids: ids(model),
-        by_origin: by_origin(model),
-        fan_outs: Vec::new(),
-        problems,
+    let mut builder = Builder {
+        walk: Walk::new(),
+        subgraphs: HashMap::new(),
     };
-    let start = Exits {
-        ways: reader.edges(None, START),
-        ..Exits::default()
-    };
-    let nodes = model.nodes.iter().enumerate();
-    let exits: Vec<_> = nodes
-        .map(|(index, node)| reader.exits(NodeId(index), node))
-        .collect();
-    let drafts = reader.fan_outs;
-    if problems.errors() > before {
+    let plan = builder.plan(model, problems);
+    if builder.walk.is_spent() {
+        let message = "this workflow has too many fan-outs over the same nodes to be planned";
+        problems
+            .error(Code::TooManyWays, None, message)
+            .with_hint("name the fan-ins (`fan_in: <node>`), or put parts of it into subgraphs");
         return None;
     }
-    let fan_ins = fan_in::resolve(&drafts, &exits, model, problems);
-    let mut subgraphs = BTreeMap::new();
-    let mut sound = true;
-    for (index, node) in model.nodes.iter().enumerate() {
-        if let Work::Each(each) = &node.work
-            && let Work::Subgraph(subgraph) = &each.body
-        {
-            match build(&subgraph.model, problems) {
-                Some(plan) => drop(subgraphs.insert(NodeId(index), plan)),
-                None => sound = false,
+    plan
+}
+
+/// Makes plans, one for each model.
+struct Builder {
+    walk: Walk,
+    /// Plans of subgraphs, by where their models are: a file that is used many times over is
+    /// planned once.
+    subgraphs: HashMap<*const Model, Option<Arc<Plan>>>,
+}
+
+impl Builder {
+    fn plan(&mut self, model: &Model, problems: &mut Problems) -> Option<Plan> {
+        let before = problems.errors();
+        let mut reader = Reader {
+            ids: ids(model),
+            by_origin: by_origin(model),
+            fan_outs: Vec::new(),
+            problems,
+        };
+        let start = Exits {
+            ways: reader.edges(None, START),
+            ..Exits::default()
+        };
+        let nodes = model.nodes.iter().enumerate();
+        let exits: Vec<_> = nodes
+            .map(|(index, node)| reader.exits(NodeId(index), node))
+            .collect();
+        let drafts = reader.fan_outs;
+        if problems.errors() > before {
+            return None;
+        }
+        self.walk.enter(model.nodes.len());
+        let fan_ins = fan_in::resolve(&drafts, &exits, model, &mut self.walk, problems);
+        let mut subgraphs = BTreeMap::new();
+        let mut sound = true;
+        for (index, node) in model.nodes.iter().enumerate() {
+            if let Work::Each(each) = &node.work
+                && let Work::Subgraph(subgraph) = &each.body
+            {
+                match self.subgraph(&subgraph.model, problems) {
+                    Some(plan) => drop(subgraphs.insert(NodeId(index), plan)),
+                    None => sound = false,
+                }
             }
         }
-    }
-    let fan_outs: Option<Vec<_>> = drafts
-        .into_iter()
-        .zip(fan_ins)
-        .map(|(draft, fan_in)| {
-            Some(FanOut {
-                place: draft.place,
-                branches: draft.branches,
-                fan_in: fan_in?,
+        let fan_outs: Option<Vec<_>> = drafts
+            .into_iter()
+            .zip(fan_ins)
+            .map(|(draft, fan_in)| {
+                Some(FanOut {
+                    place: draft.place,
+                    branches: draft.branches,
+                    fan_in: fan_in?,
+                })
             })
-        })
-        .collect();
-    let mut plan = Plan {
-        names: model
-            .nodes
-            .iter()
-            .map(|node| node.name.value.clone())
-            .collect(),
-        start,
-        exits,
-        fan_outs: fan_outs?,
-        subgraphs,
-        depth: 0,
-        is_dynamic: model
-            .nodes
-            .iter()
-            .any(|node| matches!(node.work, Work::Each(_))),
-        on_main: HashSet::new(),
-        in_branches: HashSet::new(),
-    };
-    let checked = check::check(&plan, model, problems);
-    plan.on_main = checked.on_main;
-    plan.in_branches = checked.in_branches;
-    plan.depth = check::depth(&plan, model);
-    (sound && problems.errors() == before).then_some(plan)
+            .collect();
+        let mut plan = Plan {
+            names: model
+                .nodes
+                .iter()
+                .map(|node| node.name.value.clone())
+                .collect(),
+            start,
+            exits,
+            fan_outs: fan_outs?,
+            subgraphs,
+            depth: 0,
+            is_dynamic: model
+                .nodes
+                .iter()
+                .any(|node| matches!(node.work, Work::Each(_))),
+            on_main: HashSet::new(),
+            in_branches: HashSet::new(),
+        };
+        let checked = check::check(&plan, model, &mut self.walk, problems);
+        plan.on_main = checked.on_main;
+        plan.in_branches = checked.in_branches;
+        plan.depth = check::depth(&plan, model, &mut self.walk);
+        (sound && problems.errors() == before).then_some(plan)
+    }
+
+    /// The plan of a subgraph. What is wrong with one is said once.
+    fn subgraph(&mut self, model: &Arc<Model>, problems: &mut Problems) -> Option<Arc<Plan>> {
+        let key = Arc::as_ptr(model);
+        if let Some(known) = self.subgraphs.get(&key) {
+            return known.clone();
+        }
+        let plan = self.plan(model, problems).map(Arc::new);
+        self.subgraphs.insert(key, plan.clone());
+        plan
+    }
 }
 
 fn ids(model: &Model) -> HashMap<&str, NodeId> {
@@ -225,11 +265,9 @@ impl<'a> Reader<'a> {
             self.problems
                 .error(Code::InvalidEdge, edge.place, message)
                 .with_hint("give the others a condition: `when`");
-        } else if known.is_some_and(|known| self.fan_outs[id.0].branches.contains(&known)) {
+        } else if known.is_some_and(|known| !self.fan_outs[id.0].add(known)) {
             let message = format!("the edge from `{from}` to `{}` again", to.value);
             self.problems.error(Code::InvalidEdge, edge.place, message);
-        } else {
-            self.fan_outs[id.0].branches.extend(known);
         }
     }
 
@@ -246,6 +284,7 @@ impl<'a> Reader<'a> {
             origin,
             place: first.place,
             branches: Vec::new(),
+            known: HashSet::new(),
             named: None,
         });
         FanOutId(self.fan_outs.len() - 1)
@@ -261,12 +300,10 @@ impl<'a> Reader<'a> {
             let Some(node) = self.ids.get(branch.value.as_str()).copied() else {
                 continue;
             };
-            if self.fan_outs[id.0].branches.contains(&node) {
+            if !self.fan_outs[id.0].add(node) {
                 let message = format!("there is a branch `{}` already", branch.value);
                 self.problems
                     .error(Code::InvalidEdge, branch.place, message);
-            } else {
-                self.fan_outs[id.0].branches.push(node);
             }
         }
         let Some(fan_in) = fan_in else { return };

@@ -1,9 +1,9 @@
 //! What a finished plan makes of the nodes: which it leaves out, which run where one wouldn't
 //! expect it, and which lead back to themselves.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use super::graph::{Graph, inside};
+use super::graph::{Graph, Walk, inside};
 use super::{Leads, Next, NodeId, Plan};
 use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::model::{Model, Work};
@@ -14,15 +14,23 @@ pub(crate) struct Checked {
     pub(crate) in_branches: HashSet<NodeId>,
 }
 
+/// Names that a message lists of a way that leads back to itself.
+const MAX_NAMES: usize = 8;
+
 /// Reports what the author of the file should know.
-pub(crate) fn check(plan: &Plan, model: &Model, problems: &mut Problems) -> Checked {
+pub(crate) fn check(
+    plan: &Plan,
+    model: &Model,
+    walk: &mut Walk,
+    problems: &mut Problems,
+) -> Checked {
     let fan_ins = plan.fan_ins();
     let graph = Graph::new(plan, &fan_ins);
     let main = Main::of(plan);
-    let mut in_branches = HashSet::new();
-    for id in reached_fan_outs(plan, &main) {
-        in_branches.extend(inside(&graph, &plan.fan_outs, &plan.fan_outs[id]));
-    }
+    let reached = reached_fan_outs(plan, &main);
+    let in_branches = inside(&graph, &plan.fan_outs, reached, walk);
+    let in_branches = (0..in_branches.len()).filter(|index| in_branches[*index]);
+    let in_branches = in_branches.map(NodeId).collect();
     let checks = Checks {
         plan,
         model,
@@ -58,39 +66,47 @@ fn reached_fan_outs(plan: &Plan, main: &Main) -> HashSet<usize> {
 }
 
 /// How many branches can be inside of each other, those that are made at run time included.
-pub(crate) fn depth(plan: &Plan, model: &Model) -> usize {
+pub(crate) fn depth(plan: &Plan, model: &Model, walk: &mut Walk) -> usize {
     let fan_ins = plan.fan_ins();
     let graph = Graph::new(plan, &fan_ins);
-    let mut known: HashMap<usize, usize> = HashMap::new();
     let of_node = |node: NodeId| match &model.nodes[node.0].work {
         Work::Each(_) => 1 + plan.subgraph(node).map_or(0, Plan::depth),
         _ => 0,
     };
-    // A fan-out that comes by itself again would be as deep as there are fan-outs; it is never
-    // inside of itself, though, as a branch of it ends at its fan-in.
-    for _ in 0..=plan.fan_outs.len() {
-        let before = known.clone();
-        for (index, fan_out) in plan.fan_outs.iter().enumerate() {
-            let mut deepest = 0;
-            for node in graph.inside(fan_out) {
-                deepest = deepest.max(of_node(node));
-                for (next, _) in plan.exits[node.0].nexts() {
-                    if let Next::FanOut(id) = next
-                        && id.0 != index
-                    {
-                        deepest = deepest.max(before.get(&id.0).copied().unwrap_or(1));
-                    }
-                }
-            }
-            known.insert(index, 1 + deepest);
+    let dynamic = (0..model.nodes.len()).map(|index| of_node(NodeId(index)));
+    let dynamic = dynamic.max().unwrap_or(0);
+    // How deep each is by the nodes in it, and the fan-outs that start from them.
+    let mut depths = Vec::with_capacity(plan.fan_outs.len());
+    let mut within: Vec<Vec<usize>> = Vec::with_capacity(plan.fan_outs.len());
+    for (index, fan_out) in plan.fan_outs.iter().enumerate() {
+        let (mut deepest, mut found) = (0, Vec::new());
+        for node in graph.inside(fan_out, walk) {
+            deepest = deepest.max(of_node(node));
+            let fan_outs = plan.exits[node.0]
+                .nexts()
+                .filter_map(|(next, _)| match next {
+                    Next::FanOut(id) if id.0 != index => Some(id.0),
+                    _ => None,
+                });
+            found.extend(fan_outs);
         }
-        if known == before {
-            break;
+        depths.push(1 + deepest);
+        within.push(found);
+    }
+    // Fan-outs that come by each other would be as deep as there are fan-outs; none is inside of
+    // itself, though, as a branch of it ends at its fan-in.
+    let most = plan.fan_outs.len() + 1 + dynamic;
+    let mut changed = true;
+    while changed && walk.take(depths.len() as u64) {
+        changed = false;
+        for index in (0..depths.len()).rev() {
+            let deepest = within[index].iter().map(|id| 1 + depths[*id]).max();
+            let deepest = deepest.unwrap_or(0).min(most);
+            changed |= deepest > depths[index];
+            depths[index] = depths[index].max(deepest);
         }
     }
-    let static_depth = known.values().copied().max().unwrap_or(0);
-    let dynamic = (0..model.nodes.len()).map(|index| of_node(NodeId(index)));
-    static_depth.max(dynamic.max().unwrap_or(0))
+    depths.into_iter().max().unwrap_or(0).max(dynamic)
 }
 
 /// The nodes that the main path can come by.
@@ -214,8 +230,9 @@ impl Checks<'_> {
 
     /// Refuses interrupts where a run can't stop.
     fn interrupts(&self, problems: &mut Problems) {
+        let interrupts = self.model.interrupts();
         for (index, node) in self.model.nodes.iter().enumerate() {
-            let (before, after) = self.model.interrupts(node);
+            let (before, after) = interrupts.of(node);
             if (before || after) && self.in_branches.contains(&NodeId(index)) {
                 let name = &node.name.value;
                 let message =
@@ -288,12 +305,23 @@ impl Checks<'_> {
             .with_hint(format!("the run fails after {most} nodes"));
     }
 
+    /// The names along a way that leads back to its beginning; of a long one those at its ends.
     fn names(&self, path: &[NodeId], back: NodeId) -> String {
-        let cycle = path.iter().skip_while(|node| **node != back);
-        let names: Vec<_> = cycle
-            .chain([&back])
-            .map(|node| self.plan.name(*node))
-            .collect();
+        let cycle = path.iter().position(|node| *node == back);
+        let cycle = &path[cycle.unwrap_or(0)..];
+        let name = |node: &NodeId| self.plan.name(*node);
+        let mut names: Vec<_> = match cycle.len() > MAX_NAMES {
+            false => cycle.iter().map(name).collect(),
+            true => {
+                let (first, last) = (
+                    &cycle[..MAX_NAMES / 2],
+                    &cycle[cycle.len() - MAX_NAMES / 2..],
+                );
+                let first = first.iter().map(name).chain(["..."]);
+                first.chain(last.iter().map(name)).collect()
+            }
+        };
+        names.push(name(&back));
         names.join(" -> ")
     }
 

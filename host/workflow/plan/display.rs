@@ -11,15 +11,41 @@ impl fmt::Display for Plan {
         let mut lines = Lines {
             plan: self,
             text: String::new(),
+            most: MOST + MOST_PER_BYTE * self.written(),
         };
         lines.main();
+        if lines.is_full() {
+            lines.text.push_str("... (there is more)");
+        }
         f.write_str(lines.text.trim_end())
+    }
+}
+
+/// Bytes that a plan has in text, whatever it is a plan of.
+const MOST: usize = 16 << 10;
+
+/// Bytes that it has besides for each byte of names and conditions in it. What several branches
+/// come by is printed in each of them, which makes more of branches inside of branches than anybody
+/// could read.
+const MOST_PER_BYTE: usize = 64;
+
+impl Plan {
+    /// Bytes of names and conditions.
+    fn written(&self) -> usize {
+        let names = self.names.iter().map(|name| name.len());
+        let exits = self.exits.iter().chain([&self.start]);
+        let conditions = exits
+            .flat_map(|exits| &exits.ways)
+            .map(|way| source(way).len());
+        names.chain(conditions).sum()
     }
 }
 
 struct Lines<'p> {
     plan: &'p Plan,
     text: String,
+    /// Bytes that it may have.
+    most: usize,
 }
 
 impl Lines<'_> {
@@ -32,6 +58,9 @@ impl Lines<'_> {
                 && !seen.insert(node)
             {
                 continue;
+            }
+            if self.is_full() {
+                return;
             }
             let (name, exits) = match node {
                 None => (START, &plan.start),
@@ -116,6 +145,9 @@ impl Lines<'_> {
         }
         let fan_out = self.plan.fan_out(id);
         for first in &fan_out.branches {
+            if self.is_full() {
+                return;
+            }
             match self.chain(*first, fan_out.fan_in) {
                 Some(chain) => self.line(indent, &chain),
                 None => self.branch(indent, *first, fan_out.fan_in),
@@ -169,13 +201,23 @@ impl Lines<'_> {
             if !seen.insert(node) {
                 continue;
             }
+            if self.is_full() {
+                return;
+            }
             let exits = &plan.exits[node.0];
             let through = Next::Node(exits.fan_in.unwrap_or(fan_in));
             queue.extend(self.exits(indent, plan.name(node), exits, Some(through)));
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.text.len() >= self.most
+    }
+
     fn line(&mut self, indent: usize, text: &str) {
+        if self.is_full() {
+            return;
+        }
         for _ in 0..indent {
             self.text.push_str("    ");
         }

@@ -17,7 +17,7 @@ use crate::diagnostics::Place;
 use crate::workflow::expression::Condition;
 
 pub(crate) use build::build;
-pub(crate) use graph::Graph;
+pub(crate) use graph::{Graph, Walk};
 
 /// A node, by its position in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,7 +79,7 @@ pub struct Plan {
     start: Exits,
     exits: Vec<Exits>,
     fan_outs: Vec<FanOut>,
-    subgraphs: BTreeMap<NodeId, Plan>,
+    subgraphs: BTreeMap<NodeId, Arc<Plan>>,
     /// Branches inside of branches.
     depth: usize,
     /// Whether any node fans out when it runs.
@@ -150,7 +150,7 @@ impl Plan {
 
     /// The plan of the subgraph in a node.
     pub(crate) fn subgraph(&self, node: NodeId) -> Option<&Plan> {
-        self.subgraphs.get(&node)
+        self.subgraphs.get(&node).map(|plan| &**plan)
     }
 
     /// How many branches can be inside of each other, at the most.

@@ -1,10 +1,16 @@
 //! The shape of a workflow as plain data: for programs that draw it.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::workflow::Workflow;
 use crate::workflow::model::{END, Items, Node, START, Work};
-use crate::workflow::plan::{Exits, Graph, Leads, Next, NodeId, Plan};
+use crate::workflow::plan::{Exits, Graph, Leads, Next, NodeId, Plan, Walk};
+
+/// Steps that may be taken to find which nodes lead to the fan-in of which fan-outs: the same node
+/// may lead to that of each.
+const MAX_STEPS: u64 = 1_000_000;
 
 /// The shape of a workflow: its nodes, and the ways between them.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +24,8 @@ pub struct Outline {
     pub nodes: Vec<OutlineNode>,
     /// The ways between them, in the order they are tried in.
     pub ways: Vec<OutlineWay>,
+    /// Whether these are all of them. Some hundred thousand are listed at the most.
+    pub complete: bool,
 }
 
 /// A node of a workflow.
@@ -38,7 +46,7 @@ pub struct OutlineNode {
 }
 
 /// A way from one node to another; `__start__` and `__end__` are the ends.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct OutlineWay {
     /// Where it comes from.
@@ -52,7 +60,7 @@ pub struct OutlineWay {
 }
 
 /// A kind of way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WayKind {
@@ -82,11 +90,13 @@ impl Workflow {
                 detail,
             }
         };
+        let (ways, complete) = ways(plan);
         Outline {
             name: self.model.name.clone(),
             description: self.model.description.clone(),
             nodes: self.model.nodes.iter().enumerate().map(node).collect(),
-            ways: ways(plan),
+            ways,
+            complete,
         }
     }
 }
@@ -134,10 +144,12 @@ fn names(nodes: &[Node]) -> String {
     names.join(", ")
 }
 
-fn ways(plan: &Plan) -> Vec<OutlineWay> {
+/// All ways, each once, and whether these are all.
+fn ways(plan: &Plan) -> (Vec<OutlineWay>, bool) {
     let mut found = Vec::new();
+    let mut known = HashSet::new();
     let mut add = |way: OutlineWay| {
-        if !found.contains(&way) {
+        if known.insert(way.clone()) {
             found.push(way);
         }
     };
@@ -161,16 +173,18 @@ fn ways(plan: &Plan) -> Vec<OutlineWay> {
     }
     let fan_ins = plan.fan_ins();
     let graph = Graph::new(plan, &fan_ins);
+    let mut walk = Walk::with_steps(MAX_STEPS);
+    walk.enter(plan.names.len());
     for fan_out in plan.fan_outs() {
         let fan_in = Next::Node(fan_out.fan_in);
-        for node in graph.inside(fan_out) {
+        for node in graph.inside(fan_out, &mut walk) {
             if plan.exits(node).falls_through() {
                 let to = plan.exits(node).fan_in.map_or(fan_in, Next::Node);
                 add(way(plan, plan.name(node), to, WayKind::FanIn, None));
             }
         }
     }
-    found
+    (found, !walk.is_spent())
 }
 
 fn of_exits(plan: &Plan, from: &str, exits: &Exits, add: &mut impl FnMut(OutlineWay)) {
