@@ -162,7 +162,7 @@ impl Sandbox {
             lua,
             values,
         };
-        #[cfg(target_family = "wasm")]
+        #[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
         layout::gather(&sandbox.lua);
         Ok(sandbox)
     }

@@ -1,4 +1,4 @@
-# Lua's protected calls and errors, as lua_config.h has them: an error is a WebAssembly exception.
+# Lua's protected calls and errors, as guest/lua/lua_config.h has them: an error is a WebAssembly exception.
 #
 # Lua notes what went wrong before it throws, and the call that is to catch an error always is
 # the innermost one. So the exception carries nothing, and catching it asks for nothing, not even

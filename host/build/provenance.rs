@@ -30,9 +30,10 @@ pub(crate) const REBUILD: &str = "cargo xtask guest";
 
 /// Files and folders that end up in the module: the guest's without its tests, and what it
 /// shares with the host.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "guest/Cargo.toml",
     "guest/build.rs",
+    "guest/lua",
     "guest/src",
     "guest/wasi",
     "host/wire.rs",

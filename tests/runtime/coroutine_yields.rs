@@ -1,4 +1,4 @@
-//! Yields in the guest take shorter ways than in Lua as it comes (guest/wasi/patches.toml).
+//! Yields in the guest take shorter ways than in Lua as it comes (guest/lua/).
 //! Every kind of frame that can lie between a yield and its resume gives what native Lua gives.
 
 use std::sync::LazyLock;

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::guest;
+use crate::patch::Selection;
 use crate::provenance::{MODULE, ModuleRecord, Provenance, REBUILD};
 use crate::toolchain::{Toolchain, cargo};
 
@@ -20,7 +21,8 @@ pub(crate) fn run(workspace: &Path, toolchain: &Toolchain) -> Result<()> {
     let scratch = tempfile::Builder::new()
         .prefix("guest-check-")
         .tempdir_in(scratch)?;
-    let rebuilt = guest::build(workspace, toolchain, &scratch.path().join("build"))?;
+    let target = scratch.path().join("build");
+    let rebuilt = guest::build(workspace, toolchain, Selection::All, &target)?;
 
     let other_tools = differences(&record.tools, &guest::tools(workspace, toolchain)?);
     if other_tools.is_empty() {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::archiver;
 use crate::compiler;
+use crate::patch::{self, Selection, Series};
 use crate::provenance;
 use crate::recipe::Recipe;
 use crate::toolchain::{TARGET, Toolchain, cargo, output, path_text};
@@ -21,24 +22,38 @@ pub(crate) const PACKAGE: &str = "moonfork-guest";
 /// The profile that the workspace's `Cargo.toml` makes for it.
 const PROFILE: &str = "guest";
 
-/// What is changed in Lua's sources.
-const PATCHES: &str = "guest/wasi/patches.toml";
+/// The package that Lua's sources come in.
+const LUA_PACKAGE: &str = "lua-src";
+
+/// The package whose build script compiles them.
+const LUA_BUILDER: &str = "mlua-sys";
+
+/// Which of its folders they are in: this and a number.
+const LUA_FOLDER: &str = "lua-5.4.";
+
+/// The guest's feature for a Lua without the patches that are for speed.
+const PLAIN_LUA: &str = "plain-lua";
 
 /// Compiles and links the guest in the folder `target`, and returns the module's path.
 pub(crate) fn compile(
     workspace: &Path,
     toolchain: &Toolchain,
     recipe: &Recipe,
+    selection: Selection,
     target: &Path,
 ) -> Result<PathBuf> {
+    let packages = foreign_packages(workspace)?;
     let build = Build {
         workspace,
         toolchain,
         recipe,
+        selection,
         target,
-        renames: renames(workspace, toolchain, target)?,
+        lua_sources: lua_sources(&packages)?,
+        renames: renames(workspace, toolchain, target, &packages),
     };
     build.discard_stale_objects()?;
+    build.patch_lua()?;
     build.setjmp_library()?;
     build.cargo_build()?;
     let profile = target.join(TARGET).join(PROFILE);
@@ -51,6 +66,9 @@ struct Build<'a> {
     toolchain: &'a Toolchain,
     target: &'a Path,
     recipe: &'a Recipe,
+    selection: Selection,
+    /// The folder of Lua's sources, as they are in their package.
+    lua_sources: PathBuf,
     renames: Vec<(PathBuf, &'static str)>,
 }
 
@@ -60,11 +78,30 @@ impl Build<'_> {
         self.target.join("wasi")
     }
 
+    /// Where the patched copies of Lua's sources go.
+    fn patched_lua(&self) -> PathBuf {
+        self.target.join("lua")
+    }
+
+    /// Where it is noted what the compiler is told besides of some of them.
+    fn lua_flags(&self) -> PathBuf {
+        self.target.join("lua-flags.json")
+    }
+
+    /// Makes the copies.
+    fn patch_lua(&self) -> Result<()> {
+        let series = Series::read(self.workspace)?;
+        series.apply(self.selection, &self.lua_sources, &self.patched_lua())?;
+        compiler::write_flags(&self.lua_flags(), &series.flags(self.selection))
+    }
+
     /// The flags for all C code.
     fn c_flags(&self) -> Result<Vec<String>> {
         let mut flags = self.toolchain.c_flags.clone();
-        flags.push("-I".into());
-        flags.push(path_text(&self.workspace.join("guest/wasi"))?);
+        for folder in [patch::FOLDER, "guest/wasi"] {
+            flags.push("-I".into());
+            flags.push(path_text(&self.workspace.join(folder))?);
+        }
         flags.extend_from_slice(&self.recipe.c.flags);
         for (from, to) in &self.renames {
             flags.push(format!("-ffile-prefix-map={}={to}", path_text(from)?));
@@ -72,12 +109,13 @@ impl Build<'_> {
         Ok(flags)
     }
 
-    /// Empties the target folder if C code in it was compiled in another way: lua-src's build
-    /// script doesn't look at the compiler, its flags, our headers, or the archiver (us).
+    /// Has Lua compiled anew if the C code in the target folder was compiled in another way: its
+    /// build script doesn't look at the compiler, its flags, our headers and patches, or the
+    /// archiver (us).
     fn discard_stale_objects(&self) -> Result<()> {
         let stamp = self.target.join("c-objects.json");
         let mut files = provenance::source_files(self.workspace)?;
-        files.retain(|file| file.starts_with("guest/wasi"));
+        files.retain(|file| file.starts_with("guest/wasi") || file.starts_with(patch::FOLDER));
         let mut files: Vec<_> = files.iter().map(|file| self.workspace.join(file)).collect();
         files.push(env::current_exe()?);
         let hash = |file| anyhow::Ok(provenance::sha256([&*fs::read(file)?]));
@@ -86,10 +124,13 @@ impl Build<'_> {
         if fs::read(&stamp).is_ok_and(|then| then == now) {
             return Ok(());
         }
-        if self.target.exists() {
-            fs::remove_dir_all(self.target)
-                .with_context(|| format!("emptying {}", self.target.display()))?;
-        }
+        output(
+            cargo()
+                .current_dir(self.workspace)
+                .args(["clean", "--locked", "--package", LUA_BUILDER])
+                .args(["--profile", PROFILE, "--target", TARGET, "--target-dir"])
+                .arg(self.target),
+        )?;
         fs::create_dir_all(self.target)?;
         fs::write(stamp, now)?;
         Ok(())
@@ -149,12 +190,16 @@ impl Build<'_> {
             )
             .env(format!("CC_{target}"), env::current_exe()?)
             .env(compiler::REAL, &self.toolchain.clang)
-            .env(compiler::PATCHES, self.workspace.join(PATCHES))
-            .env(compiler::PATCHED, self.target.join("patched"))
+            .env(compiler::SOURCES, &self.lua_sources)
+            .env(compiler::PATCHED, self.patched_lua())
+            .env(compiler::FLAGS, self.lua_flags())
             .env(format!("AR_{target}"), env::current_exe()?)
             .env(archiver::REAL, &self.toolchain.ar)
             .env(format!("CFLAGS_{target}"), c_flags.join(" "))
             .env("CC_SHELL_ESCAPED_FLAGS", "1");
+        if self.selection == Selection::Contract {
+            cargo.args(["--features", PLAIN_LUA]);
+        }
         if self.toolchain.build_std {
             // Both are unstable, and a stable compiler has to be talked into them.
             cargo
@@ -205,11 +250,12 @@ fn renames(
     workspace: &Path,
     toolchain: &Toolchain,
     target: &Path,
-) -> Result<Vec<(PathBuf, &'static str)>> {
+    packages: &[ForeignPackage],
+) -> Vec<(PathBuf, &'static str)> {
     // rustc takes the last that fits, and `target` may lie inside `workspace`.
     let mut renames = vec![(workspace.to_path_buf(), "/moonfork")];
     renames.extend(
-        package_folders(workspace)?
+        package_folders(packages)
             .into_iter()
             .map(|path| (path, "/crates")),
     );
@@ -218,19 +264,22 @@ fn renames(
         renames.push((real, "/rust"));
     }
     renames.push((target.to_path_buf(), "/target"));
-    Ok(renames)
+    renames
 }
 
-/// The folders in which cargo keeps the sources of packages from elsewhere.
-fn package_folders(workspace: &Path) -> Result<Vec<PathBuf>> {
+/// A package from elsewhere.
+#[derive(Deserialize)]
+struct ForeignPackage {
+    name: String,
+    source: Option<String>,
+    manifest_path: PathBuf,
+}
+
+/// All packages that the workspace depends on and doesn't have itself.
+fn foreign_packages(workspace: &Path) -> Result<Vec<ForeignPackage>> {
     #[derive(Deserialize)]
     struct Metadata {
-        packages: Vec<Package>,
-    }
-    #[derive(Deserialize)]
-    struct Package {
-        source: Option<String>,
-        manifest_path: PathBuf,
+        packages: Vec<ForeignPackage>,
     }
 
     let mut metadata = cargo();
@@ -238,15 +287,41 @@ fn package_folders(workspace: &Path) -> Result<Vec<PathBuf>> {
     metadata.args(["metadata", "--locked", "--format-version=1"]);
     metadata.args(["--filter-platform", TARGET]);
     let metadata: Metadata = serde_json::from_str(&output(&mut metadata)?)?;
-    let foreign = metadata
-        .packages
+    let mut packages = metadata.packages;
+    packages.retain(|package| package.source.is_some());
+    Ok(packages)
+}
+
+/// The folders in which cargo keeps the sources of `packages`.
+fn package_folders(packages: &[ForeignPackage]) -> Vec<PathBuf> {
+    let folders = packages
         .iter()
-        .filter(|package| package.source.is_some());
-    let folders = foreign.filter_map(|package| package.manifest_path.ancestors().nth(2));
+        .filter_map(|package| package.manifest_path.ancestors().nth(2));
     let mut folders: Vec<_> = folders.map(Path::to_path_buf).collect();
     folders.sort();
     folders.dedup();
-    Ok(folders)
+    folders
+}
+
+/// The folder with the sources of the Lua that mlua is built with.
+fn lua_sources(packages: &[ForeignPackage]) -> Result<PathBuf> {
+    let package = packages.iter().find(|package| package.name == LUA_PACKAGE);
+    let manifest = package.with_context(|| format!("there is no package {LUA_PACKAGE}"))?;
+    let folder = manifest.manifest_path.parent().unwrap_or(Path::new("/"));
+    let entries = fs::read_dir(folder);
+    let mut found = None;
+    for entry in entries.with_context(|| format!("listing {}", folder.display()))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(LUA_FOLDER) {
+            ensure!(
+                found.is_none(),
+                "{} has more than one {LUA_FOLDER}*",
+                folder.display()
+            );
+            found = Some(entry.path());
+        }
+    }
+    found.with_context(|| format!("{} has no {LUA_FOLDER}*", folder.display()))
 }
 
 /// Whether an environment variable would make the build differ from what is recorded.

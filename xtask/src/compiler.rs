@@ -1,9 +1,10 @@
-//! A C compiler that patches Lua.
+//! A C compiler that compiles patched copies of Lua's sources.
 //!
 //! lua-src's build script compiles Lua's sources as they are in the package. It gets this
-//! program for its compiler, which hands over to the real one, with a patched copy in place of
-//! each file that guest/wasi/patches.toml names.
+//! program for its compiler, which hands over to the real one, with the copy that
+//! [`patch`](crate::patch) has made in place of each source file.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -12,16 +13,17 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::patch::Patches;
-
 /// With this environment variable, the program is a compiler. It names the real one.
 pub(crate) const REAL: &str = "MOONFORK_REAL_CC";
 
-/// Names the file with the patches.
-pub(crate) const PATCHES: &str = "MOONFORK_PATCHES";
+/// Names the folder of Lua's sources.
+pub(crate) const SOURCES: &str = "MOONFORK_LUA_SOURCES";
 
-/// Names the folder for patched copies.
-pub(crate) const PATCHED: &str = "MOONFORK_PATCHED";
+/// Names the folder of their patched copies.
+pub(crate) const PATCHED: &str = "MOONFORK_LUA_PATCHED";
+
+/// Names the file that [`write_flags`] has written.
+pub(crate) const FLAGS: &str = "MOONFORK_LUA_FLAGS";
 
 /// Whether the command line is a compiler's: an archiver's begins with an operation.
 pub(crate) fn is_called() -> bool {
@@ -29,26 +31,31 @@ pub(crate) fn is_called() -> bool {
     first.to_string_lossy().starts_with('-')
 }
 
-/// Compiles as the command line says, what has to be patched from its patched copy.
+/// Writes what the compiler is told besides, by the name of the source file.
+pub(crate) fn write_flags(path: &Path, flags: &BTreeMap<String, Vec<String>>) -> Result<()> {
+    let text = serde_json::to_vec(flags)?;
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Compiles as the command line says, each file of Lua's from its patched copy.
 pub(crate) fn run(real: &OsString) -> Result<()> {
-    let variable = |name| env::var_os(name).with_context(|| format!("{name} is not set"));
-    let patches = Patches::read(Path::new(&variable(PATCHES)?))?;
-    let folder = PathBuf::from(variable(PATCHED)?);
+    let variable = |name| {
+        let value = env::var_os(name).with_context(|| format!("{name} is not set"));
+        value.map(PathBuf::from)
+    };
+    let (sources, patched) = (variable(SOURCES)?, variable(PATCHED)?);
+    let flags = variable(FLAGS)?;
+    let text = fs::read(&flags).with_context(|| format!("reading {}", flags.display()))?;
+    let mut flags: BTreeMap<String, Vec<String>> = serde_json::from_slice(&text)?;
+
     let mut compiler = Command::new(real);
     for arg in env::args_os().skip(1) {
         let source = Path::new(&arg);
-        let name = source.file_name().unwrap_or_default().to_string_lossy();
-        match (source.parent(), patches.of(&name)) {
-            (Some(parent), Some(patches)) if source.is_file() => {
-                let text = fs::read_to_string(source)
-                    .with_context(|| format!("reading {}", source.display()))?;
-                let text = patches.apply(&text).with_context(|| format!("in {name}"))?;
-                fs::create_dir_all(&folder)?;
-                let patched = folder.join(&*name);
-                fs::write(&patched, text)?;
-                compiler.args(&patches.flags);
-                // Where the copy's own `#include`s are.
-                compiler.arg("-iquote").arg(parent).arg(patched);
+        match source.file_name() {
+            Some(name) if source.is_file() && source.parent() == Some(&sources) => {
+                let flags = flags.remove(&*name.to_string_lossy());
+                compiler.args(flags.unwrap_or_default());
+                compiler.arg(patched.join(name));
             }
             _ => {
                 compiler.arg(arg);

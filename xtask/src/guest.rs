@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::compile::{PACKAGE, compile};
+use crate::patch::Selection;
 use crate::provenance::{self, Inputs, ModuleRecord, Provenance};
 use crate::recipe::Recipe;
 use crate::snapshot;
@@ -17,7 +18,8 @@ use crate::toolchain::{TARGET, Toolchain, cargo, output};
 pub(crate) fn run(workspace: &Path, toolchain: &Toolchain) -> Result<()> {
     let started = Instant::now();
     let inputs = inputs(workspace)?;
-    let module = build(workspace, toolchain, &workspace.join("target/guest"))?;
+    let target = workspace.join("target/guest");
+    let module = build(workspace, toolchain, Selection::All, &target)?;
     ensure!(
         inputs == self::inputs(workspace)?,
         "the guest has changed while it was built: try again"
@@ -40,6 +42,24 @@ pub(crate) fn run(workspace: &Path, toolchain: &Toolchain) -> Result<()> {
         record.module.sha256,
         record.route,
         started.elapsed().as_secs_f64(),
+    );
+    Ok(())
+}
+
+/// Where the module goes whose Lua has no changes for speed, relative to the workspace.
+const WITHOUT_SPEED: &str = "target/guest-without-speed.wasm";
+
+/// Builds a module without what is changed in Lua for speed. It isn't for anybody to use: the
+/// tests that pass with it show that those changes change nothing else.
+pub(crate) fn without_speed(workspace: &Path, toolchain: &Toolchain) -> Result<()> {
+    let target = workspace.join("target/guest-without-speed");
+    let module = build(workspace, toolchain, Selection::Contract, &target)?;
+    let path = workspace.join(WITHOUT_SPEED);
+    fs::write(&path, &module).with_context(|| format!("writing {}", path.display()))?;
+    println!(
+        "{WITHOUT_SPEED}: {} bytes. To test it:\n  \
+         MOONFORK_GUEST_WASM={WITHOUT_SPEED} cargo test --workspace",
+        module.len()
     );
     Ok(())
 }
@@ -69,9 +89,14 @@ pub(crate) fn tools(workspace: &Path, toolchain: &Toolchain) -> Result<BTreeMap<
 }
 
 /// Builds the module, with `target` as cargo's folder for what comes up on the way.
-pub(crate) fn build(workspace: &Path, toolchain: &Toolchain, target: &Path) -> Result<Vec<u8>> {
+pub(crate) fn build(
+    workspace: &Path,
+    toolchain: &Toolchain,
+    selection: Selection,
+    target: &Path,
+) -> Result<Vec<u8>> {
     let recipe = Recipe::read(workspace)?;
-    let linked = compile(workspace, toolchain, &recipe, target)?;
+    let linked = compile(workspace, toolchain, &recipe, selection, target)?;
     let linked = fs::read(&linked).with_context(|| format!("reading {}", linked.display()))?;
     snapshot::preinitialise(&linked, &recipe.snapshot)
         .map_err(|error| anyhow::Error::from_boxed(error.into_boxed_dyn_error()))

@@ -43,6 +43,11 @@ enum Chore {
         #[arg(long)]
         check: bool,
 
+        /// Build without those changes to Lua that are for speed, to a file beside cargo's own,
+        /// and say how to run the tests with it. Nothing is written to host/prebuilt/.
+        #[arg(long, conflicts_with = "check")]
+        without_speed: bool,
+
         /// The tools to build with; without this, the first of the two that is installed.
         #[arg(long, value_enum)]
         route: Option<Route>,
@@ -95,11 +100,18 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     let workspace = workspace()?;
     match cli.chore {
-        Chore::Guest { check: true, route } => check::run(&workspace, &Toolchain::find(route)?),
         Chore::Guest {
-            check: false,
+            check,
+            without_speed,
             route,
-        } => guest::run(&workspace, &Toolchain::find(route)?),
+        } => {
+            let toolchain = Toolchain::find(route)?;
+            match (check, without_speed) {
+                (true, _) => check::run(&workspace, &toolchain),
+                (_, true) => guest::without_speed(&workspace, &toolchain),
+                _ => guest::run(&workspace, &toolchain),
+            }
+        }
         Chore::Stress { runs, args } => stress::run(&workspace, runs, &args),
         Chore::Perf { quick, only, json } => {
             perf::run(&workspace, quick, only.as_deref(), json.as_deref())

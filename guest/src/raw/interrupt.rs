@@ -15,7 +15,7 @@ use std::ptr;
 
 use mlua::ffi::{self, lua_Debug, lua_State};
 
-/// The Lua thread that runs at the moment: see `lua_config.h`.
+/// The Lua thread that runs at the moment: see guest/lua/lua_config.h.
 #[unsafe(no_mangle)]
 static mut moonfork_running: *mut lua_State = ptr::null_mut();
 

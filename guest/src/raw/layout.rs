@@ -8,8 +8,10 @@ use mlua::{Lua, ffi};
 
 use super::{blocks, reserve};
 
+#[cfg(not(feature = "plain-lua"))]
 unsafe extern "C" {
-    /// Makes the stack, the frames and the table of strings of a state anew: see patches.toml.
+    /// Makes the stack, the frames and the table of strings of a state anew: see
+    /// guest/lua/09-gather.patch.
     unsafe fn moonfork_gather(state: *mut ffi::lua_State, freed: extern "C" fn());
 }
 
@@ -37,6 +39,7 @@ pub(crate) fn begin(lua: &Lua) {
 }
 
 /// Moves there what the state `lua` writes to whatever it runs.
+#[cfg(not(feature = "plain-lua"))]
 pub(crate) fn gather(lua: &Lua) {
     // SAFETY: as above.
     lua.exec_raw_lua(|raw| unsafe { moonfork_gather(raw.state(), fill) });

@@ -5,7 +5,7 @@
 //! converts values.
 
 use std::ffi::c_int;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 
 use mlua::{Lua, Value, ffi};
 
@@ -128,6 +128,21 @@ struct Call {
     values: [MaybeUninit<Plain>; MAX_ARGUMENTS],
 }
 
+// What guest/lua/plain_call.h asserts of Lua's own types.
+const _: () = {
+    assert!(size_of::<c_int>() == 4);
+    assert!(size_of::<Plain>() == 16);
+    assert!(offset_of!(Plain, bits) == 0);
+    assert!(offset_of!(Plain, tag) == 8);
+    assert!(Plain::NIL == 0x00 && Plain::FALSE == 0x01 && Plain::TRUE == 0x11);
+    assert!(Plain::INTEGER == 0x03 && Plain::NUMBER == 0x13);
+    assert!(size_of::<Call>() == 144);
+    assert!(offset_of!(Call, name) == 0);
+    assert!(offset_of!(Call, handler) == 4);
+    assert!(offset_of!(Call, count) == 8);
+    assert!(offset_of!(Call, values) == 16);
+};
+
 impl Call {
     /// Takes the elements of an array for arguments, if all are plain and there aren't too many.
     #[inline(always)]
@@ -151,9 +166,10 @@ const FAILED: c_int = -2;
 /// There is one result, and it is plain.
 const PLAIN: c_int = -3;
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
 unsafe extern "C" {
-    /// Makes `call`, of a global function in a protected call: see patches.toml. Raises nothing.
+    /// Makes `call`, of a global function in a protected call: see
+    /// guest/lua/07-plain-calls.patch. Raises nothing.
     ///
     /// It gives one of the constants above, or how many results it has left on the stack.
     #[link_name = "moonfork_call_plain"]
@@ -166,7 +182,7 @@ unsafe extern "C" {
 ///
 /// As there: the state has to be alive, and idle but for C functions; both places in the registry
 /// have to be taken, and as many arguments to be there as it is said.
-#[cfg(not(target_family = "wasm"))]
+#[cfg(not(all(target_family = "wasm", not(feature = "plain-lua"))))]
 unsafe fn call_plain(state: *mut ffi::lua_State, call: *mut Call) -> c_int {
     // SAFETY: the caller's promise. There is room for all that is pushed. Looking a key up in a
     // table as it is raises nothing, and nothing else that is done outside of the protected call

@@ -5,7 +5,7 @@
 //! raises in it, for want of memory, leaves the walk at once: nothing that it calls in between
 //! may own what has to be dropped while Lua is called.
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
 use std::ffi::c_char;
 use std::ffi::{CStr, c_int, c_void};
 use std::slice;
@@ -216,9 +216,9 @@ unsafe extern "C-unwind" fn trampoline(state: *mut ffi::lua_State) -> c_int {
     }
 }
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
 unsafe extern "C-unwind" {
-    /// Loads bytecode without a protected call of its own: see patches.toml.
+    /// Loads bytecode without a protected call of its own: see guest/lua/08-load-bytecode.patch.
     unsafe fn moonfork_undump(
         state: *mut ffi::lua_State,
         code: *const c_char,
@@ -326,11 +326,11 @@ impl Stack {
     /// error, and in the guest one about code that is none.
     pub(crate) fn push_compiled(self, bytecode: &[u8]) -> bool {
         let (start, len) = (bytecode.as_ptr().cast(), bytecode.len());
-        #[cfg(target_family = "wasm")]
+        #[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
         unsafe {
             moonfork_undump(self.0, start, len) != 0
         }
-        #[cfg(not(target_family = "wasm"))]
+        #[cfg(not(all(target_family = "wasm", not(feature = "plain-lua"))))]
         unsafe {
             let (name, mode) = (c"=bytecode".as_ptr(), c"b".as_ptr());
             match ffi::luaL_loadbufferx(self.0, start, len, name, mode) {

@@ -1,4 +1,4 @@
-//! Errors in the guest take shorter ways than in Lua as it comes (guest/wasi/patches.toml). Whatever
+//! Errors in the guest take shorter ways than in Lua as it comes (guest/lua/). Whatever
 //! lies between an error and what catches it, all that a script sees is what native Lua shows.
 
 use moonfork::{Chunk, Handle};

@@ -1,5 +1,5 @@
 //! The guest's interpreter does most instructions in a function that Lua doesn't have
-//! (guest/wasi/lvm_ahead.h). What it does is what native Lua does: each script here works through
+//! (guest/lua/lvm_ahead.h). What it does is what native Lua does: each script here works through
 //! operands, tables, calls or loops, and gives the log of what came of it.
 
 use moonfork::{Handle, Limits, Pool};

@@ -32,7 +32,7 @@ extern struct lua_State *moonfork_running;
 
 /*
  * What a C function returns after a yield or an error that unwinds Lua's stack by returning, up
- * to where a jump would lead: see patches.toml.
+ * to where a jump would lead: see 02-unwind-by-return.patch.
  */
 #define UNWINDING (-2)
 
