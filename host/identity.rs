@@ -1,4 +1,4 @@
-//! The identity of an instance.
+//! The identity of an instance, and what it is for.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -36,4 +36,14 @@ impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// What an instance is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The long-lived instance of a pool or of a workflow run.
+    Main,
+    /// A fresh instance for one parallel branch.
+    Branch,
 }

@@ -8,13 +8,15 @@ use wasmtime::{
     Linker, Module, ModuleExport, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig, Store,
 };
 
+use crate::engine::WASM_STACK;
 use crate::engine::compiled::{self, CompiledCode, Places, Processors};
 use crate::engine::ticker::Ticker;
-use crate::instance::stack::WASM_STACK;
-use crate::run::limits::{EXCEPTION_HEAP, Limits};
+use crate::run::limits::Limits;
+use crate::store::accountant::EXCEPTION_HEAP;
 use crate::store::context::{self, Context};
 use crate::store::imports;
 use crate::store::interrupt::InterrupterExports;
+use crate::sync::awake::Awake;
 use crate::{Error, Result};
 
 /// The guest module, as `cargo xtask guest` built it.
@@ -32,7 +34,7 @@ pub(crate) struct Image {
     code: CompiledCode,
     exports: Exports,
     room: OnceLock<(u32, u32)>,
-    ticker: Arc<Ticker>,
+    ticker: Ticker,
     fixed_memory: usize,
     metered: bool,
 }
@@ -161,7 +163,7 @@ impl Image {
             room: OnceLock::new(),
             pre: linker.instantiate_pre(module)?,
             code,
-            ticker: Arc::new(Ticker::start(engine).map_err(wasmtime::Error::new)?),
+            ticker: Ticker::start(engine).map_err(wasmtime::Error::new)?,
             fixed_memory,
             metered,
         })
@@ -207,9 +209,9 @@ impl Image {
         }
     }
 
-    /// The clock that deadlines are checked by.
-    pub(crate) fn ticker(&self) -> &Arc<Ticker> {
-        &self.ticker
+    /// What keeps the ticker awake that deadlines are checked by.
+    pub(crate) fn awake(&self) -> &Arc<Awake> {
+        self.ticker.awake()
     }
 
     /// Whether it counts fuel.

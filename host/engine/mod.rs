@@ -3,3 +3,8 @@
 pub(crate) mod compiled;
 pub(crate) mod image;
 pub(crate) mod ticker;
+
+/// Stack that compiled Lua may use, in bytes. wasmtime counts it from where the call enters and traps
+/// beyond it. Lua's own limit of 200 nested C calls has to come first, as an error that
+/// scripts can catch: `tests/runtime/limits/stack.rs` measures that it does.
+pub(crate) const WASM_STACK: usize = 1 << 20;

@@ -5,62 +5,28 @@
 //! ticker's work: one thread an engine, asleep while nothing runs.
 //!
 //! Waking a sleeping thread costs more than a small script, so the ticker doesn't fall asleep
-//! at once when the last run ends, only after [`LINGER`] ticks without any. The two sides
-//! meet in two flags, each written by one side before it reads the other's, all in one total
-//! order (`SeqCst`): a run raises `running`, then reads `asleep`; the ticker raises `asleep`,
-//! then reads `running`. Whichever comes second in that order sees the other's flag, so that
-//! a run never starts beside a ticker that goes on sleeping.
-//!
-//! What runs is counted by thread, for the reason given in `host/instance/shard.rs`.
+//! at once when the last call ends, only after [`LINGER`] ticks without any. A call sets its store's
+//! deadline to the next tick and then [touches](Awake::touch) the ticker, in this order: so there is
+//! another tick, and the callback at that tick holds the ticker awake until the call ends. A call that
+//! is over before costs it no more than two loads.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::Duration;
 
-use wasmtime::{Engine, EngineWeak};
+use wasmtime::Engine;
 
-use crate::instance::shard::{self, SHARDS};
+use crate::sync::awake::Awake;
 use crate::{Error, Result};
 
 /// How often deadlines are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
-/// Ticks without any run after which the ticker falls asleep.
+/// Ticks without any call after which the ticker falls asleep.
 const LINGER: u32 = 20;
 
 /// Moves an engine's epoch while scripts run; stops with its last handle.
 #[derive(Debug)]
-pub(crate) struct Ticker {
-    shared: Arc<Shared>,
-    thread: Thread,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    /// How many scripts run at the moment, by their threads.
-    running: [Arc<Count>; SHARDS],
-    /// Whether the thread is parked, or about to be.
-    asleep: AtomicBool,
-    /// Whether it is to end.
-    stopped: AtomicBool,
-}
-
-/// One of them, by itself in what processors pass to each other.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Count(AtomicUsize);
-
-impl Shared {
-    fn is_idle(&self) -> bool {
-        self.running.iter().all(|count| count.0.load(SeqCst) == 0)
-    }
-
-    /// The count of this thread.
-    fn own_count(&self) -> &Arc<Count> {
-        &self.running[shard::own()]
-    }
-}
+pub(crate) struct Ticker(Arc<Awake>);
 
 impl Ticker {
     /// Starts the thread, asleep.
@@ -69,140 +35,111 @@ impl Ticker {
     ///
     /// When the system has no thread to give.
     pub(crate) fn start(engine: &Engine) -> Result<Ticker> {
-        let shared = Arc::new(Shared::default());
-        let (engine, state) = (engine.weak(), Arc::clone(&shared));
-        let thread = thread::Builder::new()
+        let awake = Arc::new(Awake::default());
+        // Only a weak handle: the ticker must not keep an engine alive that nobody uses.
+        let (engine, state) = (engine.weak(), Arc::clone(&awake));
+        thread::Builder::new()
             .name("moonfork-ticker".into())
             .stack_size(64 << 10)
-            .spawn(move || tick(&engine, &state))
+            .spawn(move || {
+                state.run(TICK, LINGER, || match engine.upgrade() {
+                    Some(engine) => {
+                        engine.increment_epoch();
+                        true
+                    }
+                    None => false,
+                });
+            })
             .map_err(|error| Error::setup(format_args!("no thread for the clock: {error}")))?;
-        Ok(Ticker {
-            shared,
-            thread: thread.thread().clone(),
-        })
+        Ok(Ticker(awake))
     }
 
-    /// A ticket for an instance made on this thread.
-    pub(crate) fn ticket(&self) -> Ticket {
-        Ticket(Arc::clone(self.shared.own_count()))
-    }
-
-    /// Keeps the ticker awake for as long as the result lives.
-    pub(crate) fn run(&self, ticket: Ticket) -> Running {
-        ticket.0.0.fetch_add(1, SeqCst);
-        if self.shared.asleep.load(SeqCst) {
-            self.thread.unpark();
-        }
-        Running(Some(ticket))
-    }
-
-    /// Whether the thread is parked, or about to be.
-    #[cfg(test)]
-    fn is_asleep(&self) -> bool {
-        self.shared.asleep.load(SeqCst)
+    /// What keeps it awake.
+    pub(crate) fn awake(&self) -> &Arc<Awake> {
+        &self.0
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, SeqCst);
-        self.thread.unpark();
-    }
-}
-
-/// The right to be counted among what runs, which an instance has from one run to the next.
-pub(crate) struct Ticket(Arc<Count>);
-
-/// A script that runs.
-pub(crate) struct Running(Option<Ticket>);
-
-impl Running {
-    /// Ends it.
-    pub(crate) fn end(mut self) -> Option<Ticket> {
-        self.stop()
-    }
-
-    fn stop(&mut self) -> Option<Ticket> {
-        let ticket = self.0.take()?;
-        ticket.0.0.fetch_sub(1, SeqCst);
-        Some(ticket)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn tick(engine: &EngineWeak, shared: &Shared) {
-    let mut idle = LINGER;
-    while !shared.stopped.load(SeqCst) {
-        if !shared.is_idle() {
-            idle = 0;
-        } else if idle < LINGER {
-            idle += 1;
-        } else {
-            shared.asleep.store(true, SeqCst);
-            while shared.is_idle() && !shared.stopped.load(SeqCst) {
-                thread::park();
-            }
-            shared.asleep.store(false, SeqCst);
-            continue;
-        }
-        thread::park_timeout(TICK);
-        // Only a weak handle: the ticker must not keep an engine alive that nobody uses.
-        let Some(engine) = engine.upgrade() else {
-            return;
-        };
-        engine.increment_epoch();
+        self.0.stop();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wasmtime::{Caller, Config, Linker, Module, Store, UpdateDeadline};
+
     use super::*;
+    use crate::sync::awake::Hold;
 
-    /// Waits until the ticker sleeps, or doesn't.
-    fn until(ticker: &Ticker, asleep: bool) {
-        while ticker.is_asleep() != asleep {
-            thread::yield_now();
-        }
+    /// As a store's context is, in what matters here.
+    struct Context {
+        awake: Arc<Awake>,
+        hold: Option<Hold>,
+        ticks: u32,
     }
 
-    #[test]
-    fn it_is_awake_while_anything_runs_on_any_of_many_threads() {
-        let engine = Engine::default();
-        let ticker = Ticker::start(&engine).unwrap();
-        let barrier = std::sync::Barrier::new(2 * SHARDS + 1);
-        thread::scope(|scope| {
-            for _ in 0..2 * SHARDS {
-                scope.spawn(|| {
-                    let running = ticker.run(ticker.ticket());
-                    barrier.wait();
-                    barrier.wait();
-                    drop(running);
-                });
+    /// A store that ends what runs in it at its tenth tick.
+    fn store(engine: &Engine, ticker: &Ticker) -> Store<Context> {
+        let context = Context {
+            awake: Arc::clone(ticker.awake()),
+            hold: None,
+            ticks: 0,
+        };
+        let mut store = Store::new(engine, context);
+        store.epoch_deadline_callback(|mut store| {
+            let context = store.data_mut();
+            context.hold.get_or_insert_with(|| context.awake.hold());
+            context.ticks += 1;
+            if context.ticks == 10 {
+                return Err(wasmtime::format_err!("the tenth tick"));
             }
-            barrier.wait();
-            until(&ticker, false);
-            assert!(!ticker.shared.is_idle());
-            barrier.wait();
+            Ok(UpdateDeadline::Continue(1))
         });
-        assert!(ticker.shared.is_idle());
-        until(&ticker, true);
+        store
+    }
+
+    fn engine() -> Engine {
+        Engine::new(Config::new().epoch_interruption(true)).unwrap()
     }
 
     #[test]
-    fn it_sleeps_until_something_runs_and_again_afterwards() {
-        let engine = Engine::default();
+    fn a_loop_is_stopped_though_the_ticker_fell_asleep_in_a_host_function_before_it() {
+        let engine = engine();
         let ticker = Ticker::start(&engine).unwrap();
-        until(&ticker, true);
-        for _ in 0..3 {
-            let running = ticker.run(ticker.ticket());
-            until(&ticker, false);
-            drop(running);
-            until(&ticker, true);
+        let module = r#"(module
+            (import "host" "long" (func $long))
+            (func (export "run") (call $long) (loop $ever (br $ever))))"#;
+        let module = Module::new(&engine, wat::parse_str(module).unwrap()).unwrap();
+        let mut linker = Linker::new(&engine);
+        let long = |caller: Caller<'_, Context>| {
+            while !caller.data().awake.is_asleep() {
+                thread::yield_now();
+            }
+        };
+        linker.func_wrap("host", "long", long).unwrap();
+        let mut store = store(&engine, &ticker);
+        let instance = linker.instantiate(&mut store, &module).unwrap();
+        let run = instance
+            .get_typed_func::<(), ()>(&mut store, "run")
+            .unwrap();
+        store.set_epoch_deadline(1);
+        ticker.awake().touch();
+        let error = run.call(&mut store, ()).unwrap_err();
+        assert!(format!("{error:?}").contains("the tenth tick"), "{error:?}");
+    }
+
+    #[test]
+    fn it_does_not_keep_its_engine_alive() {
+        let engine = engine();
+        let weak = engine.weak();
+        let ticker = Ticker::start(&engine).unwrap();
+        ticker.awake().touch();
+        drop(engine);
+        // It has a handle of its own for a moment at each tick.
+        while weak.upgrade().is_some() {
+            thread::yield_now();
         }
     }
 }

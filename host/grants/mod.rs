@@ -366,7 +366,7 @@ pub(crate) struct Granted {
     functions: Arc<Functions>,
     modules: Arc<Modules>,
     /// Whether there is anything that the guest has to be told.
-    told: bool,
+    needs_setup: bool,
 }
 
 impl Granted {
@@ -414,9 +414,9 @@ impl Granted {
             grants,
             functions: Arc::clone(functions),
             modules: Arc::clone(modules),
-            told: false,
+            needs_setup: false,
         };
-        granted.told = granted.functions().any(|(.., granted)| granted)
+        granted.needs_setup = granted.functions().any(|(.., granted)| granted)
             || granted.clock().is_some()
             || granted.has_modules()
             || granted.has_folders()
@@ -424,9 +424,18 @@ impl Granted {
         Ok(granted)
     }
 
+    /// These in place of what is granted here, checked against the same pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn instead(&self, grants: Grants) -> Result<Granted> {
+        Granted::new(grants, &self.functions, &self.modules)
+    }
+
     /// Whether there is anything that the guest has to be told before it runs a script.
-    pub(crate) fn is_told(&self) -> bool {
-        self.told
+    pub(crate) fn needs_setup(&self) -> bool {
+        self.needs_setup
     }
 
     /// What was granted.

@@ -6,26 +6,21 @@ use std::marker::PhantomData;
 use std::sync::PoisonError;
 use std::sync::{Arc, Mutex, TryLockError};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::error::ErrorKind;
+use crate::identity::{Role, StoreId};
+use crate::instance::chunk::Chunk;
 use crate::instance::{Instance, View};
+use crate::report::Report;
 use crate::report::output::Output;
+use crate::run::options::RunOptions;
+use crate::run::terms::Terms;
 use crate::sync::nesting;
-use crate::{Chunk, Report, Result, RunOptions, StoreId};
 
 use sealed::Sealed;
-
-/// What an instance is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The long-lived instance of a pool or of a workflow run.
-    Main,
-    /// A fresh instance for one parallel branch.
-    Branch,
-}
 
 /// Owns or borrows exactly one instance, from when it is made until it is dropped: no handle
 /// ever changes over to another instance.
@@ -89,7 +84,7 @@ pub trait Handle: Sealed {
         Self: Sized,
     {
         let chunk = chunk.into();
-        self.with_mut(|instance| instance.eval(&chunk, None::<&()>))
+        self.with_mut(|instance, terms| instance.eval(terms, &chunk, None::<&()>))
     }
 
     /// Runs a chunk or a bare expression that sees `state` as a local of that name.
@@ -104,7 +99,7 @@ pub trait Handle: Sealed {
         R: DeserializeOwned,
     {
         let chunk = chunk.into();
-        self.with_mut(|instance| instance.eval(&chunk, Some(state)))
+        self.with_mut(|instance, terms| instance.eval(terms, &chunk, Some(state)))
     }
 
     /// Calls a function that the instance knows by its global name or a dotted path, with the
@@ -119,7 +114,7 @@ pub trait Handle: Sealed {
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        self.with_mut(|instance| instance.call(path, args))
+        self.with_mut(|instance, terms| instance.call(terms, path, args))
     }
 
     /// The value of a global; an absent one is null.
@@ -131,7 +126,7 @@ pub trait Handle: Sealed {
     where
         Self: Sized,
     {
-        self.with_mut(|instance| instance.get(name))
+        self.with_mut(|instance, terms| instance.get(terms, name))
     }
 
     /// Sets a global; null removes it.
@@ -143,7 +138,7 @@ pub trait Handle: Sealed {
     where
         Self: Sized,
     {
-        self.with_mut(|instance| instance.set(name, value))
+        self.with_mut(|instance, terms| instance.set(terms, name, value))
     }
 
     /// The same instance on narrower terms, for the calls made through the result: limits, a
@@ -165,28 +160,29 @@ pub trait Handle: Sealed {
     /// In a host function that the instance itself is calling there is nothing to be had yet.
     fn take_report(&mut self) -> Report {
         let role = self.role();
-        let taken = self.with_mut(|instance| Ok(instance.take_report(role)));
+        let taken = self.with_mut(|instance, _| Ok(instance.take_report(role)));
         taken.unwrap_or_else(|_| Report::empty(self.store_id(), role))
     }
 
     /// What was printed since the last time this was called.
     fn take_output(&mut self) -> Output {
-        let taken = self.with_mut(|instance| Ok(instance.take_output()));
+        let taken = self.with_mut(|instance, _| Ok(instance.take_output()));
         taken.unwrap_or_default()
     }
 }
 
 pub(crate) mod sealed {
-    use super::Role;
-    use crate::Result;
-    use crate::instance::{Instance, View};
+    use super::{Instance, Result, Role, Terms, View};
 
-    /// How a handle reaches its instance.
+    /// How a handle reaches its instance, and on which terms.
     pub trait Sealed {
         #[doc(hidden)]
         fn view(&self) -> View;
         #[doc(hidden)]
-        fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T>;
+        fn with_mut<T>(
+            &mut self,
+            f: impl FnOnce(&mut Instance, Option<&Terms>) -> Result<T>,
+        ) -> Result<T>;
         #[doc(hidden)]
         fn plays(&self) -> Role;
     }
@@ -295,8 +291,11 @@ impl Sealed for Main {
         enter(&self.cell, |instance| Ok(instance.view())).unwrap_or(self.first_view)
     }
 
-    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
-        enter(&self.cell, f)
+    fn with_mut<T>(
+        &mut self,
+        f: impl FnOnce(&mut Instance, Option<&Terms>) -> Result<T>,
+    ) -> Result<T> {
+        enter(&self.cell, |instance| f(instance, None))
     }
 
     fn plays(&self) -> Role {
@@ -355,8 +354,11 @@ macro_rules! owning_handle {
                 self.0.view()
             }
 
-            fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
-                self.0.with_mut(f)
+            fn with_mut<T>(
+        &mut self,
+        f: impl FnOnce(&mut Instance, Option<&Terms>) -> Result<T>,
+    ) -> Result<T> {
+                self.0.with_mut(|instance| f(instance, None))
             }
 
             fn plays(&self) -> Role {
@@ -398,7 +400,10 @@ impl Sealed for Runtime {
         }
     }
 
-    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
+    fn with_mut<T>(
+        &mut self,
+        f: impl FnOnce(&mut Instance, Option<&Terms>) -> Result<T>,
+    ) -> Result<T> {
         match self {
             Runtime::Main(main) => main.with_mut(f),
             Runtime::Branch(branch) => branch.with_mut(f),
@@ -426,10 +431,15 @@ impl<H: Handle> Sealed for With<'_, H> {
         self.handle.view()
     }
 
-    fn with_mut<T>(&mut self, f: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
+    fn with_mut<T>(
+        &mut self,
+        f: impl FnOnce(&mut Instance, Option<&Terms>) -> Result<T>,
+    ) -> Result<T> {
         let options = self.options;
-        self.handle
-            .with_mut(|instance| instance.on_terms(options, f))
+        self.handle.with_mut(|instance, outer| {
+            let terms = instance.narrower(options, outer)?;
+            f(instance, terms.as_ref())
+        })
     }
 
     fn plays(&self) -> Role {

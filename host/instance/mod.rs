@@ -1,14 +1,13 @@
 //! One wasmtime store with one instance in it, which is one Lua virtual machine.
 
-pub(crate) mod bytecode;
 pub(crate) mod chunk;
+mod chunk_cache;
+mod compile;
 pub(crate) mod handle;
-pub(crate) mod session;
-pub(crate) mod shard;
+mod session;
 pub(crate) mod shared;
 pub(crate) mod stack;
 
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,19 +15,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ErrorKind;
-use crate::identity::StoreId;
-use crate::instance::bytecode::Compiler;
-use crate::instance::session::{Live, encode};
-use crate::instance::shard::Shard;
-use crate::pool::slots::Slot;
+use crate::identity::{Role, StoreId};
+use crate::instance::chunk::Chunk;
+use crate::instance::session::{Session, encode};
+use crate::instance::shared::Shared;
 use crate::report::output::Output;
-use crate::report::{Report, Tally};
+use crate::report::{Report, Usage};
 use crate::run::options::RunOptions;
 use crate::run::terms::Terms;
 use crate::store::context::{Context, Stop, guarded};
 use crate::sync::nesting;
+use crate::sync::slots::Slot;
 use crate::wire::{self, Bytecode, Header, Name, Op};
-use crate::{Chunk, Error, Result, Role};
+use crate::{Error, Result};
 
 /// An instance, or what is left of it.
 ///
@@ -50,17 +49,18 @@ pub struct View {
 }
 
 enum State {
-    Live(Box<Live>),
-    Gone(Epitaph),
+    Live(Box<Session>),
+    Ended(Ended),
 }
 
-struct Epitaph {
+/// What is left of an instance that was stopped.
+struct Ended {
     id: StoreId,
     reason: String,
     output: Output,
-    tally: Tally,
+    usage: Usage,
     peak_memory: usize,
-    shared: Arc<Shard>,
+    shared: Arc<Shared>,
 }
 
 impl Instance {
@@ -70,46 +70,41 @@ impl Instance {
     ///
     /// `Internal` when wasmtime can't make one though there is a slot for it; `HostPanic` when
     /// the clock that it is granted panics.
-    pub(crate) fn new(shared: &Arc<Shard>, slot: Slot, terms: Terms) -> Result<Instance> {
+    pub(crate) fn new(shared: &Arc<Shared>, slot: Slot, mut terms: Terms) -> Result<Instance> {
         // The clock is the embedder's code, called on behalf of what is to be an instance.
         let _call = nesting::enter();
-        let granted = terms.granted.unwrap_or_else(|| Arc::clone(&shared.granted));
-        let born = match granted.clock() {
+        let granted = terms.granted.take();
+        let granted = granted.unwrap_or_else(|| Arc::clone(&shared.granted));
+        let created_at = match granted.clock() {
             Some(clock) => guarded("clock", || clock.now()),
             None => Ok(Duration::ZERO),
         };
-        let born = born.map_err(|stop| match stop {
+        let created_at = created_at.map_err(|stop| match stop {
             Stop::HostPanic { function, message } => {
                 Error::from(ErrorKind::HostPanic { function, message })
             }
             other => Error::internal(other),
         })?;
-        let context = Context::new(
-            terms.limits,
-            terms.deadline,
-            terms.cancel,
-            granted,
-            born,
-            &shared.random,
-        );
-        let live = Live::new(shared, context, slot).map_err(|error| {
+        let awake = Arc::clone(shared.image.awake());
+        let context = Context::new(terms, granted, created_at, &shared.random, awake);
+        let session = Session::new(shared, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
         })?;
         Ok(Instance {
-            state: State::Live(Box::new(live)),
+            state: State::Live(Box::new(session)),
         })
     }
 
     /// What is to be seen of it from outside.
     pub(crate) fn view(&self) -> View {
         match &self.state {
-            State::Live(live) => View {
-                id: live.store.data().id,
+            State::Live(session) => View {
+                id: session.store.data().id,
                 live: true,
-                memory_base: Some(live.memory.data_ptr(&live.store).addr()),
+                memory_base: Some(session.memory.data_ptr(&session.store).addr()),
             },
-            State::Gone(epitaph) => View {
-                id: epitaph.id,
+            State::Ended(ended) => View {
+                id: ended.id,
                 live: false,
                 memory_base: None,
             },
@@ -119,59 +114,56 @@ impl Instance {
     /// What was printed since the last time.
     pub(crate) fn take_output(&mut self) -> Output {
         match &mut self.state {
-            State::Live(live) => std::mem::take(&mut live.store.data_mut().output),
-            State::Gone(epitaph) => std::mem::take(&mut epitaph.output),
+            State::Live(session) => std::mem::take(&mut session.store.data_mut().output),
+            State::Ended(ended) => std::mem::take(&mut ended.output),
         }
     }
 
     /// What the calls since the last report cost.
     pub(crate) fn take_report(&mut self, role: Role) -> Report {
         let output = self.take_output();
-        let (id, tally, peak_memory, shared) = match &mut self.state {
-            State::Live(live) => {
-                let context = live.store.data_mut();
-                let tally = std::mem::take(&mut context.tally);
-                (context.id, tally, context.accountant.used(), &live.shared)
+        let (id, usage, peak_memory, shared) = match &mut self.state {
+            State::Live(session) => {
+                let context = session.store.data_mut();
+                let usage = std::mem::take(&mut context.usage);
+                (
+                    context.id,
+                    usage,
+                    context.accountant.used(),
+                    &session.shared,
+                )
             }
-            State::Gone(epitaph) => {
-                let tally = std::mem::take(&mut epitaph.tally);
-                (epitaph.id, tally, epitaph.peak_memory, &epitaph.shared)
+            State::Ended(ended) => {
+                let usage = std::mem::take(&mut ended.usage);
+                (ended.id, usage, ended.peak_memory, &ended.shared)
             }
         };
-        let host_calls = tally.by_name(shared.host_call_names());
+        let host_calls = usage.by_name(shared.host_call_names());
         let metered = shared.image.is_metered();
-        tally.report((id, role), metered, peak_memory, &output, host_calls)
+        usage.report((id, role), metered, peak_memory, &output, host_calls)
     }
 
-    /// Uses the instance on narrower terms.
+    /// The terms that `options` ask for, within those of the instance and within `outer`; none where
+    /// it has ended, which the next call will say.
     ///
     /// # Errors
     ///
     /// `Options` when they aren't narrower.
-    pub(crate) fn on_terms<T>(
-        &mut self,
+    pub(crate) fn narrower(
+        &self,
         options: &RunOptions,
-        f: impl FnOnce(&mut Instance) -> Result<T>,
-    ) -> Result<T> {
-        let State::Live(live) = &mut self.state else {
-            return f(self);
-        };
-        let outer = live.terms.take();
-        let terms = live.narrower(options, outer.as_ref());
-        if let (Ok(terms), State::Live(live)) = (&terms, &mut self.state) {
-            live.terms = Some(terms.clone());
+        outer: Option<&Terms>,
+    ) -> Result<Option<Terms>> {
+        match &self.state {
+            State::Live(session) => session.narrower(options, outer).map(Some),
+            State::Ended(_) => Ok(None),
         }
-        // What is being passed in or out may panic as it is converted.
-        let result = panic::catch_unwind(AssertUnwindSafe(|| terms.and_then(|_| f(self))));
-        if let State::Live(live) = &mut self.state {
-            live.terms = outer;
-        }
-        result.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
 
     /// Runs `chunk` with `state`, if any.
     pub(crate) fn eval<S: Serialize + ?Sized, R: DeserializeOwned>(
         &mut self,
+        terms: Option<&Terms>,
         chunk: &Chunk<'_>,
         state: Option<&S>,
     ) -> Result<R> {
@@ -180,85 +172,100 @@ impl Instance {
             Some(state) => encode("state", state, request),
             None => Ok(()),
         };
-        let compiled = match &self.state {
-            State::Live(live) => Compiler::compiled(&live.shared, &chunk, state.is_some()),
-            State::Gone(_) => None,
-        };
-        match compiled {
-            Some(bytecode) => self.request(Op::Run, &Bytecode(&bytecode), value),
-            None => self.request(Op::Eval, &chunk, value),
+        match self.bytecode(&chunk, state.is_some()) {
+            Some(bytecode) => self.request(terms, Op::Run, &Bytecode(&bytecode), value),
+            None => self.request(terms, Op::Eval, &chunk, value),
         }
     }
 
-    /// What `chunk` compiles to, in an instance made for that.
-    pub(crate) fn compile(self, chunk: &wire::Chunk<'_>, with_state: bool) -> Result<Vec<u8>> {
-        match self.state {
-            State::Live(live) => stack::with_room(|| live.compile(chunk, with_state)),
-            State::Gone(_) => Err(Error::internal("a fresh instance is gone")),
+    /// What `chunk` compiles to, if it came before.
+    ///
+    /// Not where fuel is metered: a run would burn less than the first time.
+    fn bytecode(&self, chunk: &wire::Chunk<'_>, with_state: bool) -> Option<Arc<[u8]>> {
+        match &self.state {
+            State::Live(session) if !session.shared.image.is_metered() => {
+                let shared = &session.shared;
+                let compile = || compile::bytecode(shared, chunk, with_state);
+                shared.chunks.get(chunk, with_state, compile)
+            }
+            _ => None,
         }
     }
 
     /// Calls the function at `path` with the elements of `args`.
     pub(crate) fn call<A: Serialize + ?Sized, R: DeserializeOwned>(
         &mut self,
+        terms: Option<&Terms>,
         path: &str,
         args: &A,
     ) -> Result<R> {
-        self.request(Op::Call, &Name(path), |request| {
+        self.request(terms, Op::Call, &Name(path), |request| {
             encode("args", args, request)
         })
     }
 
     /// Reads a global.
-    pub(crate) fn get<R: DeserializeOwned>(&mut self, name: &str) -> Result<R> {
-        self.request(Op::Get, &Name(name), |_| Ok(()))
+    pub(crate) fn get<R: DeserializeOwned>(
+        &mut self,
+        terms: Option<&Terms>,
+        name: &str,
+    ) -> Result<R> {
+        self.request(terms, Op::Get, &Name(name), |_| Ok(()))
     }
 
     /// Sets a global.
-    pub(crate) fn set<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<()> {
-        self.request(Op::Set, &Name(name), |request| encode(name, value, request))
+    pub(crate) fn set<V: Serialize + ?Sized>(
+        &mut self,
+        terms: Option<&Terms>,
+        name: &str,
+        value: &V,
+    ) -> Result<()> {
+        self.request(terms, Op::Set, &Name(name), |request| {
+            encode(name, value, request)
+        })
     }
 
     fn request<R: DeserializeOwned>(
         &mut self,
+        terms: Option<&Terms>,
         op: Op,
         header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
-        let live = match &mut self.state {
-            State::Live(live) => live,
-            State::Gone(Epitaph { id, reason, .. }) => {
+        let session = match &mut self.state {
+            State::Live(session) => session,
+            State::Ended(Ended { id, reason, .. }) => {
                 return Err(Error::from(ErrorKind::Poisoned {
                     id: *id,
                     reason: reason.clone(),
                 }));
             }
         };
-        let result = stack::with_room(|| live.request(op, header, value));
-        live.store.data_mut().tally.outcome.note(&result);
+        let result = stack::with_room(|| session.request(terms, op, header, value));
+        session.store.data_mut().usage.outcome.note(&result);
         if let Err(error) = &result
             && error.ends_instance()
         {
-            self.bury(error.to_string());
+            self.end(error.to_string());
         }
         result
     }
 
     /// Drops the store, and its slot with it.
-    fn bury(&mut self, reason: String) {
-        let State::Live(live) = &mut self.state else {
+    fn end(&mut self, reason: String) {
+        let State::Live(session) = &mut self.state else {
             return;
         };
-        let context = live.store.data_mut();
-        let epitaph = Epitaph {
+        let context = session.store.data_mut();
+        let ended = Ended {
             id: context.id,
             reason,
             output: std::mem::take(&mut context.output),
-            tally: std::mem::take(&mut context.tally),
+            usage: std::mem::take(&mut context.usage),
             peak_memory: context.accountant.used(),
-            shared: Arc::clone(&live.shared),
+            shared: Arc::clone(&session.shared),
         };
-        self.state = State::Gone(epitaph);
+        self.state = State::Ended(ended);
     }
 }
 
@@ -267,8 +274,8 @@ impl Instance {
     /// All of its linear memory.
     pub(crate) fn copy_memory(&self) -> Vec<u8> {
         match &self.state {
-            State::Live(live) => live.memory.data(&live.store).to_vec(),
-            State::Gone(_) => Vec::new(),
+            State::Live(session) => session.memory.data(&session.store).to_vec(),
+            State::Ended(_) => Vec::new(),
         }
     }
 

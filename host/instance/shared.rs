@@ -8,9 +8,10 @@ use crate::engine::image::Image;
 use crate::grants::function::Functions;
 use crate::grants::module::Modules;
 use crate::grants::{Granted, Grants};
-use crate::instance::bytecode::Compiler;
+use crate::instance::chunk_cache::ChunkCache;
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;
+use crate::sync::slots::Slots;
 use crate::{Result, RunOptions};
 
 /// The shared parts of a pool.
@@ -20,21 +21,44 @@ pub(crate) struct Shared {
     pub(crate) functions: Arc<Functions>,
     pub(crate) modules: Arc<Modules>,
     /// What instances may do that were not granted anything else.
-    pub(crate) granted: Granted,
-    /// Compiles chunks that come again and again.
-    pub(crate) compiler: Compiler,
+    pub(crate) granted: Arc<Granted>,
+    /// What instances may do that compile chunks: nothing.
+    pub(crate) nothing: Arc<Granted>,
+    /// Bytecode of chunks that came again.
+    pub(crate) chunks: ChunkCache,
+    /// Those of the instances that compile them.
+    pub(crate) compiler_slots: Slots,
     /// What the random numbers of its instances come from: keyed afresh for each pool.
     pub(crate) random: RandomState,
 }
 
 impl Shared {
-    /// Checks `grants` against what the pool has.
+    /// Instances that compile chunks at once. Who finds none free runs the text as it is.
+    pub(crate) const COMPILERS: u32 = 1;
+
+    /// The shared parts of a pool with these settings.
     ///
     /// # Errors
     ///
-    /// `Options` for names that it hasn't.
-    pub(crate) fn grant(&self, grants: Grants) -> Result<Granted> {
-        Granted::new(grants, &self.functions, &self.modules)
+    /// `Options` when `grants` has names that aren't there.
+    pub(crate) fn new(
+        image: Image,
+        limits: Limits,
+        functions: Arc<Functions>,
+        modules: Arc<Modules>,
+        grants: Grants,
+    ) -> Result<Shared> {
+        Ok(Shared {
+            image,
+            limits,
+            granted: Arc::new(Granted::new(grants, &functions, &modules)?),
+            nothing: Arc::new(Granted::new(Grants::none(), &functions, &modules)?),
+            functions,
+            modules,
+            chunks: ChunkCache::new(),
+            compiler_slots: Slots::new(Self::COMPILERS as usize),
+            random: RandomState::new(),
+        })
     }
 
     /// The terms of a new instance.
@@ -43,15 +67,8 @@ impl Shared {
     ///
     /// `Options` when they are wider than what the pool has.
     pub(crate) fn terms(&self, options: &RunOptions) -> Result<Terms> {
-        Ok(Terms {
-            limits: options.narrow(&self.limits, self.image.is_metered())?,
-            deadline: options.get_deadline(),
-            cancel: options.get_cancel().cloned(),
-            granted: match options.get_grants() {
-                Some(grants) => Some(Arc::new(self.grant(grants.clone())?)),
-                None => None,
-            },
-        })
+        let metered = self.image.is_metered();
+        Terms::of_instance(options, &self.limits, &self.granted, metered)
     }
 
     /// Names of what scripts can call outside of the sandbox: host functions by number, and

@@ -1,9 +1,6 @@
 //! Room on the stack for a call into the sandbox, whatever thread it comes from.
 
-/// Stack that compiled Lua may use. wasmtime counts it from where the call enters and traps
-/// beyond it. Lua's own limit of 200 nested C calls has to come first, as an error that
-/// scripts can catch: `tests/runtime/limits/stack.rs` measures that it does.
-pub(crate) const WASM_STACK: usize = 1 << 20;
+use crate::engine::WASM_STACK;
 
 /// What the host's side of a call uses above and below that: encoding and decoding values of
 /// the greatest depth, imports, and a host function's own frames.

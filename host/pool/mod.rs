@@ -2,10 +2,8 @@
 
 pub(crate) mod direct;
 pub(crate) mod run_async;
-pub(crate) mod slots;
 
 use std::fmt;
-use std::hash::RandomState;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
@@ -17,16 +15,15 @@ use serde::de::DeserializeOwned;
 use crate::engine::compiled::Places;
 use crate::engine::image::{Checks, Image};
 use crate::error::ErrorKind;
+use crate::grants::Grants;
 use crate::grants::function::Functions;
 use crate::grants::module::Modules;
-use crate::grants::{Granted, Grants};
 use crate::instance::Instance;
-use crate::instance::bytecode::Compiler;
 use crate::instance::handle::{Held, enter};
-use crate::instance::shard::Shards;
 use crate::instance::shared::Shared;
-use crate::pool::slots::Slots;
+use crate::run::terms::Terms;
 use crate::sync::nesting;
+use crate::sync::slots::{Slot, Slots};
 use crate::{
     Branch, CompiledCode, Error, HostCall, Limits, Main, Processors, Result, RunMain, RunOptions,
     Runtime,
@@ -59,15 +56,15 @@ pub struct Pool {
 }
 
 struct Inner {
-    shared: Shards,
+    shared: Arc<Shared>,
     owner: ThreadId,
     /// The main instance, once it was asked for.
     main: Mutex<Option<Arc<Mutex<Instance>>>>,
-    main_slot: Arc<Slots>,
+    main_slot: Slots,
     /// Apart from the branches' slots, so that runs that each hold a main and wait for
     /// branches can't wait for each other.
-    run_slots: Arc<Slots>,
-    branch_slots: Arc<Slots>,
+    run_slots: Slots,
+    branch_slots: Slots,
     patience: Duration,
     #[cfg(feature = "testing")]
     sabotage: Option<crate::testing::Saboteur>,
@@ -172,8 +169,8 @@ impl Pool {
         }
         let terms = self.inner.shared.terms(options)?;
         let wait = self.inner.shared.terms(run)?;
-        let slot = self.inner.branch_slots.take(self.inner.patience, &wait)?;
-        let instance = Instance::new(self.inner.shared.own(), slot, terms)?;
+        let slot = self.slot(&self.inner.branch_slots, &wait)?;
+        let instance = Instance::new(&self.inner.shared, slot, terms)?;
         Ok(Branch(Held::Own(instance)))
     }
 
@@ -274,10 +271,14 @@ impl Pool {
         self.inner.shared.image.code()
     }
 
-    fn fresh(&self, slots: &Arc<Slots>, options: &RunOptions) -> Result<Instance> {
+    fn fresh(&self, slots: &Slots, options: &RunOptions) -> Result<Instance> {
         let terms = self.inner.shared.terms(options)?;
-        let slot = slots.take(self.inner.patience, &terms)?;
-        Instance::new(self.inner.shared.own(), slot, terms)
+        let slot = self.slot(slots, &terms)?;
+        Instance::new(&self.inner.shared, slot, terms)
+    }
+
+    fn slot(&self, slots: &Slots, terms: &Terms) -> Result<Slot> {
+        slots.take(self.inner.patience, terms.deadline, terms.cancel.as_ref())
     }
 }
 
@@ -288,7 +289,7 @@ impl Pool {
     }
 
     pub(crate) fn compiled_chunks(&self) -> usize {
-        self.inner.shared.compiler.known()
+        self.inner.shared.chunks.len()
     }
 
     pub(crate) fn main_cell(&self) -> Result<Arc<Mutex<Instance>>> {
@@ -619,24 +620,15 @@ impl PoolBuilder {
         let foreign = None;
         let functions = Arc::new(self.functions);
         let modules = Arc::new(self.modules);
-        let granted = Granted::new(self.grants, &functions, &modules)?;
-        let nothing = Granted::new(Grants::none(), &functions, &modules)?;
-        let slots = (1 + Compiler::SLOTS)
+        let slots = (1 + Shared::COMPILERS)
             .checked_add(self.branches)
             .and_then(|slots| slots.checked_add(self.runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
         let image = Image::new(foreign, slots, &self.limits, checks, &self.places)?;
+        let shared = Shared::new(image, self.limits, functions, modules, self.grants)?;
         Ok(Pool {
             inner: Arc::new(Inner {
-                shared: Shards::new(Shared {
-                    image,
-                    limits: self.limits,
-                    functions,
-                    modules,
-                    granted,
-                    compiler: Compiler::new(nothing),
-                    random: RandomState::new(),
-                }),
+                shared: Arc::new(shared),
                 owner: thread::current().id(),
                 main: Mutex::new(None),
                 main_slot: Slots::new(1),

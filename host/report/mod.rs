@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Output, Role, StoreId};
+use crate::Error;
+use crate::identity::{Role, StoreId};
+use crate::report::output::Output;
 
 /// What the calls of an instance cost, since its last report.
 ///
@@ -40,12 +42,6 @@ pub struct Report {
     /// How many calls there were.
     pub calls: u64,
     /// How long they took in all, host functions included: milliseconds when serialised.
-    ///
-    /// Where there are more than 64, of those after that every sixteenth is timed and stands for
-    /// the others: a call can be as short as it takes to read the clock a few times. Those with a
-    /// deadline, or a limit of less than a second, are all timed. One that calls the host or sees a
-    /// tick of the pool's clock counts by itself, from then on at the latest: up to 5 ms of it may be
-    /// missing.
     #[serde(rename = "wall_ms", with = "milliseconds")]
     pub wall: Duration,
     /// Fuel they burnt, where the pool meters it.
@@ -70,7 +66,7 @@ impl Report {
 
     /// The report of an instance of which nothing is known but this.
     pub(crate) fn empty(store_id: StoreId, role: Role) -> Report {
-        Tally::default().report(
+        Usage::default().report(
             (store_id, role),
             false,
             0,
@@ -116,36 +112,18 @@ impl Outcome {
     }
 }
 
-/// What is counted while calls run.
+/// What is counted while calls run: a report in the making.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Usage {
     pub(crate) outcome: Outcome,
     pub(crate) calls: u64,
     pub(crate) wall: Duration,
     pub(crate) fuel: u64,
-    /// By place: see [`Tally::count`].
+    /// By number: see [`Usage::count`].
     host_calls: Vec<u64>,
 }
 
-impl Tally {
-    /// How many calls are all timed.
-    const ALL_TIMED: u64 = 64;
-
-    /// Of how many of those after that one is timed.
-    const SAMPLED: u32 = 16;
-
-    /// Counts a call that begins, and says for how many its time stands; nothing where it needn't
-    /// be timed.
-    pub(crate) fn begin_call(&mut self) -> Option<u32> {
-        self.calls += 1;
-        if self.calls <= Tally::ALL_TIMED {
-            Some(1)
-        } else {
-            let is_sample = self.calls.is_multiple_of(Tally::SAMPLED.into());
-            is_sample.then_some(Tally::SAMPLED)
-        }
-    }
-
+impl Usage {
     /// Counts a call of what has this number among the host functions and services.
     pub(crate) fn count(&mut self, place: usize) {
         if self.host_calls.len() <= place {
@@ -204,20 +182,5 @@ mod milliseconds {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let milliseconds = f64::deserialize(from)?;
         Duration::try_from_secs_f64(milliseconds / 1e3).map_err(serde::de::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_calls_that_are_timed_stand_for_all() {
-        let mut tally = Tally::default();
-        let timed: Vec<_> = (0..64 + 160).map(|_| tally.begin_call()).collect();
-        assert_eq!(timed[..64], [Some(1); 64]);
-        assert_eq!(timed[64..].iter().flatten().count(), 10);
-        assert_eq!(timed.iter().flatten().sum::<u32>(), 64 + 160);
-        assert_eq!(tally.calls, 64 + 160);
     }
 }

@@ -1,18 +1,83 @@
-//! Options of a run that were checked, with what they leave of the pool's.
+//! Options of a run that were checked, with what they leave of what they are part of.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::Cancel;
 use crate::grants::Granted;
 use crate::run::limits::Limits;
+use crate::run::options::RunOptions;
+use crate::{Cancel, Result};
 
 /// What an instance may do, or some of its calls: options that were checked.
 #[derive(Clone)]
-pub(crate) struct Terms {
+pub struct Terms {
     pub(crate) limits: Limits,
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancel: Option<Cancel>,
-    /// Of some calls: `None` where they may do all that the instance may.
+    /// `None` where nothing else is granted than what the pool grants, or the instance was.
     pub(crate) granted: Option<Arc<Granted>>,
+}
+
+impl Terms {
+    /// The terms of an instance, in a pool with these limits that grants this.
+    ///
+    /// # Errors
+    ///
+    /// `Options` when they are wider than the pool's, or grant what it hasn't.
+    pub(crate) fn of_instance(
+        options: &RunOptions,
+        limits: &Limits,
+        granted: &Granted,
+        metered: bool,
+    ) -> Result<Terms> {
+        Ok(Terms {
+            limits: options.narrow(limits, metered)?,
+            deadline: options.get_deadline(),
+            cancel: options.get_cancel().cloned(),
+            granted: match options.get_grants() {
+                Some(grants) => Some(Arc::new(granted.instead(grants.clone())?)),
+                None => None,
+            },
+        })
+    }
+
+    /// The terms of some calls of an instance that has these limits and was granted this, within
+    /// `outer` ones. The instance's own deadline and handle hold besides.
+    ///
+    /// # Errors
+    ///
+    /// `Options` when they are wider.
+    pub(crate) fn of_calls(
+        options: &RunOptions,
+        limits: &Limits,
+        granted: &Granted,
+        outer: Option<&Terms>,
+        metered: bool,
+    ) -> Result<Terms> {
+        let limits = outer.map_or(limits, |outer| &outer.limits);
+        let outer_granted = outer.and_then(|outer| outer.granted.as_ref());
+        let outer_cancel = outer.and_then(|outer| outer.cancel.as_ref());
+        let outer_deadline = outer.and_then(|outer| outer.deadline);
+        Ok(Terms {
+            limits: options.narrow(limits, metered)?,
+            deadline: earlier(options.get_deadline(), outer_deadline),
+            cancel: match (options.get_cancel(), outer_cancel) {
+                (Some(own), Some(outer)) => Some(Cancel::any([own, outer])),
+                (own, outer) => own.or(outer).cloned(),
+            },
+            granted: match options.get_grants() {
+                None => outer_granted.cloned(),
+                Some(grants) => {
+                    let wider = outer_granted.map_or(granted, |outer| outer);
+                    grants.check_narrower(wider.grants())?;
+                    Some(Arc::new(granted.instead(grants.clone())?))
+                }
+            },
+        })
+    }
+}
+
+/// The earlier of two moments, if there are any.
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }

@@ -11,11 +11,14 @@ use wasmtime::{ExnRef, OwnedRooted, StoreContextMut, UpdateDeadline};
 use crate::error::{Site, panic_message};
 use crate::grants::host_call::{Cancels, HostCall};
 use crate::grants::{Denial, Granted};
-use crate::report::Tally;
+use crate::report::Usage;
 use crate::report::output::Output;
-use crate::run::limits::{Accountant, Limits};
+use crate::run::limits::Limits;
+use crate::run::terms::Terms;
+use crate::store::accountant::Accountant;
 use crate::store::interrupt::Interrupter;
 use crate::store::random::Entropy;
+use crate::sync::awake::{Awake, Hold};
 use crate::wire::Seed;
 use crate::{Cancel, StoreId};
 
@@ -38,15 +41,17 @@ pub(crate) struct Context {
     /// What was printed and not taken yet.
     pub(crate) output: Output,
     /// What its calls cost.
-    pub(crate) tally: Tally,
+    pub(crate) usage: Usage,
     /// The result of a host function, until the guest takes it.
     pub(crate) result: Vec<u8>,
     /// When the instance was made, by the clock it was granted.
-    pub(crate) born: Duration,
+    pub(crate) created_at: Duration,
     /// What the guest throws, once it has.
     pub(crate) exception: Option<OwnedRooted<ExnRef>>,
     /// How a script that runs is asked where it is.
     pub(crate) interrupter: Option<Interrupter>,
+    /// Keeps the ticker awake that the instance is stopped by.
+    pub(crate) awake: Arc<Awake>,
     /// The call that runs at the moment.
     pub(crate) call: Call,
 }
@@ -55,11 +60,9 @@ pub(crate) struct Context {
 pub(crate) struct Call {
     /// What it may use.
     pub(crate) limits: Limits,
-    /// When it began, as far as anything has asked.
-    pub(crate) start: Option<Instant>,
-    /// For how many calls its time stands, once its clock has started: see [`Tally::begin_call`].
-    pub(crate) stands_for: u32,
-    /// When it must have ended: its own limit counts once its clock has started.
+    /// When it began.
+    pub(crate) start: Instant,
+    /// When it must have ended.
     pub(crate) deadline: Option<Instant>,
     /// What stops it.
     pub(crate) cancels: Cancels,
@@ -75,6 +78,8 @@ pub(crate) struct Call {
     pub(crate) site: Option<Site>,
     /// Whether it has ended, and is only asked where it was.
     pub(crate) post_mortem: bool,
+    /// Keeps the ticker awake, once it has seen a tick.
+    pub(crate) awake: Option<Hold>,
 }
 
 /// Why host code stopped the guest.
@@ -103,31 +108,31 @@ pub(crate) enum Stop {
 }
 
 impl Context {
-    /// A new store's data; `random` is the key of the pool's random numbers.
+    /// A new store's data, on the terms of all its calls; `random` is the key of the pool's random
+    /// numbers.
     pub(crate) fn new(
-        limits: Limits,
-        deadline: Option<Instant>,
-        cancel: Option<Cancel>,
+        terms: Terms,
         granted: Arc<Granted>,
-        born: Duration,
+        created_at: Duration,
         random: &RandomState,
+        awake: Arc<Awake>,
     ) -> Context {
         let id = StoreId::next();
         Context {
             id,
             entropy: Entropy::new(random, id),
-            accountant: Accountant::new(limits.memory),
+            accountant: Accountant::new(terms.limits.memory),
             output: Output::default(),
-            tally: Tally::default(),
+            usage: Usage::default(),
             result: Vec::new(),
-            born,
+            created_at,
             exception: None,
             interrupter: None,
+            awake,
             call: Call {
-                limits,
-                start: None,
-                stands_for: 0,
-                deadline,
+                limits: terms.limits,
+                start: Instant::now(),
+                deadline: terms.deadline,
                 cancels: [None, None],
                 narrowed: None,
                 host_calls_left: 0,
@@ -135,12 +140,36 @@ impl Context {
                 stopping: None,
                 site: None,
                 post_mortem: false,
+                awake: None,
             },
-            limits,
-            deadline,
-            cancel,
+            limits: terms.limits,
+            deadline: terms.deadline,
+            cancel: terms.cancel,
             granted,
         }
+    }
+
+    /// Begins a call on the instance's own terms, or on `narrower` ones.
+    pub(crate) fn begin_call(&mut self, narrower: Option<&Terms>) {
+        let call = &mut self.call;
+        call.limits = narrower.map_or(self.limits, |terms| terms.limits);
+        call.start = Instant::now();
+        let limit = call.start.checked_add(call.limits.wall);
+        let deadline = narrower.and_then(|terms| terms.deadline);
+        call.deadline = earlier(earlier(self.deadline, deadline), limit);
+        call.cancels = [
+            self.cancel.clone(),
+            narrower.and_then(|terms| terms.cancel.clone()),
+        ];
+        call.narrowed = narrower.and_then(|terms| terms.granted.clone());
+        call.host_calls_left = call.limits.host_calls;
+        if !call.denials.is_empty() {
+            call.denials.clear();
+        }
+        call.stopping = None;
+        call.site = None;
+        call.post_mortem = false;
+        call.awake = None;
     }
 
     /// What `math.random` is to start from.
@@ -171,33 +200,14 @@ impl Context {
     ///
     /// When that is one too many.
     pub(crate) fn count_host_call(&mut self, place: usize) -> Result<(), Stop> {
-        // It may take any time, and ask how much is left.
-        self.call.start_clock(1, Instant::now);
         let left = self.call.host_calls_left.checked_sub(1);
         self.call.host_calls_left = left.ok_or(Stop::HostCalls)?;
-        self.tally.count(place);
+        self.usage.count(place);
         Ok(())
     }
 }
 
 impl Call {
-    /// Starts the clock, unless it runs. The call's time stands for that of so many.
-    pub(crate) fn start_clock(&mut self, stands_for: u32, now: impl FnOnce() -> Instant) {
-        self.stands_for = stands_for;
-        if self.start.is_none() {
-            let start = now();
-            self.start = Some(start);
-            self.deadline = earlier(self.deadline, start.checked_add(self.limits.wall));
-        }
-    }
-
-    /// What it took, and other calls that weren't timed.
-    pub(crate) fn spent(&self) -> Duration {
-        self.start.map_or(Duration::ZERO, |start| {
-            start.elapsed().saturating_mul(self.stands_for)
-        })
-    }
-
     /// Whether anything has cancelled it.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancels.iter().flatten().any(Cancel::is_cancelled)
@@ -219,7 +229,8 @@ impl Call {
 /// notes its place only where something might look at it. So it is asked, through a hook, to
 /// stop itself at its next instruction, and gets until the next tick to do so.
 pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Result<UpdateDeadline> {
-    let call = &mut store.data_mut().call;
+    let context = store.data_mut();
+    let call = &mut context.call;
     if call.post_mortem {
         return Err(Stop::Guest("it took too long to say where it was".into()).into());
     }
@@ -229,9 +240,9 @@ pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Resu
     for cancel in call.cancels.iter().flatten() {
         guarded("the condition of a cancel", || cancel.look())?;
     }
-    let now = Instant::now();
-    call.start_clock(1, || now);
-    let Some(stop) = call.due(now) else {
+    // There have to be more ticks, for as long as the call takes.
+    call.awake.get_or_insert_with(|| context.awake.hold());
+    let Some(stop) = call.due(Instant::now()) else {
         return Ok(UpdateDeadline::Continue(1));
     };
     // Before it is asked: if even that takes longer than a tick, it isn't asked again.

@@ -1,22 +1,18 @@
 //! What the guest can ask of the host: its imports, and what is left of WASI in it.
-//!
-//! Each of them reads and writes the guest's memory where the guest says, after checking that
-//! it lies inside.
 
 use std::borrow::Cow;
 use std::io::ErrorKind;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::{Caller, Extern, ExternType, FuncType, Linker, Module, Val};
+use wasmtime::{Caller, ExternType, FuncType, Linker, Module, Val};
 
-use crate::error::Site;
 use crate::grants::files::Refusal;
 use crate::grants::function::Failed;
 use crate::grants::{Denial, Lookup, split_path};
 use crate::store::context::{Context, Stop, guarded};
 use crate::store::exception;
+use crate::store::memory::{guest_memory, read_site, slice, slice_mut};
 use crate::wire::{self, Service};
 
 /// Where the guest's imports come from.
@@ -218,19 +214,6 @@ fn stopped(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Res
     Err(stop.into())
 }
 
-/// Reads a site as the guest writes it: the position on the first line, then the traceback.
-pub(crate) fn read_site(text: &[u8]) -> Option<Site> {
-    /// Bytes that are read: more than the guest we built ever writes.
-    const MAX: usize = 16 << 10;
-
-    let text = String::from_utf8_lossy(&text[..text.len().min(MAX)]);
-    let (position, traceback) = text.split_once('\n')?;
-    Some(Site {
-        position: position.to_owned(),
-        traceback: traceback.trim_end().to_owned(),
-    })
-}
-
 /// Import `host_take`: copies the kept result to the guest.
 fn host_take(mut caller: Caller<'_, Context>, ptr: u32) -> wasmtime::Result<()> {
     let (memory, context) = guest_memory(&mut caller)?;
@@ -248,41 +231,6 @@ fn panicked(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Re
     let (memory, _) = guest_memory(&mut caller)?;
     let message = String::from_utf8_lossy(slice(memory, ptr, len.min(KEPT))?).into_owned();
     Err(Stop::Guest(message).into())
-}
-
-fn guest_memory<'a>(
-    caller: &'a mut Caller<'_, Context>,
-) -> wasmtime::Result<(&'a mut [u8], &'a mut Context)> {
-    if caller.data().call.post_mortem {
-        return Err(Stop::Guest("it went on after it was stopped".into()).into());
-    }
-    match caller.get_export("memory") {
-        Some(Extern::Memory(memory)) => Ok(memory.data_and_store_mut(caller)),
-        _ => Err(Stop::Guest("it has no memory".into()).into()),
-    }
-}
-
-/// The `len` bytes at `ptr`, which the guest says it means.
-///
-/// # Errors
-///
-/// `Stop::Guest` when they don't lie in its memory.
-pub(crate) fn slice(memory: &[u8], ptr: u32, len: u32) -> Result<&[u8], Stop> {
-    memory.get(range(ptr, len)).ok_or_else(outside)
-}
-
-fn slice_mut(memory: &mut [u8], ptr: u32, len: u32) -> Result<&mut [u8], Stop> {
-    memory.get_mut(range(ptr, len)).ok_or_else(outside)
-}
-
-/// Where a 32-bit guest means; past the end of any memory where a host can't count so far.
-fn range(ptr: u32, len: u32) -> Range<usize> {
-    let start = usize::try_from(ptr).unwrap_or(usize::MAX);
-    start..start.saturating_add(usize::try_from(len).unwrap_or(usize::MAX))
-}
-
-fn outside() -> Stop {
-    Stop::Guest("a buffer lies outside of its memory".into())
 }
 
 /// `ENOSYS`: the function is not supported.
@@ -351,7 +299,7 @@ fn clock(
     let time_told = if id == REALTIME {
         now
     } else {
-        now.saturating_sub(context.born)
+        now.saturating_sub(context.created_at)
     };
     let nanoseconds = u64::try_from(time_told.as_nanos()).unwrap_or(u64::MAX);
     slice_mut(memory, time, 8)?.copy_from_slice(&nanoseconds.to_le_bytes());

@@ -1,0 +1,278 @@
+//! Chunks that come again and again: their bytecode, an LRU cache for all instances of a pool.
+//!
+//! Compiling a chunk takes several times as long as loading what it compiles to. So a text that
+//! is run for the second time is compiled in an instance of its own ([`compile`](super::compile)),
+//! and what that gives is sent in place of the text from then on.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hashlink::LruCache;
+
+use crate::wire::Chunk;
+
+/// The bytecode of a pool's chunks.
+pub(crate) struct ChunkCache {
+    /// The key that texts are hashed with.
+    key: RandomState,
+    kept: Mutex<Kept>,
+}
+
+/// Bytes of a text that is worth keeping: compiling it takes less than a tick of the clock.
+const MAX_TEXT: usize = 64 << 10;
+
+/// Bytes of texts and bytecode that are kept in all. Defends the host's memory against callers
+/// that make up new texts all the time.
+const MAX_KEPT: usize = 8 << 20;
+
+impl ChunkCache {
+    pub(crate) fn new() -> ChunkCache {
+        ChunkCache {
+            key: RandomState::new(),
+            kept: Mutex::new(Kept::new(MAX_KEPT)),
+        }
+    }
+
+    /// What `chunk` compiles to, if that is known, or the text comes for the second time and
+    /// `compile` gives it.
+    pub(crate) fn get(
+        &self,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+        compile: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<Arc<[u8]>> {
+        if chunk.code.len() > MAX_TEXT {
+            return None;
+        }
+        let hash = self
+            .key
+            .hash_one((&chunk.name, &chunk.code, chunk.expression, with_state));
+        // Not while the lock is held: others go on meanwhile.
+        match self.kept().recall(hash, chunk, with_state) {
+            Recalled::Known(bytecode) => return Some(bytecode),
+            Recalled::Leave => return None,
+            Recalled::Compile => {}
+        }
+        let bytecode: Arc<[u8]> = compile()?.into();
+        self.kept()
+            .keep(hash, chunk, with_state, Arc::clone(&bytecode));
+        Some(bytecode)
+    }
+
+    /// How many texts needn't be compiled.
+    #[cfg(feature = "testing")]
+    pub(crate) fn len(&self) -> usize {
+        let kept = self.kept();
+        let texts = kept.texts.iter();
+        texts
+            .filter(|(_, text)| matches!(text, Text::Compiled(_)))
+            .count()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // It is whole whatever panicked: at worst it counts bytes that are gone.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The texts that were run last, by their keyed hash.
+struct Kept {
+    texts: LruCache<u64, Text, RandomState>,
+    bytes: usize,
+    max: usize,
+}
+
+enum Text {
+    /// It was run once.
+    Seen,
+    /// It is being compiled, or could not be.
+    Refused,
+    Compiled(Compiled),
+}
+
+struct Compiled {
+    name: String,
+    code: String,
+    expression: bool,
+    with_state: bool,
+    bytecode: Arc<[u8]>,
+}
+
+enum Recalled {
+    Known(Arc<[u8]>),
+    /// It comes for the second time.
+    Compile,
+    /// The text is to be run as it is.
+    Leave,
+}
+
+impl Kept {
+    fn new(max: usize) -> Kept {
+        Kept {
+            texts: LruCache::with_hasher(usize::MAX, RandomState::new()),
+            bytes: 0,
+            max,
+        }
+    }
+
+    /// What is to be done about a text that is to be run now.
+    fn recall(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool) -> Recalled {
+        match self.texts.get_mut(&key) {
+            Some(Text::Compiled(compiled)) if compiled.is(chunk, with_state) => {
+                Recalled::Known(Arc::clone(&compiled.bytecode))
+            }
+            // Another text with the same hash stays where it is.
+            Some(Text::Compiled(_) | Text::Refused) => Recalled::Leave,
+            Some(seen @ Text::Seen) => {
+                *seen = Text::Refused;
+                Recalled::Compile
+            }
+            None => {
+                self.insert(key, Text::Seen);
+                Recalled::Leave
+            }
+        }
+    }
+
+    fn keep(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) {
+        let compiled = Compiled::new(chunk, with_state, bytecode);
+        self.insert(key, Text::Compiled(compiled));
+    }
+
+    /// Puts in `text`, and takes out what was not used for longest until there is room.
+    fn insert(&mut self, key: u64, text: Text) {
+        self.bytes += text.size();
+        if let Some(before) = self.texts.insert(key, text) {
+            self.bytes -= before.size();
+        }
+        while self.bytes > self.max
+            && let Some((_, oldest)) = self.texts.remove_lru()
+        {
+            self.bytes -= oldest.size();
+        }
+    }
+}
+
+impl Text {
+    /// Bytes that it takes.
+    fn size(&self) -> usize {
+        match self {
+            Text::Seen | Text::Refused => ENTRY,
+            Text::Compiled(compiled) => compiled.size(),
+        }
+    }
+}
+
+/// Bytes that an entry takes by itself, about.
+const ENTRY: usize = 256;
+
+impl Compiled {
+    fn new(chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) -> Compiled {
+        Compiled {
+            name: chunk.name.clone().into_owned(),
+            code: chunk.code.clone().into_owned(),
+            expression: chunk.expression,
+            with_state,
+            bytecode,
+        }
+    }
+
+    /// Bytes that it takes.
+    fn size(&self) -> usize {
+        ENTRY + self.name.len() + self.code.len() + self.bytecode.len()
+    }
+
+    /// Whether it was compiled from this: hashes may be the same.
+    fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
+        self.code == chunk.code
+            && self.name == chunk.name
+            && (self.expression, self.with_state) == (chunk.expression, with_state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(code: &str) -> Chunk<'_> {
+        Chunk {
+            name: "test".into(),
+            code: code.into(),
+            expression: true,
+        }
+    }
+
+    /// Runs a text that has this hash; whether its bytecode was known.
+    fn run(kept: &mut Kept, key: u64, code: &str) -> bool {
+        match kept.recall(key, &chunk(code), false) {
+            Recalled::Known(bytecode) => {
+                assert_eq!(*bytecode, *code.as_bytes());
+                true
+            }
+            Recalled::Compile => {
+                kept.keep(key, &chunk(code), false, code.as_bytes().into());
+                false
+            }
+            Recalled::Leave => false,
+        }
+    }
+
+    #[test]
+    fn a_text_is_known_from_its_third_run_on() {
+        let mut kept = Kept::new(1 << 20);
+        let known = [1, 2, 3, 4].map(|_| run(&mut kept, 7, "x"));
+        assert_eq!(known, [false, false, true, true]);
+    }
+
+    #[test]
+    fn another_text_with_the_same_hash_is_not_taken_for_it() {
+        let mut kept = Kept::new(1 << 20);
+        for _ in 0..2 {
+            run(&mut kept, 7, "x");
+        }
+        assert!(!run(&mut kept, 7, "y"));
+        assert!(run(&mut kept, 7, "x"));
+        let with_state = kept.recall(7, &chunk("x"), true);
+        assert!(matches!(with_state, Recalled::Leave));
+    }
+
+    #[test]
+    fn what_could_not_be_compiled_is_not_tried_again() {
+        let mut kept = Kept::new(1 << 20);
+        let mut recall = || kept.recall(7, &chunk("x"), false);
+        assert!(matches!(recall(), Recalled::Leave));
+        assert!(matches!(recall(), Recalled::Compile));
+        assert!(matches!(recall(), Recalled::Leave));
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let code = "x".repeat(1000);
+        let mut kept = Kept::new(8 << 10);
+        for key in 0..3 {
+            run(&mut kept, key, &code);
+            run(&mut kept, key, &code);
+        }
+        assert!(run(&mut kept, 0, &code));
+        run(&mut kept, 3, &code);
+        run(&mut kept, 3, &code);
+        assert!(run(&mut kept, 0, &code), "used since");
+        assert!(!run(&mut kept, 1, &code), "gone");
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be() {
+        let mut kept = Kept::new(8 << 10);
+        for key in 0..1000 {
+            let code = "x".repeat(key as usize % 100);
+            run(&mut kept, key, &code);
+            if key % 2 == 0 {
+                run(&mut kept, key, &code);
+            }
+            assert!(kept.bytes <= 8 << 10);
+        }
+        let counted: usize = kept.texts.iter().map(|(_, text)| text.size()).sum();
+        assert_eq!(kept.bytes, counted);
+        assert!(counted > 4 << 10);
+    }
+}

@@ -1,0 +1,49 @@
+//! Compiling a chunk to bytecode.
+//!
+//! Lua doesn't verify bytecode, so where it comes from matters. It comes from an instance that was
+//! made for one text, is granted nothing, runs nothing, and is gone afterwards. It is loaded only
+//! where the host asks for that very text to be run. Scripts have no way to load any, and
+//! nothing that an instance answers once it has run a script is ever taken for bytecode.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::instance::session::Session;
+use crate::instance::shared::Shared;
+use crate::instance::stack;
+use crate::run::limits::Limits;
+use crate::run::terms::Terms;
+use crate::store::context::Context;
+use crate::wire::Chunk;
+
+/// How long compiling may take: a few ticks, since whoever asks waits for it outside of their
+/// own limit.
+const WALL: Duration = Duration::from_millis(20);
+
+/// What `chunk` compiles to, in an instance made for that. Nothing where there is no slot for one, or
+/// it can't be compiled: whatever is wrong comes up again when the text itself is run.
+pub(crate) fn bytecode(
+    shared: &Arc<Shared>,
+    chunk: &Chunk<'_>,
+    with_state: bool,
+) -> Option<Vec<u8>> {
+    let slot = shared.compiler_slots.try_take()?;
+    let terms = Terms {
+        limits: Limits {
+            wall: shared.limits.wall.min(WALL),
+            ..shared.limits
+        },
+        deadline: None,
+        cancel: None,
+        granted: None,
+    };
+    let context = Context::new(
+        terms,
+        Arc::clone(&shared.nothing),
+        Duration::ZERO,
+        &shared.random,
+        Arc::clone(shared.image.awake()),
+    );
+    let session = Session::new(shared, context, slot).ok()?;
+    stack::with_room(|| session.compile(chunk, with_state)).ok()
+}

@@ -1,0 +1,77 @@
+//! What it means that the guest was stopped, and where the script was by then.
+
+use wasmtime::{AsContextMut, Memory, Store, Trap};
+
+use crate::Error;
+use crate::error::{ErrorKind, Site};
+use crate::store::context::{Context, Stop};
+use crate::store::memory::{read_site, slice};
+
+/// What it means that a call into the guest ended in `error`.
+pub(super) fn stopped(
+    store: &mut Store<Context>,
+    memory: &Memory,
+    error: &wasmtime::Error,
+) -> Error {
+    let site = store.data_mut().call.site.take();
+    let at = site.or_else(|| ask_site(store, memory));
+    let context = store.data();
+    let limits = &context.call.limits;
+    match error.downcast_ref() {
+        Some(Stop::Deadline) => ErrorKind::Timeout {
+            limit: match context.call.deadline {
+                Some(deadline) => deadline.duration_since(context.call.start),
+                None => limits.wall,
+            },
+            at,
+            begun: true,
+        },
+        Some(Stop::Cancelled) => ErrorKind::Cancelled { at, begun: true },
+        Some(Stop::HostCalls) => ErrorKind::TooManyHostCalls {
+            limit: limits.host_calls,
+            at,
+        },
+        Some(Stop::HostPanic { function, message }) => ErrorKind::HostPanic {
+            function: function.clone(),
+            message: message.clone(),
+        },
+        _ if matches!(error.downcast_ref(), Some(Trap::OutOfFuel)) => ErrorKind::OutOfFuel {
+            limit: limits.fuel.unwrap_or(u64::MAX),
+            at,
+        },
+        // The guest aborts when an allocation fails that can't be reported to Lua.
+        _ if context.accountant.refused => ErrorKind::OutOfMemory {
+            limit: limits.memory,
+            fatal: true,
+            at,
+        },
+        _ => return Error::internal(format_args!("{error:#}")),
+    }
+    .into()
+}
+
+/// Asks the guest where the script was that was stopped. Its frames are gone; what Lua
+/// knows of them lies in its memory still.
+fn ask_site(store: &mut Store<Context>, memory: &Memory) -> Option<Site> {
+    /// Fuel enough to walk the frames that are shown.
+    const FUEL: u64 = 10_000_000;
+
+    let context = store.data_mut();
+    let interrupter = context.interrupter?;
+    context.call.post_mortem = true;
+    // The answer may take some ticks and no more, so there have to be ticks.
+    context
+        .call
+        .awake
+        .get_or_insert_with(|| context.awake.hold());
+    let fuel = store.get_fuel();
+    if fuel.is_ok() {
+        store.set_fuel(FUEL).ok()?;
+    }
+    let site = interrupter.site(store.as_context_mut());
+    if let Ok(fuel) = fuel {
+        store.set_fuel(fuel).ok()?;
+    }
+    let (ptr, len) = site.ok()?;
+    read_site(slice(memory.data(&*store), ptr, len).ok()?)
+}
