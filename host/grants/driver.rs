@@ -1,14 +1,13 @@
 //! Driving async host functions to completion from scripts, which wait for them.
 
 use std::future::{Future, poll_fn};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::panic_message;
 use crate::grants::host_call::HostCall;
+use crate::sync::monitor::{Monitor, Until};
 use crate::sync::nesting;
 
 /// The tokio runtime that async host functions run on: the embedder's, or one of the pool's
@@ -67,7 +66,6 @@ impl Driver {
         future: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Unfinished> {
         let handle = self.handle()?;
-        let (send, receive) = mpsc::channel();
         let mut future = Box::pin(future);
         let task = handle.spawn(poll_fn(move |context| {
             // The runtime's thread may be the one that main belongs to.
@@ -75,39 +73,47 @@ impl Driver {
             future.as_mut().poll(context)
         }));
         let abort = task.abort_handle();
-        // Only the task keeps the channel open: a runtime that was shut down drops it at once.
-        let finished = Arc::new(send);
-        let send = Arc::downgrade(&finished);
+        let finished = Monitor::new(None);
+        let finish = Finish(Arc::clone(&finished));
         handle.spawn(async move {
-            // The receiver is gone where nobody waits any more.
-            let _ = finished.send(Some(task.await));
+            let joined = task.await;
+            finish.0.change(|finished| *finished = Some(Some(joined)));
         });
         let cancel = call.cancel();
-        let _watch = cancel.on_cancel(move || {
-            if let Some(send) = send.upgrade() {
-                let _ = send.send(None);
-            }
-        });
-        let received = match call.deadline {
-            Some(deadline) => {
-                receive.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            }
-            None => receive.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let until = Until {
+            patience: None,
+            deadline: call.deadline,
+            cancel: Some(&cancel),
         };
-        match received {
-            Ok(Some(Ok(value))) => Ok(value),
-            Ok(Some(Err(error))) if error.is_panic() => {
+        let joined = match finished.wait(until, Option::is_some) {
+            Ok(mut finished) => finished.take().flatten(),
+            Err(_) => {
+                abort.abort();
+                return Err(Unfinished::Stopped);
+            }
+        };
+        match joined {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) if error.is_panic() => {
                 Err(Unfinished::Panicked(panic_message(&*error.into_panic())))
             }
-            Ok(Some(Err(error))) => Err(Unfinished::NoRuntime(error.to_string())),
-            Ok(None) | Err(RecvTimeoutError::Timeout) => {
-                abort.abort();
-                Err(Unfinished::Stopped)
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(Unfinished::NoRuntime(
+            Some(Err(error)) => Err(Unfinished::NoRuntime(error.to_string())),
+            None => Err(Unfinished::NoRuntime(
                 "the runtime was shut down".to_owned(),
             )),
         }
+    }
+}
+
+/// Says that nothing comes any more, when it is dropped before anything did: so does a runtime with
+/// its tasks that is shut down.
+struct Finish<T: Send + 'static>(Arc<Monitor<Option<Option<T>>>>);
+
+impl<T: Send + 'static> Drop for Finish<T> {
+    fn drop(&mut self) {
+        self.0.change(|finished| {
+            finished.get_or_insert(None);
+        });
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::load::Plugin;
+use crate::sync::monitor::{Ended, Monitor, Until};
 use crate::{Branch, Cancel, Handle, StoreId};
 
 /// The kept instances of a host.
@@ -18,7 +19,7 @@ pub(super) struct Keep {
     /// How many there may be.
     pub(super) limit: usize,
     live: Arc<AtomicUsize>,
-    cells: Mutex<HashMap<Key, Arc<Cell>>>,
+    cells: Mutex<HashMap<Key, Cell>>,
 }
 
 /// Whose instance it is.
@@ -28,11 +29,9 @@ pub(super) struct Key {
     pub(super) tenant: Arc<str>,
 }
 
-#[derive(Debug, Default)]
-struct Cell {
-    state: Mutex<State>,
-    changed: Condvar,
-}
+/// What one call at a time may be in.
+#[derive(Clone, Debug)]
+struct Cell(Arc<Monitor<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -99,7 +98,11 @@ impl Keep {
     pub(super) fn enter(&self, key: &Key, wait: &Wait<'_>) -> Result<Turn<'_>, NoTurn> {
         let start = Instant::now();
         loop {
-            let cell = Arc::clone(self.lock().entry(key.clone()).or_default());
+            let cell = self
+                .lock()
+                .entry(key.clone())
+                .or_insert_with(Cell::new)
+                .clone();
             if let Some((kept, lost)) = cell.take(start, wait)? {
                 return Ok(Turn {
                     keep: self,
@@ -128,16 +131,18 @@ impl Keep {
         let cells: Vec<_> = {
             let cells = self.lock();
             let of_plugin = cells.iter().filter(|(key, _)| *key.plugin == *plugin);
-            of_plugin.map(|(_, cell)| Arc::clone(cell)).collect()
+            of_plugin.map(|(_, cell)| cell.clone()).collect()
         };
         for cell in cells {
-            let mut state = cell.lock();
-            state.generation = Some(now.generation);
-            let outdated = state.kept.take_if(|kept| kept.generation != now.generation);
-            if let Some(outdated) = &outdated {
-                state.lost = Some(outdated.branch.store_id());
-            }
-            drop(state);
+            let outdated = cell.0.change(|state| {
+                state.generation = Some(now.generation);
+                let outdated = state.kept.take_if(|kept| kept.generation != now.generation);
+                if let Some(outdated) = &outdated {
+                    state.lost = Some(outdated.branch.store_id());
+                }
+                outdated
+            });
+            // Not under the lock: ending an instance takes a while.
             drop(outdated);
         }
     }
@@ -147,17 +152,16 @@ impl Keep {
         let released: Vec<_> = cells.extract_if(|key, _| whose(key)).collect();
         drop(cells);
         for (_, cell) in released {
-            let kept = {
-                let mut state = cell.lock();
+            let kept = cell.0.change(|state| {
                 state.retired = true;
                 state.kept.take()
-            };
-            cell.changed.notify_all();
+            });
+            // Not under the lock: ending an instance takes a while.
             drop(kept);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Cell>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Cell>> {
         // Nothing panics between two changes that belong together.
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,50 +170,29 @@ impl Keep {
 type Taken = (Option<Kept>, Option<StoreId>);
 
 impl Cell {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new() -> Cell {
+        Cell(Monitor::new(State::default()))
     }
 
     /// Takes the cell when it is free; `None` when it is retired by then.
-    fn take(self: &Arc<Self>, start: Instant, wait: &Wait<'_>) -> Result<Option<Taken>, NoTurn> {
+    fn take(&self, start: Instant, wait: &Wait<'_>) -> Result<Option<Taken>, NoTurn> {
         let me = thread::current().id();
-        let is_cancelled = || wait.cancel.is_some_and(Cancel::is_cancelled);
-        let cell = Arc::clone(self);
-        let _watch = wait.cancel.map(|cancel| {
-            cancel.on_cancel(move || {
-                // Under the lock: between a waiter's look at the handle and its sleep, it
-                // would miss this.
-                let _state = cell.lock();
-                cell.changed.notify_all();
-            })
-        });
-        let mut state = self.lock();
-        if state.user == Some(me) {
+        if self.0.lock().user == Some(me) {
             return Err(NoTurn::Reentrant);
         }
-        let left = wait
-            .deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let patience = wait.patience.saturating_sub(start.elapsed());
-        let most = left.map_or(patience, |left| left.min(patience));
-        state = self
-            .changed
-            .wait_timeout_while(state, most, |state| {
-                state.user.is_some() && !state.retired && !is_cancelled()
-            })
-            .unwrap_or_else(PoisonError::into_inner)
-            .0;
+        let until = Until {
+            patience: start.checked_add(wait.patience),
+            deadline: wait.deadline,
+            cancel: wait.cancel,
+        };
+        let free = |state: &State| state.user.is_none() || state.retired;
+        let mut state = self.0.wait(until, free).map_err(|ended| match ended {
+            Ended::Cancelled => NoTurn::Cancelled,
+            Ended::Deadline => NoTurn::TimedOut(start.elapsed()),
+            Ended::Patience => NoTurn::InUse(start.elapsed()),
+        })?;
         if state.retired {
             return Ok(None);
-        }
-        if state.user.is_some() {
-            return Err(if is_cancelled() {
-                NoTurn::Cancelled
-            } else if left.is_some_and(|left| left <= patience) {
-                NoTurn::TimedOut(start.elapsed())
-            } else {
-                NoTurn::InUse(start.elapsed())
-            });
         }
         state.user = Some(me);
         Ok(Some((state.kept.take(), state.lost)))
@@ -220,7 +203,7 @@ impl Cell {
 pub(super) struct Turn<'k> {
     keep: &'k Keep,
     key: Key,
-    cell: Arc<Cell>,
+    cell: Cell,
     kept: Option<Kept>,
     /// The instance that was there before and is lost, until somebody is told.
     pub(super) lost: Option<StoreId>,
@@ -282,25 +265,25 @@ impl Drop for Turn<'_> {
         }
         // A cell that has nothing to tell goes; the map would grow with every tenant.
         let mut cells = (self.kept.is_none() && self.lost.is_none()).then(|| self.keep.lock());
-        let mut state = self.cell.lock();
-        let is_outdated =
-            |kept: &mut Kept| state.generation.is_some_and(|it| it != kept.generation);
-        let outdated = self.kept.take_if(is_outdated);
-        if let Some(outdated) = &outdated {
-            self.lost = Some(outdated.branch.store_id());
-        }
-        let mut kept = self.kept.take();
-        if !state.retired {
-            state.kept = kept.take();
-            state.lost = self.lost;
-            if let Some(cells) = &mut cells {
-                cells.remove(&self.key);
-                state.retired = true;
+        let outdated = self.cell.0.change(|state| {
+            let is_outdated =
+                |kept: &mut Kept| state.generation.is_some_and(|it| it != kept.generation);
+            let outdated = self.kept.take_if(is_outdated);
+            if let Some(outdated) = &outdated {
+                self.lost = Some(outdated.branch.store_id());
             }
-        }
-        state.user = None;
-        drop(state);
-        self.cell.changed.notify_all();
-        drop(outdated);
+            if !state.retired {
+                state.kept = self.kept.take();
+                state.lost = self.lost;
+                if let Some(cells) = &mut cells {
+                    cells.remove(&self.key);
+                    state.retired = true;
+                }
+            }
+            state.user = None;
+            outdated
+        });
+        // Not under the lock: ending an instance takes a while.
+        drop((cells, outdated, self.kept.take()));
     }
 }

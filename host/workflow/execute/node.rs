@@ -52,7 +52,7 @@ impl Path<'_> {
                 && !self.is_over()
                 && !around.is_over()
             {
-                let delay = delay(retry, attempt, id, self.run.events.elapsed());
+                let delay = delay(retry, attempt);
                 attempt += 1;
                 self.retries += 1;
                 self.run
@@ -271,25 +271,17 @@ fn retry<'n>(node: &'n Node, on_error: Option<&'n OnError>) -> Option<Cow<'n, Re
 }
 
 /// How long to wait before the attempt after this one.
-fn delay(retry: &Retry, attempt: u32, id: Option<NodeId>, elapsed: Duration) -> Duration {
+fn delay(retry: &Retry, attempt: u32) -> Duration {
     let power = i32::try_from(attempt - 1).unwrap_or(i32::MAX);
     let factor = retry.backoff_multiplier.powi(power);
     let most = retry.max_delay.as_secs_f64();
     let delay = (retry.base_delay.as_secs_f64() * factor).min(most);
+    // So that branches that failed together don't come back together.
     let jitter = match retry.jitter {
-        true => jitter(id, elapsed),
+        true => 0.8 + 0.4 * fastrand::f64(),
         false => 1.0,
     };
     Duration::try_from_secs_f64((delay * jitter).min(most)).unwrap_or(retry.max_delay)
-}
-
-/// A factor between 0.8 and 1.2 that differs from one moment to the next, so that branches that
-/// failed together don't come back together.
-fn jitter(id: Option<NodeId>, elapsed: Duration) -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    let seed = (id.map(|id| id.0), elapsed.as_nanos());
-    let hash = RandomState::new().hash_one(seed);
-    0.8 + 0.4 * (hash as f64 / u64::MAX as f64)
 }
 
 /// The error that a node leaves in the state.

@@ -1,30 +1,21 @@
 //! Waiting that a cancellation ends.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Cancel;
+use crate::sync::monitor::{Until, sleep};
 
 /// Waits for as long as `delay`, but not past `deadline`, and no longer once `cancel` is fired.
 pub(crate) fn wait(delay: Duration, deadline: Option<Instant>, cancel: &Cancel) {
-    let now = Instant::now();
-    let until = now.checked_add(delay).into_iter().chain(deadline).min();
-    let Some(until) = until else { return };
-    let bell = Arc::new((Mutex::new(()), Condvar::new()));
-    let watch = cancel.on_cancel({
-        let bell = Arc::clone(&bell);
-        move || {
-            // Taken, so that the notice can't fall between the look and the sleep.
-            let _guard = bell.0.lock().unwrap_or_else(PoisonError::into_inner);
-            bell.1.notify_all();
-        }
-    });
-    let guard = bell.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let left = until.saturating_duration_since(Instant::now());
-    let _ = bell
-        .1
-        .wait_timeout_while(guard, left, |()| !cancel.is_cancelled());
-    drop(watch);
+    let patience = Instant::now().checked_add(delay);
+    // A delay without an end that nothing else ends either is none.
+    if patience.is_some() || deadline.is_some() {
+        sleep(Until {
+            patience,
+            deadline,
+            cancel: Some(cancel),
+        });
+    }
 }
 
 #[cfg(test)]

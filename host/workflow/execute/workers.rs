@@ -1,9 +1,10 @@
 //! How many branches run at a time, and how many may be there at all.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::{Cancel, CancelWatch};
+use crate::Cancel;
+use crate::sync::monitor::{Locked, Monitor, Until};
 
 /// Lets branches begin and go on, as many as may.
 ///
@@ -23,8 +24,7 @@ pub(crate) struct Workers {
     slots: usize,
     /// How many branches can be inside of each other.
     depth: usize,
-    now: Mutex<Now>,
-    changed: Condvar,
+    now: Arc<Monitor<Now>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +40,7 @@ impl Workers {
             most,
             slots,
             depth,
-            now: Mutex::default(),
-            changed: Condvar::new(),
+            now: Monitor::new(Now::default()),
         })
     }
 
@@ -71,56 +70,20 @@ impl Workers {
         })
     }
 
-    /// Waits until `free` says so.
-    fn wait<'w>(
-        self: &'w Arc<Self>,
+    /// Waits until `free` says so. Not where it is cancelled: nothing begins any more then.
+    fn wait(
+        &self,
         deadline: Option<Instant>,
         cancel: &Cancel,
         free: impl Fn(&Now) -> bool,
-    ) -> Option<MutexGuard<'w, Now>> {
-        let _watch = self.wake_on(cancel);
-        let mut now = self.lock();
-        loop {
-            if cancel.is_cancelled() {
-                return None;
-            }
-            if free(&now) {
-                return Some(now);
-            }
-            now = match deadline {
-                None => self
-                    .changed
-                    .wait(now)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    let woken = self.changed.wait_timeout(now, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
-
-    fn wake_on(self: &Arc<Self>, cancel: &Cancel) -> CancelWatch {
-        let workers = Arc::downgrade(self);
-        cancel.on_cancel(move || {
-            if let Some(workers) = workers.upgrade() {
-                let _now = workers.lock();
-                workers.changed.notify_all();
-            }
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Now)) {
-        change(&mut self.lock());
-        self.changed.notify_all();
+    ) -> Option<Locked<'_, Now>> {
+        let until = Until {
+            patience: None,
+            deadline,
+            cancel: Some(cancel),
+        };
+        let free = |now: &Now| !cancel.is_cancelled() && free(now);
+        self.now.wait(until, free).ok()
     }
 }
 
@@ -136,7 +99,7 @@ impl Running {
     pub(crate) fn pause(&mut self) {
         if !self.paused {
             self.paused = true;
-            self.workers.change(|now| now.running -= 1);
+            self.workers.now.change(|now| now.running -= 1);
         }
     }
 
@@ -157,7 +120,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let running = usize::from(!self.paused);
-        self.workers.change(|now| {
+        self.workers.now.change(|now| {
             now.running -= running;
             now.alive -= 1;
         });
