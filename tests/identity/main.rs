@@ -38,6 +38,8 @@
 mod common;
 
 mod checks;
+#[cfg(target_os = "linux")]
+mod left_behind;
 mod memory;
 mod sabotage;
 

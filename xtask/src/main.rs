@@ -15,6 +15,7 @@ mod closed;
 mod compile;
 mod compiler;
 mod guest;
+mod isolation;
 mod patch;
 mod perf;
 #[path = "../../host/build/provenance.rs"]
@@ -62,6 +63,14 @@ enum Chore {
         /// Passed on to `cargo test --workspace`.
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<String>,
+    },
+
+    /// Look for memory of ended instances in the ones after them, while the kernel is made to move
+    /// pages about. Needs Linux and root.
+    Isolation {
+        /// For how long.
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        minutes: u64,
     },
 
     /// Time moonfork and native Lua states side by side, and print a table of ratios.
@@ -112,6 +121,7 @@ fn run(cli: Cli) -> Result<()> {
                 _ => guest::run(&workspace, &toolchain),
             }
         }
+        Chore::Isolation { minutes } => isolation::run(&workspace, minutes),
         Chore::Stress { runs, args } => stress::run(&workspace, runs, &args),
         Chore::Perf { quick, only, json } => {
             perf::run(&workspace, quick, only.as_deref(), json.as_deref())
