@@ -1,6 +1,7 @@
 //! One file: what it expects, and whether that is what comes.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use moonfork::workflow::{
@@ -60,19 +61,19 @@ enum Mode {
 }
 
 impl Case {
-    pub(crate) fn load(name: &str) -> Case {
-        let path = super::folder().join(format!("{name}.yaml"));
-        let text = std::fs::read_to_string(&path).expect("the file can be read");
+    pub(crate) fn load(path: &Path) -> Case {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).expect("the file can be read");
         let yaml: serde_yaml::Value =
-            serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
         let case = yaml
             .get("x-case")
-            .unwrap_or_else(|| panic!("{name}: no x-case"));
+            .unwrap_or_else(|| panic!("{file}: no x-case"));
         let expected = serde_yaml::from_value(case.clone())
-            .unwrap_or_else(|error| panic!("{name}: x-case: {error}"));
+            .unwrap_or_else(|error| panic!("{file}: x-case: {error}"));
         Case {
             text,
-            file: path.display().to_string(),
+            file,
             expected,
         }
     }

@@ -10,41 +10,11 @@ mod table;
 use std::path::PathBuf;
 
 use case::Case;
+use rstest::rstest;
 
-/// The folder.
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/workflows")
-}
-
-/// The names of all cases, sorted.
-fn names() -> Vec<String> {
-    let mut names: Vec<_> = std::fs::read_dir(folder())
-        .expect("the folder is there")
-        .map(|entry| entry.expect("it can be read").path())
-        .filter(|path| path.extension().is_some_and(|it| it == "yaml"))
-        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
-#[test]
-fn every_file_does_what_it_says() {
-    let mut failed = Vec::new();
-    for name in names() {
-        if let Err(why) = Case::load(&name).check() {
-            failed.push(format!("{name}: {why}"));
-        }
+#[rstest]
+fn a_file_does_what_it_says(#[files("tests/workflows/*.yaml")] path: PathBuf) {
+    if let Err(why) = Case::load(&path).check() {
+        panic!("{}: {why}", path.display());
     }
-    assert!(
-        failed.is_empty(),
-        "{} failed:\n{}",
-        failed.len(),
-        failed.join("\n")
-    );
-}
-
-#[test]
-fn there_are_enough_of_them() {
-    assert!(names().len() >= 80);
 }
