@@ -16,6 +16,7 @@ mod compile;
 mod compiler;
 mod guest;
 mod isolation;
+mod layers;
 mod patch;
 mod perf;
 #[path = "../../host/build/provenance.rs"]
@@ -53,6 +54,9 @@ enum Chore {
         #[arg(long, value_enum)]
         route: Option<Route>,
     },
+
+    /// Check that imports in host/ run one way, and print which folder needs which.
+    Layers,
 
     /// Run all tests again and again, until one fails or N runs have passed.
     Stress {
@@ -122,6 +126,7 @@ fn run(cli: Cli) -> Result<()> {
             }
         }
         Chore::Isolation { minutes } => isolation::run(&workspace, minutes),
+        Chore::Layers => layers::run(&workspace),
         Chore::Stress { runs, args } => stress::run(&workspace, runs, &args),
         Chore::Perf { quick, only, json } => {
             perf::run(&workspace, quick, only.as_deref(), json.as_deref())
