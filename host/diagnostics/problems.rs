@@ -1,6 +1,6 @@
 //! Collecting problems, so that one look finds as many as possible.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::problem::on_one_line;
@@ -12,6 +12,11 @@ pub(crate) struct Problems {
     files: Vec<Arc<str>>,
     found: Vec<Problem>,
     suggestions: Suggestions,
+    /// Values that can't be had, whatever else would be wrong with them: their places, and the
+    /// problems that say so.
+    refused: HashMap<Place, usize>,
+    /// Keys that are missing because they are misspelt, with the places of their mappings.
+    misspelt: HashSet<(Place, &'static str)>,
 }
 
 impl Problems {
@@ -50,6 +55,23 @@ impl Problems {
         let place = place.into();
         let file = self.file(place.map_or(0, |place| place.source));
         self.error_in(&file, code, place, message)
+    }
+
+    /// Adds the error that a value can't be had at all. Whatever else is found wrong at its
+    /// place comes of that, and isn't said.
+    pub(crate) fn refuse(&mut self, code: Code, place: Place, message: impl Into<String>) {
+        self.refused.entry(place).or_insert(self.found.len());
+        self.error(code, place, message);
+    }
+
+    /// Notes that `key` of the mapping at a place is there, but misspelt, which was reported.
+    pub(crate) fn note_misspelt(&mut self, mapping: Place, key: &'static str) {
+        self.misspelt.insert((mapping, key));
+    }
+
+    /// Whether [`note_misspelt`](Self::note_misspelt) was called for `key`.
+    pub(crate) fn is_misspelt(&self, mapping: Place, key: &'static str) -> bool {
+        self.misspelt.contains(&(mapping, key))
     }
 
     /// Adds an error in a file that is not among those with numbers; the answer can be given a
@@ -135,6 +157,12 @@ impl Problems {
 
     /// `value` and the warnings, if there was no error and there is a value.
     pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), LoadError> {
+        let mut at = 0;
+        self.found.retain(|problem| {
+            let refused = problem.place.and_then(|place| self.refused.get(&place));
+            at += 1;
+            refused.is_none_or(|refused| *refused == at - 1)
+        });
         self.found.sort_by_key(|problem| problem.place);
         // Two branches may come upon the same mistake.
         let mut said = HashSet::new();

@@ -193,6 +193,11 @@ impl Workflow {
         self.model.description.as_deref()
     }
 
+    /// The version that the file gives itself.
+    pub fn version(&self) -> Option<&str> {
+        self.model.version.as_deref()
+    }
+
     /// How many nodes it has.
     pub fn nodes(&self) -> usize {
         self.model.nodes.len()

@@ -28,8 +28,11 @@ pub(crate) struct Spanned<T> {
 pub(crate) struct Model {
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
+    pub(crate) version: Option<String>,
     /// In the written order.
     pub(crate) nodes: Vec<Node>,
+    /// What is known of nodes that couldn't be read.
+    pub(crate) unread: Unread,
     /// In the written order.
     pub(crate) edges: Vec<Edge>,
     pub(crate) initial_state: Map<String, Value>,
@@ -37,6 +40,14 @@ pub(crate) struct Model {
     pub(crate) schema: Schema,
     pub(crate) settings: Settings,
     pub(crate) config: Config,
+}
+
+/// Nodes that something is wrong with. They are there still, for those that lead to them.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    pub(crate) names: Vec<Spanned<Arc<str>>>,
+    /// Whether the name of any of them is not known: then it may be any name.
+    pub(crate) nameless: bool,
 }
 
 /// `settings`.
@@ -128,6 +139,7 @@ impl Eq for Spanned<String> {}
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) name: Spanned<Arc<str>>,
+    pub(crate) description: Option<String>,
     pub(crate) work: Work,
     /// In the written order.
     pub(crate) goto: Vec<Rule>,
@@ -145,6 +157,8 @@ pub(crate) enum Work {
     Nothing,
     /// Lua source.
     Lua(Spanned<String>),
+    /// An expression.
+    Expression(Expression),
     /// A host function.
     Call(HostCall),
     /// One after the other.
@@ -166,6 +180,14 @@ pub(crate) struct HostCall {
     pub(crate) output: Option<String>,
 }
 
+/// `run: {type: expression}`.
+#[derive(Debug)]
+pub(crate) struct Expression {
+    pub(crate) value: Spanned<Template>,
+    /// The key that its value goes under.
+    pub(crate) output: String,
+}
+
 /// `type: while_loop`.
 #[derive(Debug)]
 pub(crate) struct WhileLoop {
@@ -182,6 +204,8 @@ pub(crate) struct Each {
     pub(crate) body: Work,
     pub(crate) max_concurrency: Option<Spanned<Template>>,
     pub(crate) fail_fast: Option<bool>,
+    /// What the branch of one value may take in all, in place of what the settings say.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) fan_in: Option<Spanned<String>>,
     /// A key that the results go under, besides `parallel_results`.
     pub(crate) output: Option<String>,
@@ -336,6 +360,7 @@ impl Node {
         match &self.work {
             Work::Lua(code) => code.place,
             Work::Call(call) => call.function.place,
+            Work::Expression(expression) => expression.value.place,
             _ => self.name.place,
         }
     }

@@ -14,3 +14,4 @@ mod parallel;
 mod plan;
 mod problems;
 mod run;
+mod tea;

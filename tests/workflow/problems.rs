@@ -1,7 +1,7 @@
 //! What is wrong with a workflow file is said with its place, all of it, and once.
 
 use moonfork::diagnostics::{LoadError, Severity};
-use moonfork::workflow::Workflow;
+use moonfork::workflow::{Source, Workflow};
 use rstest::rstest;
 
 /// The problems of a file that must be refused, one a line, without hints.
@@ -210,7 +210,7 @@ fn nodes_and_settings_of_the_wrong_shape(#[case] text: &str, #[case] expected: &
 )]
 #[case::unknown_type(
     "edges: [{from: a, to: b, type: simple}]",
-    "w.yaml:2:32: error [INVALID_EDGE]: `type` of an edge can only be `parallel`"
+    "w.yaml:2:32: error [INVALID_EDGE]: `type` of an edge can be `parallel`, `entry`, `finish` or `normal`"
 )]
 #[case::fan_in_of_a_plain_edge(
     "edges: [{from: a, to: b, fan_in: c}]",
@@ -653,4 +653,145 @@ fn long_workflows_are_planned_in_no_time() {
         text.push_str(&format!("- {{name: n{node}}}\n"));
     }
     assert!(Workflow::parse(&text, "w.yaml").is_ok());
+}
+
+/// A file in which one thing is wrong, however much hangs on it, and what is said of it.
+#[rstest]
+#[case::loop_without_a_limit(
+    "{name: b, type: while_loop, condition: state.n < 3, body: [{run: return 1}]}",
+    "INVALID_LOOP"
+)]
+#[case::dynamic_without_items(
+    "{name: b, type: dynamic_parallel, run: return 1}",
+    "DYN_PARALLEL_MISSING_ITEMS"
+)]
+#[case::two_ways_to_run("{name: b, run: return 1, uses: f}", "INVALID_NODE")]
+#[case::condition_that_does_not_parse("{name: b, goto: [{if: 'x >', to: a}]}", "INVALID_CONDITION")]
+#[case::misspelt_run("{name: b, rnu: return 1}", "UNKNOWN_KEY")]
+#[case::misspelt_name("{nam: b, run: return 1}", "UNKNOWN_KEY")]
+#[case::no_name("{run: return 1}", "MISSING_NODE_NAME")]
+#[case::misspelt_type(
+    "{name: b, typ: while_loop, condition: 'true', max_iterations: 1, body: [{run: return 1}]}",
+    "UNKNOWN_KEY"
+)]
+#[case::misspelt_word(
+    "{name: b, type: while_lop, condition: 'true', max_iterations: 1, body: [{run: return 1}]}",
+    "INVALID_NODE"
+)]
+#[case::misspelt_items(
+    "{name: b, type: dynamic_parallel, itms: [1], run: return 1}",
+    "UNKNOWN_KEY"
+)]
+#[case::misspelt_body(
+    "{name: b, type: while_loop, condition: 'true', max_iterations: 1, bdy: [{run: return 1}]}",
+    "UNKNOWN_KEY"
+)]
+#[case::misspelt_strategy("{name: b, stategy: {matrix: {x: [1]}}, run: return 1}", "UNKNOWN_KEY")]
+#[case::misspelt_code("{name: b, run: {typ: lua, code: return 1}}", "UNKNOWN_KEY")]
+#[case::number_for_a_limit(
+    "{name: b, type: while_loop, condition: 'true', max_iterations: 99999999999999999999, body: [{run: return 1}]}",
+    "INVALID_VALUE"
+)]
+#[case::number_for_code("{name: b, run: 99999999999999999999}", "INVALID_VALUE")]
+#[case::a_string("b", "INVALID_NODE")]
+fn one_mistake_in_a_node_is_one_problem(#[case] node: &str, #[case] code: &str) {
+    let text = format!(
+        "nodes:\n  - {{name: a, run: return 1}}\n  - {node}\n\
+         edges:\n  - {{from: a, to: b}}\n  - {{from: b, to: __end__}}\n"
+    );
+    let error = Workflow::parse(&text, "w.yaml").expect_err("the file should be refused");
+    let codes: Vec<_> = error
+        .problems()
+        .iter()
+        .map(|it| it.code().as_str())
+        .collect();
+    assert_eq!(codes, [code], "{error}");
+}
+
+#[rstest]
+#[case::misspelt_from("{form: a, to: b}", "UNKNOWN_KEY")]
+#[case::misspelt_to("{from: a, ot: b}", "UNKNOWN_KEY")]
+#[case::misspelt_parallel("{from: a, paralel: [b, c], fan_in: d}", "UNKNOWN_KEY")]
+#[case::misspelt_type("{from: a, to: b, typ: parallel, fan_in: d}", "UNKNOWN_KEY")]
+#[case::misspelt_kind("{from: a, to: b, type: parallell, fan_in: d}", "INVALID_EDGE")]
+#[case::misspelt_node("{from: a, to: bb}", "EDGE_TO_UNDEFINED")]
+#[case::misspelt_targets("{from: a, when: state.x, target: {b: b}}", "UNKNOWN_KEY")]
+fn one_mistake_in_an_edge_is_one_problem(#[case] edge: &str, #[case] code: &str) {
+    let text = format!(
+        "nodes: [{{name: a}}, {{name: b}}, {{name: c}}, {{name: d}}]\nedges:\n  - {edge}\n"
+    );
+    let error = Workflow::parse(&text, "w.yaml").expect_err("the file should be refused");
+    let codes: Vec<_> = error
+        .problems()
+        .iter()
+        .map(|it| it.code().as_str())
+        .collect();
+    assert_eq!(codes, [code], "{error}");
+}
+
+#[rstest]
+#[case::misspelt("nods: [{name: a}]\nedges: [{from: a, to: __end__}]\n", "UNKNOWN_KEY")]
+#[case::a_mapping("nodes: {a: {}}\nedges: [{from: a, to: __end__}]\n", "INVALID_NODES")]
+#[case::missing("edges: [{from: a, to: __end__}]\n", "MISSING_FIELD")]
+fn one_mistake_about_all_nodes_is_one_problem(#[case] text: &str, #[case] code: &str) {
+    let error = Workflow::parse(text, "w.yaml").expect_err("the file should be refused");
+    let codes: Vec<_> = error
+        .problems()
+        .iter()
+        .map(|it| it.code().as_str())
+        .collect();
+    assert_eq!(codes, [code], "{error}");
+}
+
+#[rstest]
+#[case::nothing("")]
+#[case::comments("# nothing to change here\n")]
+#[case::null("~\n")]
+fn an_overlay_without_anything_changes_nothing(#[case] overlay: &str) {
+    let base = "name: a\nnodes:\n- name: x\n  run: return {}\n";
+    let source = Source::text(base, "base.yaml").overlay_text(overlay, "overlay.yaml");
+    assert_eq!(source.dump().expect("it is fine"), base);
+    assert!(source.load().expect("it is fine").warnings().is_empty());
+}
+
+#[test]
+fn what_an_overlay_deletes_in_vain_is_a_warning() {
+    let overlay = "nodes: [{name: y, __delete__: true}]\nsettings: {__delete__: true}\n";
+    let workflow = Source::text("nodes: [{name: x}]\n", "base.yaml")
+        .overlay_text(overlay, "overlay.yaml")
+        .load()
+        .expect("it is accepted");
+    let warnings: Vec<_> = workflow
+        .warnings()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "overlay.yaml:1:9: warning [INVALID_OVERLAY]: `__delete__`, but there is no such entry in the file below",
+            "overlay.yaml:2:11: warning [INVALID_OVERLAY]: `__delete__`, but there is no `settings` in the file below",
+        ]
+    );
+}
+
+/// Where YAML stumbles over Lua without quotes, the advice says what to do.
+#[rstest]
+#[case::a_table_in_a_flow_mapping("nodes:\n  - {name: a, run: return {x = 1}}\n", true)]
+#[case::a_colon("nodes:\n  - name: a\n    run: return \"a: b\"\n", true)]
+#[case::a_colon_in_a_mapping(
+    "nodes:\n  - name: a\n    run: {type: lua, code: return \"a: b\"}\n",
+    true
+)]
+#[case::below_a_bar("nodes:\n  - name: a\n    run: |\n      return 1\n   x: [\n", false)]
+#[case::elsewhere("nodes: [\n", false)]
+#[case::in_quotes("nodes:\n  - {name: a, run: 'return 1', x: : }\n", false)]
+fn yaml_that_stumbles_over_lua_says_to_quote_it(#[case] text: &str, #[case] advice: bool) {
+    let error = Workflow::parse(text, "w.yaml").expect_err("the file should be refused");
+    let [problem] = error.problems() else {
+        panic!("{error}");
+    };
+    assert_eq!(problem.code().as_str(), "YAML_PARSE");
+    let hint = problem.hint().unwrap_or_default();
+    assert_eq!(hint.contains("below `run: |`"), advice, "{error}");
 }

@@ -42,7 +42,7 @@ impl Path<'_> {
             names: (0..items.len()).map(branch).collect(),
             most: most.unwrap_or(usize::MAX),
             fail_fast: each.fail_fast.unwrap_or(settings.fail_fast),
-            timeout: settings.timeout,
+            timeout: each.timeout.or(settings.timeout),
             terms,
             fan_in: None,
         };

@@ -152,6 +152,16 @@ impl Path<'_> {
                 self.update(name, state, update)?;
                 Ok(Some(returned))
             }
+            Work::Expression(expression) => {
+                let scope = Scope::new(state, &self.flow.model.variables);
+                let value = expression.value.value.fill(&scope).map_err(|why| {
+                    let message = format!("{}: `value`: {why}", chunk_name(name));
+                    Trouble::from(Failure::own("ExecutionError", message))
+                })?;
+                let update = Map::from_iter([(expression.output.clone(), value.clone())]);
+                self.update(name, state, update)?;
+                Ok(Some(value))
+            }
             Work::Steps(steps) => {
                 for step in steps {
                     self.check()?;

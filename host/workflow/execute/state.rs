@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// The key under which a node's result goes that is not a table with string keys.
-const RESULT: &str = "result";
+pub(crate) const RESULT: &str = "result";
 
 /// The key under which a fan-in finds what the branches gave.
 pub(crate) const PARALLEL_RESULTS: &str = "parallel_results";

@@ -52,6 +52,15 @@ impl Template {
         })
     }
 
+    /// An expression, with or without `{{ }}` around it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn expression(text: &str) -> Result<Template, String> {
+        let inner = bare(text);
+        Ok(Template::Value(inner.to_owned(), compile(inner)?))
+    }
+
     /// The value.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub(crate) const TOP: Keys = Keys {
     known: &[&[
         "name",
         "description",
+        "version",
         "language",
         "nodes",
         "edges",
@@ -49,6 +50,7 @@ pub(crate) const TOP: Keys = Keys {
 /// Keys that every node may have, wherever it stands.
 const ANY_NODE: &[&str] = &[
     "name",
+    "description",
     "language",
     "retry",
     "on_error",
@@ -127,18 +129,24 @@ pub(crate) const DYNAMIC: Keys = Keys {
             "max_concurrency",
             "fail_fast",
             "fan_in",
+            "parallel_config",
         ],
     ],
     elsewhere: &[],
-    foreign: &["parallel_config", "streams"],
+    foreign: &["streams"],
 };
 
 /// A node with `strategy`.
 pub(crate) const MATRIX: Keys = Keys {
     of: "a node with `strategy`",
-    known: &[ANY_NODE, ENTRY, WORK, &["strategy", "fan_in"]],
+    known: &[
+        ANY_NODE,
+        ENTRY,
+        WORK,
+        &["strategy", "fan_in", "parallel_config"],
+    ],
     elsewhere: &[],
-    foreign: &["parallel_config", "streams"],
+    foreign: &["streams"],
 };
 
 /// A node with `parallel_each`.
@@ -148,10 +156,16 @@ pub(crate) const EACH: Keys = Keys {
         ANY_NODE,
         ENTRY,
         WORK,
-        &["parallel_each", "max_workers", "fail_fast", "fan_in"],
+        &[
+            "parallel_each",
+            "max_workers",
+            "fail_fast",
+            "fan_in",
+            "parallel_config",
+        ],
     ],
     elsewhere: &[],
-    foreign: &["parallel_config", "streams"],
+    foreign: &["streams"],
 };
 
 /// A node inside of a loop, or a step.
@@ -174,8 +188,37 @@ pub(crate) const STEP: Keys = Keys {
 pub(crate) const RUN: Keys = Keys {
     of: "`run`",
     known: &[&["type", "code"]],
-    elsewhere: &[],
+    elsewhere: &[("value", EXPRESSION_ONLY), ("output_key", EXPRESSION_ONLY)],
     foreign: &[],
+};
+
+const EXPRESSION_ONLY: &str = "it belongs to `type: expression`";
+
+/// `run` of a node, written as a mapping of `type: expression`.
+pub(crate) const EXPRESSION: Keys = Keys {
+    of: "`run` of `type: expression`",
+    known: &[&["type", "value", "output_key"]],
+    elsewhere: &[("code", "it belongs to `type: lua`")],
+    foreign: &[],
+};
+
+/// `parallel_config` of a node that fans out.
+pub(crate) const PARALLEL_CONFIG: Keys = Keys {
+    of: "`parallel_config`",
+    known: &[&[
+        "fail_fast",
+        "max_concurrency",
+        "max_workers",
+        "timeout",
+        "timeout_seconds",
+    ]],
+    elsewhere: &[],
+    foreign: &[
+        "circuit_breaker",
+        "include_timing",
+        "retry_policy",
+        "strategy",
+    ],
 };
 
 /// `action` of a node, written as a mapping.
@@ -245,13 +288,22 @@ pub(crate) const SCHEMA: Keys = Keys {
     of: "a key of `state_schema`",
     known: &[&["type", "description"]],
     elsewhere: &[],
-    foreign: &["default", "required", "example", "examples"],
+    foreign: &[
+        "default",
+        "enum",
+        "example",
+        "examples",
+        "items",
+        "properties",
+        "required",
+    ],
 };
 
 /// An entry of `edges`.
 pub(crate) const EDGE: Keys = Keys {
     of: "an edge",
     known: &[&[
+        "description",
         "from",
         "to",
         "type",
@@ -340,13 +392,22 @@ impl Keys {
                 problems.warning(Code::IgnoredKey, place, message);
             } else {
                 let message = format!("{} has no key `{key}`", self.of);
-                let hint = problems.suggestions().hint(key, self.known());
+                let nearest = problems.suggestions().nearest(key, self.known());
                 let problem = problems.error(Code::UnknownKey, place, message);
-                if let Some(hint) = hint {
-                    problem.with_hint(hint);
+                if let Some(nearest) = nearest {
+                    problem.with_hint(format!("did you mean `{nearest}`?"));
+                    problems.note_misspelt(mapping[0].key_place, nearest);
                 }
             }
         }
+    }
+
+    /// Whether a key has a meaning here, or is known to have one elsewhere.
+    pub(crate) fn accept(&self, key: &str) -> bool {
+        self.known().any(|known| known == key)
+            || is_free(key)
+            || self.elsewhere.iter().any(|(known, _)| *known == key)
+            || self.foreign.iter().any(|pattern| matches(pattern, key))
     }
 
     fn known(&self) -> impl Iterator<Item = &'static str> {

@@ -12,15 +12,16 @@ use crate::workflow::load::yaml::{Data, Entry, Yaml};
 /// The key that removes what it stands in.
 const DELETE: &str = "__delete__";
 
-/// The file with the overlay on top of it. `None` if the overlay is no mapping.
+/// The file with the overlay on top of it; one in which there is nothing changes nothing. `None`
+/// if the overlay is no mapping.
 pub(crate) fn apply(base: Yaml, overlay: Yaml, problems: &mut Problems) -> Option<Yaml> {
     let place = base.place;
     match (base.data, overlay.data) {
-        (Data::Mapping(base), Data::Mapping(overlay)) => Some(Yaml {
-            place,
-            data: Data::Mapping(mapping(base, overlay, problems)),
-        }),
-        (base, Data::Mapping(_)) => Some(Yaml { place, data: base }),
+        (Data::Mapping(base), Data::Mapping(overlay)) => {
+            let data = Data::Mapping(mapping(base, overlay, problems));
+            Some(Yaml::new(place, data))
+        }
+        (base, Data::Mapping(_) | Data::Null) => Some(Yaml::new(place, base)),
         _ => {
             let message = "an overlay is a mapping, as the file that it changes";
             problems.error(Code::InvalidOverlay, overlay.place, message);
@@ -43,7 +44,7 @@ fn mapping(base: Vec<Entry>, overlay: Vec<Entry>, problems: &mut Problems) -> Ve
         if is_deleted(&entry.value) {
             match places.remove(&entry.key) {
                 Some(at) => merged[at] = None,
-                None => nothing_to_delete(&entry.value, &format!("`{}`", entry.key), problems),
+                None => nothing_to_delete(&entry.value, &format!("no `{}`", entry.key), problems),
             }
             continue;
         }
@@ -63,29 +64,20 @@ fn mapping(base: Vec<Entry>, overlay: Vec<Entry>, problems: &mut Problems) -> Ve
 
 fn value(key: &str, base: Yaml, overlay: Yaml, problems: &mut Problems) -> Yaml {
     let place = overlay.place;
+    let keys: &[&str] = match key {
+        "nodes" | "body" => &["name"],
+        "edges" => &["from", "to"],
+        "goto" => &["to"],
+        _ => &[],
+    };
     match (base.data, overlay.data) {
-        (Data::Mapping(base), Data::Mapping(overlay)) => Yaml {
-            place,
-            data: Data::Mapping(mapping(base, overlay, problems)),
-        },
-        (Data::List(base), Data::List(overlay)) => {
-            let keys: &[&str] = match key {
-                "nodes" | "body" => &["name"],
-                "edges" => &["from", "to"],
-                "goto" => &["to"],
-                _ => {
-                    return Yaml {
-                        place,
-                        data: Data::List(overlay),
-                    };
-                }
-            };
-            Yaml {
-                place,
-                data: Data::List(list(keys, base, overlay, problems)),
-            }
+        (Data::Mapping(base), Data::Mapping(overlay)) => {
+            Yaml::new(place, Data::Mapping(mapping(base, overlay, problems)))
         }
-        (_, data) => Yaml { place, data },
+        (Data::List(base), Data::List(overlay)) if !keys.is_empty() => {
+            Yaml::new(place, Data::List(list(keys, base, overlay, problems)))
+        }
+        (_, data) => Yaml { data, ..overlay },
     }
 }
 
@@ -107,7 +99,7 @@ fn list(keys: &[&str], base: Vec<Yaml>, overlay: Vec<Yaml>, problems: &mut Probl
                     merged[at] = None;
                     places.remove(&name);
                 }
-                _ => nothing_to_delete(&item, "such an entry", problems),
+                _ => nothing_to_delete(&item, "no such entry", problems),
             }
             continue;
         }
@@ -150,13 +142,10 @@ fn is_deleted(yaml: &Yaml) -> bool {
 }
 
 fn nothing_to_delete(yaml: &Yaml, what: &str, problems: &mut Problems) {
-    let message = format!("`{DELETE}`, but there is no {what} in the file below");
-    problems.error(Code::InvalidOverlay, yaml.place, message);
+    let message = format!("`{DELETE}`, but there is {what} in the file below");
+    problems.warning(Code::InvalidOverlay, yaml.place, message);
 }
 
 fn null(like: &Yaml) -> Yaml {
-    Yaml {
-        place: like.place,
-        data: Data::Null,
-    }
+    Yaml::new(like.place, Data::Null)
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::diagnostics::{Code, LoadError, Problems};
+use crate::diagnostics::{Code, LoadError, Place, Problems};
 use crate::workflow::load::overlay;
-use crate::workflow::load::yaml::{self, Yaml};
+use crate::workflow::load::yaml::{self, Unreadable, Yaml};
 use crate::workflow::load::{read, validate};
 use crate::workflow::model::{Model, Spanned, Work};
 use crate::workflow::{Workflow, plan};
@@ -34,6 +34,9 @@ enum Document {
     File(PathBuf),
     Text { text: String, name: String },
 }
+
+/// What is said of a file with nothing in it.
+const EMPTY: &str = "the file is empty";
 
 /// Subgraphs that may be inside of each other, in files.
 const MAX_SUBGRAPHS: usize = 16;
@@ -119,16 +122,25 @@ impl Source {
     }
 
     fn merge(&self, problems: &mut Problems) -> Option<Yaml> {
-        let mut root = self.base.parse(0, problems);
+        let mut root = self.base.parse(0, problems).and_then(|root| {
+            if root.is_none() {
+                problems.error(Code::InvalidRoot, None, EMPTY);
+            }
+            root.ok_or(Unreadable)
+        });
         for overlay in &self.overlays {
             let source = problems.add_file(&overlay.name());
             let overlay = overlay.parse(source, problems);
             root = match (root, overlay) {
-                (Some(root), Some(overlay)) => overlay::apply(root, overlay, problems),
-                _ => None,
+                // A file with nothing but comments changes nothing.
+                (Ok(root), Ok(None)) => Ok(root),
+                (Ok(root), Ok(Some(overlay))) => {
+                    overlay::apply(root, overlay, problems).ok_or(Unreadable)
+                }
+                _ => Err(Unreadable),
             };
         }
-        root
+        root.ok()
     }
 }
 
@@ -148,14 +160,14 @@ impl Document {
         }
     }
 
-    fn parse(&self, source: u16, problems: &mut Problems) -> Option<Yaml> {
+    fn parse(&self, source: u16, problems: &mut Problems) -> Result<Option<Yaml>, Unreadable> {
         match self {
             Document::Text { text, .. } => yaml::parse(text, source, problems),
             Document::File(path) => match read_text(path) {
                 Ok(text) => yaml::parse(&text, source, problems),
                 Err(why) => {
                     problems.unreadable(source, why);
-                    None
+                    Err(Unreadable)
                 }
             },
         }
@@ -234,8 +246,12 @@ impl Subgraphs {
             }
         };
         let source = problems.add_file(&path.display().to_string());
-        let read = yaml::parse(&text, source, problems);
-        let read = read.and_then(|root| read::read(&root, problems));
+        let root = yaml::parse(&text, source, problems);
+        if let Ok(None) = root {
+            problems.error(Code::InvalidRoot, Place::new(source, 1, 1), EMPTY);
+        }
+        let root = root.ok().flatten();
+        let read = root.and_then(|root| read::read(&root, problems));
         let model = read.map(|draft| {
             let mut model = draft.model;
             let folder = path.parent().map(Path::to_owned).unwrap_or_default();

@@ -11,6 +11,11 @@ pub(crate) fn validate(model: &Model, problems: &mut Problems) {
     for node in &model.nodes {
         names.add(&node.name.value, node.name.place, problems);
     }
+    for name in &model.unread.names {
+        names.add(&name.value, name.place, problems);
+    }
+    // A node whose name isn't known may be the one that is meant.
+    names.all_known = !model.unread.nameless;
     for node in &model.nodes {
         names.check_node(node, problems);
     }
@@ -51,6 +56,7 @@ pub(crate) fn validate(model: &Model, problems: &mut Problems) {
 #[derive(Default)]
 struct Names<'m> {
     places: HashMap<&'m str, Place>,
+    all_known: bool,
 }
 
 impl<'m> Names<'m> {
@@ -98,7 +104,8 @@ impl<'m> Names<'m> {
     }
 
     fn check(&self, name: &Spanned<String>, code: Code, what: &str, problems: &mut Problems) {
-        if self.places.contains_key(name.value.as_str()) {
+        let is_special = [START, END].contains(&name.value.as_str());
+        if self.places.contains_key(name.value.as_str()) || !self.all_known && !is_special {
             return;
         }
         let message = match name.value.as_str() {

@@ -34,7 +34,9 @@ pub struct Outline {
 pub struct OutlineNode {
     /// Its name.
     pub name: String,
-    /// What it does, in one word: `lua`, `call`, `steps`, `while_loop`, `dynamic_parallel`,
+    /// What the file says about it.
+    pub description: Option<String>,
+    /// What it does, in one word: `lua`, `expression`, `call`, `steps`, `while_loop`, `dynamic_parallel`,
     /// `matrix`, `parallel_each`, `nothing`.
     pub kind: &'static str,
     /// The line it is written on.
@@ -84,6 +86,7 @@ impl Workflow {
             let (kind, detail) = describe(&node.work);
             OutlineNode {
                 name: node.name.value.to_string(),
+                description: node.description.clone(),
                 kind,
                 line: node.name.place.line,
                 in_branch: plan.is_in_branch(NodeId(index)),
@@ -105,6 +108,13 @@ fn describe(work: &Work) -> (&'static str, Option<String>) {
     match work {
         Work::Nothing => ("nothing", None),
         Work::Lua(_) => ("lua", None),
+        Work::Expression(expression) => {
+            let value = expression.value.value.source();
+            (
+                "expression",
+                Some(format!("{} = {value}", expression.output)),
+            )
+        }
         Work::Call(call) => ("call", Some(call.function.value.clone())),
         Work::Steps(steps) => ("steps", Some(names(steps))),
         Work::Subgraph(_) => ("subgraph", None),

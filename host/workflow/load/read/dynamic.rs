@@ -1,8 +1,9 @@
 //! Nodes that fan out at run time: `dynamic_parallel`, `strategy: {matrix}`, `parallel_each`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::shape::{boolean, find, get, section, some, string, template, word};
+use super::shape::{boolean, duration, find, get, missing, section, some, string, template, word};
 use super::work;
 use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::expression::Template;
@@ -17,7 +18,8 @@ pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> O
         Some(items) => spanned(items, problems),
         None => {
             let message = "a dynamic_parallel needs `items`, a list or a template that gives one";
-            problems.error(Code::DynamicMissingItems, yaml.place, message);
+            let code = Code::DynamicMissingItems;
+            missing(node, &["items"], code, yaml.place, message, problems);
             None
         }
     };
@@ -27,8 +29,7 @@ pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> O
     };
     let item_var = name("item_var", "item", problems);
     let index_var = name("index_var", "index", problems);
-    let most = at_most(node, "max_concurrency", problems);
-    let fail_fast = boolean(node, "fail_fast", problems);
+    let pace = Pace::read(node, node, "max_concurrency", problems);
     Some(each(
         node,
         Items::Dynamic {
@@ -37,8 +38,7 @@ pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> O
             index_var,
         },
         body?,
-        most,
-        fail_fast,
+        pace,
         problems,
     ))
 }
@@ -61,34 +61,64 @@ pub(crate) fn matrix(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Op
         None => {
             let message = "`strategy` needs `matrix`";
             let place = get(node, "strategy").map_or(yaml.place, |yaml| yaml.place);
-            problems.error(Code::MissingField, place, message);
+            missing(
+                strategy,
+                &["matrix"],
+                Code::MissingField,
+                place,
+                message,
+                problems,
+            );
             None
         }
     };
-    let most = at_most(strategy, "max_parallel", problems);
-    let fail_fast = boolean(strategy, "fail_fast", problems);
+    let pace = Pace::read(node, strategy, "max_parallel", problems);
     let items = Items::Matrix(axes?);
-    Some(each(node, items, body?, most, fail_fast, problems))
+    Some(each(node, items, body?, pace, problems))
 }
 
 /// `parallel_each`.
 pub(crate) fn parallel_each(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
     let body = body(yaml.place, node, problems);
     let items = spanned(get(node, "parallel_each")?, problems);
-    let most = at_most(node, "max_workers", problems);
-    let fail_fast = boolean(node, "fail_fast", problems);
+    let pace = Pace::read(node, node, "max_workers", problems);
     let items = Items::List(items?);
-    Some(each(node, items, body?, most, fail_fast, problems))
+    Some(each(node, items, body?, pace, problems))
 }
 
-fn each(
-    node: &[Entry],
-    items: Items,
-    body: Work,
-    max_concurrency: Option<Spanned<Template>>,
+/// How many branches run at a time, for how long, and what a failure does to the others.
+struct Pace {
+    most: Option<Spanned<Template>>,
     fail_fast: Option<bool>,
-    problems: &mut Problems,
-) -> Work {
+    timeout: Option<Duration>,
+}
+
+impl Pace {
+    /// What `section` says, with the most that run at a time under `key`, and where it says
+    /// nothing, what `parallel_config` of the node says.
+    fn read(node: &[Entry], section: &[Entry], key: &str, problems: &mut Problems) -> Pace {
+        let mut pace = Pace {
+            most: at_most(section, key, problems),
+            fail_fast: boolean(section, "fail_fast", problems),
+            timeout: None,
+        };
+        let config =
+            super::shape::section(node, &keys::PARALLEL_CONFIG, "parallel_config", problems);
+        if let Some(config) = config {
+            let most = ["max_concurrency", "max_workers"];
+            let most = most.map(|key| at_most(config, key, problems));
+            pace.most = pace.most.or(most.into_iter().flatten().next());
+            let fail_fast = boolean(config, "fail_fast", problems);
+            pace.fail_fast = pace.fail_fast.or(fail_fast);
+            let timeouts = ["timeout", "timeout_seconds"];
+            let timeouts = timeouts.map(|key| duration(config, key, problems));
+            pace.timeout = timeouts.into_iter().flatten().next();
+        }
+        pace
+    }
+}
+
+fn each(node: &[Entry], items: Items, body: Work, pace: Pace, problems: &mut Problems) -> Work {
     let fan_in = word(node, "fan_in", Code::InvalidNode, problems);
     for key in ["retry", "on_error"] {
         if let Some(yaml) = some(node, key) {
@@ -107,8 +137,9 @@ fn each(
     Work::Each(Box::new(Each {
         items,
         body,
-        max_concurrency,
-        fail_fast,
+        max_concurrency: pace.most,
+        fail_fast: pace.fail_fast,
+        timeout: pace.timeout,
         fan_in,
         output,
     }))
@@ -120,7 +151,8 @@ fn body(place: Place, node: &[Entry], problems: &mut Problems) -> Option<Work> {
         Work::Nothing => {
             let message = "there is nothing to run: say it with one of `run`, `steps`, `action` \
                            or `subgraph`";
-            problems.error(Code::DynamicMode, place, message);
+            let ways = work::WAYS.as_slice();
+            missing(node, ways, Code::DynamicMode, place, message, problems);
             None
         }
         work => Some(work),

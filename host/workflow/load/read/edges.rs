@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::shape::{condition, find, get, mapping, some, string};
+use super::shape::{condition, decisive, find, get, mapping, missing, some, string};
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::expression::Condition;
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{Edge, Spanned, Way};
+use crate::workflow::model::{END, Edge, START, Spanned, Way};
 
 pub(crate) fn read(edges: &Yaml, problems: &mut Problems) -> Vec<Edge> {
     match &edges.data {
@@ -27,19 +27,14 @@ pub(crate) fn read(edges: &Yaml, problems: &mut Problems) -> Vec<Edge> {
 fn read_edge(yaml: &Yaml, problems: &mut Problems) -> Option<Edge> {
     let edge = mapping(yaml, &keys::EDGE, Code::InvalidEdge, problems)?;
     keys::EDGE.check(edge, problems);
-    let from = match get(edge, "from") {
-        Some(from) => string(from, "`from`", Code::InvalidEdge, problems),
-        None => {
-            problems.error(Code::EdgeMissingFrom, yaml.place, "an edge needs `from`");
-            None
-        }
-    };
+    let kind = kind(edge, problems)?;
+    let from = from(yaml, edge, kind, problems);
     let has_targets = find(edge, "targets").is_some();
     let condition = when(edge, has_targets, problems);
     let way = if has_targets {
-        targets(edge, problems)
+        targets(edge, kind, problems)
     } else {
-        way(yaml, edge, problems)
+        way(yaml, edge, kind, problems)
     };
     let condition = match condition? {
         // What targets are looked up by, where nothing is said.
@@ -52,6 +47,75 @@ fn read_edge(yaml: &Yaml, problems: &mut Problems) -> Option<Edge> {
         condition,
         way: way?,
     })
+}
+
+/// `type` of an edge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Parallel,
+    /// From the start of the run.
+    Entry,
+    /// To its end.
+    Finish,
+}
+
+fn kind(edge: &[Entry], problems: &mut Problems) -> Option<Kind> {
+    const KINDS: [(&str, Kind); 5] = [
+        ("normal", Kind::Plain),
+        ("conditional", Kind::Plain),
+        ("parallel", Kind::Parallel),
+        ("entry", Kind::Entry),
+        ("finish", Kind::Finish),
+    ];
+    let kind = decisive(edge, &keys::EDGE, "type", problems).map(|entry| &entry.value);
+    let Some(yaml) = kind.filter(|yaml| yaml.data != Data::Null) else {
+        return Some(Kind::Plain);
+    };
+    let word = string(yaml, "`type`", Code::InvalidEdge, problems)?;
+    if let Some((_, kind)) = KINDS.iter().find(|(known, _)| *known == word.value) {
+        return Some(*kind);
+    }
+    let hint = problems
+        .suggestions()
+        .hint(&word.value, KINDS.map(|(known, _)| known));
+    let message = "`type` of an edge can be `parallel`, `entry`, `finish` or `normal`";
+    let problem = problems.error(Code::InvalidEdge, word.place, message);
+    if let Some(hint) = hint {
+        problem.with_hint(hint);
+    }
+    None
+}
+
+fn from(
+    yaml: &Yaml,
+    edge: &[Entry],
+    kind: Kind,
+    problems: &mut Problems,
+) -> Option<Spanned<String>> {
+    let start = Spanned {
+        value: START.to_owned(),
+        place: yaml.place,
+    };
+    let Some(from) = get(edge, "from") else {
+        if kind == Kind::Entry {
+            return Some(start);
+        }
+        let message = "an edge needs `from`";
+        let code = Code::EdgeMissingFrom;
+        missing(edge, &["from"], code, yaml.place, message, problems);
+        return None;
+    };
+    let from = string(from, "`from`", Code::InvalidEdge, problems)?;
+    if kind == Kind::Entry && from.value != START {
+        let message = format!(
+            "an edge of `type: entry` comes from `{START}`, not from `{}`",
+            from.value
+        );
+        problems.error(Code::InvalidEdge, from.place, message);
+        return None;
+    }
+    Some(from)
 }
 
 /// The condition of an edge, if it has one; the outer `None` says that it is malformed.
@@ -89,7 +153,15 @@ fn when(
                 Some(value) => value,
                 None => {
                     let message = "a condition needs `value`";
-                    problems.error(Code::MissingField, entry.value.place, message);
+                    let place = entry.value.place;
+                    missing(
+                        inside,
+                        &["value"],
+                        Code::MissingField,
+                        place,
+                        message,
+                        problems,
+                    );
                     return None;
                 }
             }
@@ -107,8 +179,13 @@ fn when(
     Some(Some(Arc::new(condition)))
 }
 
-fn targets(edge: &[Entry], problems: &mut Problems) -> Option<Way> {
-    for other in ["to", "parallel", "fan_in", "type"] {
+fn targets(edge: &[Entry], kind: Kind, problems: &mut Problems) -> Option<Way> {
+    if let (Kind::Parallel | Kind::Finish, Some(entry)) = (kind, find(edge, "type")) {
+        let message = "an edge with `targets` leads to one node, and where its result says";
+        problems.error(Code::InvalidEdge, entry.key_place, message);
+        return None;
+    }
+    for other in ["to", "parallel", "fan_in"] {
         if let Some(entry) = find(edge, other) {
             let message = format!("an edge with `targets` has no `{other}`");
             problems.error(Code::InvalidEdge, entry.key_place, message);
@@ -137,16 +214,13 @@ fn targets(edge: &[Entry], problems: &mut Problems) -> Option<Way> {
     targets.into_iter().collect::<Option<_>>().map(Way::Targets)
 }
 
-fn way(yaml: &Yaml, edge: &[Entry], problems: &mut Problems) -> Option<Way> {
-    let mut is_parallel = match get(edge, "type").map(|kind| (kind.place, &kind.data)) {
-        None => false,
-        Some((_, Data::Text(kind))) if kind == "parallel" => true,
-        Some((place, _)) => {
-            let message = "`type` of an edge can only be `parallel`";
-            problems.error(Code::InvalidEdge, place, message);
-            return None;
-        }
-    };
+fn way(yaml: &Yaml, edge: &[Entry], kind: Kind, problems: &mut Problems) -> Option<Way> {
+    if kind == Kind::Finish && find(edge, "to").is_none() && find(edge, "parallel").is_none() {
+        let place = yaml.place;
+        let value = END.to_owned();
+        return Some(Way::To(Spanned { value, place }));
+    }
+    let mut is_parallel = kind == Kind::Parallel;
     let parallel = find(edge, "parallel");
     if let Some(entry) = parallel
         && let Data::Bool(parallel) = entry.value.data
@@ -157,7 +231,15 @@ fn way(yaml: &Yaml, edge: &[Entry], problems: &mut Problems) -> Option<Way> {
     let to = match (find(edge, "to"), list) {
         (None, None) => {
             let message = "an edge needs `to` or `parallel`";
-            problems.error(Code::EdgeMissingTo, yaml.place, message);
+            let code = Code::EdgeMissingTo;
+            missing(
+                edge,
+                &["to", "parallel", "targets"],
+                code,
+                yaml.place,
+                message,
+                problems,
+            );
             return None;
         }
         (Some(_), Some(parallel)) => {
@@ -184,6 +266,16 @@ fn way(yaml: &Yaml, edge: &[Entry], problems: &mut Problems) -> Option<Way> {
         });
     }
     let to = string(to, "`to`", Code::InvalidEdge, problems);
+    if let (Kind::Finish, Some(to)) = (kind, &to)
+        && to.value != END
+    {
+        let message = format!(
+            "an edge of `type: finish` leads to `{END}`, not to `{}`",
+            to.value
+        );
+        problems.error(Code::InvalidEdge, to.place, message);
+        return None;
+    }
     if is_parallel {
         let fan_in = fan_in(edge, problems);
         return Some(Way::Parallel {

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
-use crate::workflow::load::yaml::{Data, Yaml};
+use crate::workflow::load::yaml::{Data, Entry, Yaml};
 use crate::workflow::model::Model;
-use shape::{get, object, only_lua, text};
+use shape::{get, missing, object, only_lua, some, text};
 
 /// What could be read of a file.
 pub(crate) struct Draft {
@@ -40,6 +40,7 @@ pub(crate) fn read(root: &Yaml, problems: &mut Problems) -> Option<Draft> {
     let mut model = Model {
         name: text(top, "name", problems),
         description: text(top, "description", problems),
+        version: version(top, problems),
         initial_state: object(top, "initial_state", problems),
         variables: Arc::new(object(top, "variables", problems)),
         schema: settings::read_schema(top, problems),
@@ -50,9 +51,12 @@ pub(crate) fn read(root: &Yaml, problems: &mut Problems) -> Option<Draft> {
 
     let before = problems.errors();
     match get(top, "nodes") {
-        Some(nodes) => model.nodes = nodes::read(nodes, problems),
+        Some(nodes) => (model.nodes, model.unread) = nodes::read(nodes, problems),
         None => {
-            problems.error(Code::MissingField, root.place, "a workflow needs `nodes`");
+            model.unread.nameless = true;
+            let message = "a workflow needs `nodes`";
+            let code = Code::MissingField;
+            missing(top, &["nodes"], code, root.place, message, problems);
         }
     }
     if let Some(edges) = get(top, "edges") {
@@ -60,4 +64,12 @@ pub(crate) fn read(root: &Yaml, problems: &mut Problems) -> Option<Draft> {
     }
     let complete = problems.errors() == before;
     Some(Draft { model, complete })
+}
+
+/// `version`: a string, or a number that looks like one.
+fn version(top: &[Entry], problems: &mut Problems) -> Option<String> {
+    match &some(top, "version")?.data {
+        Data::Number(number) => Some(number.to_string()),
+        _ => text(top, "version", problems),
+    }
 }

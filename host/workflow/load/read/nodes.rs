@@ -2,34 +2,63 @@
 
 use std::sync::Arc;
 
-use super::shape::{condition, find, get, mapping, only_lua, some, string, whole};
+use super::shape::{
+    condition, decisive, find, get, mapping, missing, only_lua, some, string, text, whole,
+};
 use super::{dynamic, policy, work};
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys::{self, Keys};
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{Node, Rule, Spanned, WhileLoop, Work};
+use crate::workflow::model::{Node, Rule, Spanned, Unread, WhileLoop, Work};
 
 /// Bytes that the name of a node may have: names are repeated in events, reports, entries and
 /// messages.
 const MAX_NAME: usize = 256;
 
-pub(crate) fn read(nodes: &Yaml, problems: &mut Problems) -> Vec<Node> {
-    match &nodes.data {
-        Data::List(items) if !items.is_empty() => items
-            .iter()
-            .filter_map(|item| read_node(item, problems))
-            .collect(),
+/// Reads all nodes, and notes what is known of those that something is wrong with.
+pub(crate) fn read(nodes: &Yaml, problems: &mut Problems) -> (Vec<Node>, Unread) {
+    let mut unread = Unread::default();
+    let items = match &nodes.data {
+        Data::List(items) if !items.is_empty() => items,
         Data::List(_) => {
             let message = "a workflow needs at least one node";
             problems.error(Code::InvalidNodes, nodes.place, message);
-            Vec::new()
+            unread.nameless = true;
+            return (Vec::new(), unread);
         }
         _ => {
             let message = format!("`nodes` must be a list, not {}", nodes.kind());
             problems.error(Code::InvalidNodes, nodes.place, message);
-            Vec::new()
+            unread.nameless = true;
+            return (Vec::new(), unread);
+        }
+    };
+    let mut read = Vec::with_capacity(items.len());
+    for item in items {
+        match read_node(item, problems) {
+            Some(node) => read.push(node),
+            None => match written_name(item) {
+                Some(name) => unread.names.push(name),
+                None => unread.nameless = true,
+            },
         }
     }
+    (read, unread)
+}
+
+/// What an entry of `nodes` goes by, whatever else is wrong with it.
+fn written_name(yaml: &Yaml) -> Option<Spanned<Arc<str>>> {
+    let name = match &yaml.data {
+        Data::Mapping(node) => get(node, "name")?,
+        _ => yaml,
+    };
+    let Data::Text(text) = &name.data else {
+        return None;
+    };
+    Some(Spanned {
+        value: text.as_str().into(),
+        place: name.place,
+    })
 }
 
 /// What kind of node it is, by the key that says so.
@@ -44,7 +73,13 @@ enum Kind {
 
 impl Kind {
     fn of(node: &[Entry], problems: &mut Problems) -> Option<Kind> {
-        if let Some(kind) = some(node, "type") {
+        let mut decisive = |key| decisive(node, &keys::NODE, key, problems);
+        let (kind, matrix, each) = (
+            decisive("type").map(|entry| &entry.value),
+            decisive("strategy"),
+            decisive("parallel_each"),
+        );
+        if let Some(kind) = kind.filter(|kind| kind.data != Data::Null) {
             return match &kind.data {
                 Data::Text(word) if word == "while_loop" => Some(Kind::While),
                 Data::Text(word) if word == "dynamic_parallel" => Some(Kind::Dynamic),
@@ -63,18 +98,16 @@ impl Kind {
                 }
             };
         }
-        Some(
-            match (find(node, "strategy"), find(node, "parallel_each")) {
-                (Some(_), Some(each)) => {
-                    let message = "a node has `strategy` or `parallel_each`, not both";
-                    problems.error(Code::InvalidNode, each.key_place, message);
-                    return None;
-                }
-                (Some(_), None) => Kind::Matrix,
-                (None, Some(_)) => Kind::Each,
-                (None, None) => Kind::Plain,
-            },
-        )
+        Some(match (matrix, each) {
+            (Some(_), Some(each)) => {
+                let message = "a node has `strategy` or `parallel_each`, not both";
+                problems.error(Code::InvalidNode, each.key_place, message);
+                return None;
+            }
+            (Some(_), None) => Kind::Matrix,
+            (None, Some(_)) => Kind::Each,
+            (None, None) => Kind::Plain,
+        })
     }
 
     fn keys(self) -> &'static Keys {
@@ -98,6 +131,7 @@ fn read_node(yaml: &Yaml, problems: &mut Problems) -> Option<Node> {
         only_lua(language, problems);
     }
     let name = name(yaml, node, problems);
+    let description = text(node, "description", problems);
     let work = match kind {
         None => None,
         Some(Kind::Plain) => {
@@ -115,6 +149,7 @@ fn read_node(yaml: &Yaml, problems: &mut Problems) -> Option<Node> {
     let policy = policy::read(node, problems);
     Some(Node {
         name: name?,
+        description,
         work: work?,
         goto,
         fan_in,
@@ -166,10 +201,12 @@ fn read_step(yaml: &Yaml, index: usize, problems: &mut Problems) -> Option<Node>
         }),
     };
     refuse_output(node, problems);
+    let description = text(node, "description", problems);
     let work = work::read(node, problems);
     let policy = policy::read(node, problems);
     Some(Node {
         name: name?,
+        description,
         work: work?,
         goto: Vec::new(),
         fan_in: false,
@@ -181,7 +218,9 @@ fn read_step(yaml: &Yaml, index: usize, problems: &mut Problems) -> Option<Node>
 
 fn name(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Spanned<Arc<str>>> {
     let Some(name) = get(node, "name") else {
-        problems.error(Code::MissingNodeName, yaml.place, "a node needs a name");
+        let message = "a node needs a name";
+        let code = Code::MissingNodeName;
+        missing(node, &["name"], code, yaml.place, message, problems);
         return None;
     };
     let name = string(name, "the name of a node", Code::InvalidNode, problems)?;
@@ -216,9 +255,16 @@ fn refuse_output(node: &[Entry], problems: &mut Problems) {
 }
 
 fn while_loop(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
-    let missing = |key: &str, problems: &mut Problems| {
+    let missing = |key: &'static str, problems: &mut Problems| {
         let message = format!("a while_loop needs `{key}`");
-        problems.error(Code::InvalidLoop, yaml.place, message);
+        missing(
+            node,
+            &[key],
+            Code::InvalidLoop,
+            yaml.place,
+            &message,
+            problems,
+        );
     };
     let until = match some(node, "condition") {
         Some(yaml) => condition(yaml, "`condition`", problems),
@@ -292,7 +338,14 @@ fn rule(yaml: &Yaml, problems: &mut Problems) -> Option<Rule> {
         Some(to) => string(to, "`to`", Code::InvalidNode, problems),
         None => {
             let message = "a rule of `goto` needs `to`";
-            problems.error(Code::MissingField, yaml.place, message);
+            missing(
+                rule,
+                &["to"],
+                Code::MissingField,
+                yaml.place,
+                message,
+                problems,
+            );
             None
         }
     };

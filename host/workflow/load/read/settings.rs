@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::policy::{capabilities, limits, on_error};
-use super::shape::{boolean, duration, section, some, string, strings, text, whole};
+use super::shape::{boolean, duration, missing, section, some, string, strings, text, whole};
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
@@ -100,7 +100,15 @@ fn kind(yaml: &Yaml, problems: &mut Problems) -> Option<Type> {
                 Some(word) => word,
                 None => {
                     let message = "a key of `state_schema` needs `type`";
-                    problems.error(Code::MissingField, yaml.place, message);
+                    let place = yaml.place;
+                    missing(
+                        entries,
+                        &["type"],
+                        Code::MissingField,
+                        place,
+                        message,
+                        problems,
+                    );
                     return None;
                 }
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::diagnostics::{Code, Problems};
+use crate::diagnostics::{Code, Place, Problems};
 use crate::quantity;
 use crate::workflow::expression::{Condition, Template};
 use crate::workflow::load::keys::Keys;
@@ -31,6 +31,37 @@ pub(crate) fn mapping<'y>(
         return None;
     };
     Some(entries)
+}
+
+/// Reports that a mapping has none of these keys, unless one is there and misspelt: that was
+/// said already.
+pub(crate) fn missing(
+    mapping: &[Entry],
+    keys: &[&'static str],
+    code: Code,
+    place: Place,
+    message: &str,
+    problems: &mut Problems,
+) {
+    let first = mapping.first().map(|entry| entry.key_place);
+    let is_misspelt =
+        |key: &&'static str| first.is_some_and(|first| problems.is_misspelt(first, key));
+    if !keys.iter().any(is_misspelt) {
+        problems.error(code, place, message);
+    }
+}
+
+/// The entry under a key that decides what the others mean, though it may be misspelt.
+pub(crate) fn decisive<'y>(
+    mapping: &'y [Entry],
+    keys: &Keys,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Option<&'y Entry> {
+    let misspelt = |entry: &&Entry| {
+        !keys.accept(&entry.key) && problems.suggestions().nearest(&entry.key, [key]).is_some()
+    };
+    find(mapping, key).or_else(|| mapping.iter().find(misspelt))
 }
 
 /// A mapping under a key, checked for its keys; nothing after the key is as good as no key.
@@ -63,7 +94,7 @@ pub(crate) fn string(
     })
 }
 
-/// A string under a key at the top level; nothing after the key is as good as no key.
+/// A string under a key; nothing after the key is as good as no key.
 pub(crate) fn text(top: &[Entry], key: &str, problems: &mut Problems) -> Option<String> {
     let yaml = get(top, key).filter(|yaml| yaml.data != Data::Null)?;
     let what = format!("`{key}`");
@@ -254,6 +285,21 @@ pub(crate) fn condition(
                     "conditions are Jinja2, not Lua: write `!=`, `~`, `none` and `a if b else c`",
                 );
             }
+            None
+        }
+    }
+}
+
+/// An expression, with or without `{{ }}`; what is no text is itself.
+pub(crate) fn expression(yaml: &Yaml, problems: &mut Problems) -> Option<Template> {
+    let Data::Text(text) = &yaml.data else {
+        return template(yaml, problems);
+    };
+    match Template::expression(text) {
+        Ok(template) => Some(template),
+        Err(why) => {
+            let message = format!("the expression doesn't parse: {why}");
+            problems.error(Code::InvalidTemplate, yaml.place, message);
             None
         }
     }

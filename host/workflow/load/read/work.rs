@@ -1,14 +1,15 @@
 //! What a node does: Lua, a host function, steps.
 
 use super::policy;
-use super::shape::{find, get, only_lua, some, string, template, word};
+use super::shape::{self, find, get, missing, only_lua, some, string, template, word};
 use crate::diagnostics::{Code, Problems};
+use crate::workflow::execute::state::RESULT;
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{HostCall, Spanned, Work};
+use crate::workflow::model::{Expression, HostCall, Spanned, Work};
 
 /// The ways to say what a node does, by their keys.
-const WAYS: [&str; 6] = ["run", "script", "uses", "action", "steps", "subgraph"];
+pub(super) const WAYS: [&str; 6] = ["run", "script", "uses", "action", "steps", "subgraph"];
 
 /// What a node does by the one of these keys that it has. The outer `None` says that it is
 /// malformed.
@@ -51,16 +52,53 @@ fn code(entry: &Entry, problems: &mut Problems) -> Option<Work> {
     let Data::Mapping(run) = &entry.value.data else {
         return string(&entry.value, &what, Code::InvalidNode, problems).map(Work::Lua);
     };
+    let kind = get(run, "type");
+    if kind.is_some_and(|kind| kind.data == Data::Text("expression".into())) {
+        return expression(&entry.value, run, problems).map(Work::Expression);
+    }
     keys::RUN.check(run, problems);
-    if let Some(kind) = get(run, "type") {
+    if let Some(kind) = kind {
         only_lua(kind, problems);
     }
     let Some(code) = get(run, "code") else {
         let message = format!("{what} needs `code`");
-        problems.error(Code::MissingField, entry.value.place, message);
+        let place = entry.value.place;
+        missing(
+            run,
+            &["code"],
+            Code::MissingField,
+            place,
+            &message,
+            problems,
+        );
         return None;
     };
     string(code, "`code`", Code::InvalidNode, problems).map(Work::Lua)
+}
+
+/// `run: {type: expression, value, output_key}`.
+fn expression(yaml: &Yaml, run: &[Entry], problems: &mut Problems) -> Option<Expression> {
+    keys::EXPRESSION.check(run, problems);
+    let Some(value) = get(run, "value") else {
+        let message = "`run` of `type: expression` needs `value`";
+        missing(
+            run,
+            &["value"],
+            Code::MissingField,
+            yaml.place,
+            message,
+            problems,
+        );
+        return None;
+    };
+    let output = word(run, "output_key", Code::InvalidNode, problems);
+    Some(Expression {
+        value: Spanned {
+            value: shape::expression(value, problems)?,
+            place: value.place,
+        },
+        output: output.map_or_else(|| RESULT.to_owned(), |key| key.value),
+    })
 }
 
 /// A host function: `uses: name`, or `action: {uses: name}`, each with `with` and `output`.
@@ -70,7 +108,15 @@ fn call(node: &[Entry], entry: &Entry, problems: &mut Problems) -> Option<Work> 
         let inside = policy::action(node, problems)?;
         let Some(function) = get(inside, "uses") else {
             let message = "`action` needs `uses`, the name of a host function";
-            problems.error(Code::MissingField, entry.value.place, message);
+            let place = entry.value.place;
+            missing(
+                inside,
+                &["uses"],
+                Code::MissingField,
+                place,
+                message,
+                problems,
+            );
             return None;
         };
         (function, inside)

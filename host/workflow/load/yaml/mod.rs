@@ -1,8 +1,8 @@
 //! A tree of YAML values that know their places.
 //!
 //! The tree is plain data: anchors, aliases and merge keys are resolved, keys are strings, and
-//! numbers are ones that JSON can hold. A value that can't be had is reported and left null,
-//! so that the rest of the file can still be looked at.
+//! numbers are ones that JSON and Lua can hold. A value that can't be had is reported, and its
+//! place kept, so that the rest of the file can still be looked at.
 
 mod parse;
 mod scalar;
@@ -11,13 +11,17 @@ use serde_json::{Map, Number, Value};
 
 use crate::diagnostics::Place;
 
-pub(crate) use parse::parse;
+pub(crate) use parse::{Unreadable, parse};
 
 /// A value and where it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Yaml {
     pub(crate) place: Place,
     pub(crate) data: Data,
+    /// The line that the first line of a string is on: a block may begin with empty ones.
+    pub(crate) first_line: usize,
+    /// The comment behind a plain string on one line, with the blanks between them.
+    pub(crate) comment: Option<Box<str>>,
 }
 
 /// What a value can be.
@@ -29,6 +33,8 @@ pub(crate) enum Data {
     Text(String),
     List(Vec<Yaml>),
     Mapping(Vec<Entry>),
+    /// A value that can't be had, which was reported.
+    Refused,
 }
 
 /// One key of a mapping, in the order of the file.
@@ -40,6 +46,16 @@ pub(crate) struct Entry {
 }
 
 impl Yaml {
+    /// A value at a place.
+    pub(crate) fn new(place: Place, data: Data) -> Yaml {
+        Yaml {
+            place,
+            data,
+            first_line: place.line,
+            comment: None,
+        }
+    }
+
     /// What it is, for messages: "a list".
     pub(crate) fn kind(&self) -> &'static str {
         match self.data {
@@ -49,13 +65,14 @@ impl Yaml {
             Data::Text(_) => "a string",
             Data::List(_) => "a list",
             Data::Mapping(_) => "a mapping",
+            Data::Refused => "a value that can't be had",
         }
     }
 
     /// The same value without places.
     pub(crate) fn to_json(&self) -> Value {
         match &self.data {
-            Data::Null => Value::Null,
+            Data::Null | Data::Refused => Value::Null,
             Data::Bool(value) => Value::Bool(*value),
             Data::Number(number) => Value::Number(number.clone()),
             Data::Text(text) => Value::String(text.clone()),
@@ -73,7 +90,7 @@ impl Yaml {
     fn to_yaml(&self) -> serde_yaml::Value {
         use serde_yaml::Value;
         match &self.data {
-            Data::Null => Value::Null,
+            Data::Null | Data::Refused => Value::Null,
             Data::Bool(value) => Value::Bool(*value),
             Data::Number(number) => match (number.as_i64(), number.as_f64()) {
                 (Some(integer), _) => Value::Number(integer.into()),

@@ -15,28 +15,42 @@ const MAX_DEPTH: usize = 100;
 /// lines of aliases of aliases could otherwise stand for more than any memory holds.
 const MAX_COPIED: usize = 8 << 20;
 
-/// Reads `text`, which must hold exactly one document.
+/// There is no telling what a file says. The reason is among the problems.
+#[derive(Debug)]
+pub(crate) struct Unreadable;
+
+/// Reads `text`, which must hold at most one document: nothing, if there is none. Everything
+/// that is wrong with it goes to `problems`.
 ///
-/// `None` if there is no telling what the file says; the reason is among `problems` then, as
-/// is everything else that was found.
-pub(crate) fn parse(text: &str, source: u16, problems: &mut Problems) -> Option<Yaml> {
+/// # Errors
+/// If it can't be read to its end.
+pub(crate) fn parse(
+    text: &str,
+    source: u16,
+    problems: &mut Problems,
+) -> Result<Option<Yaml>, Unreadable> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
         source,
+        behind: Behind::new(text),
         problems,
         open: Vec::new(),
         anchors: HashMap::new(),
         copied: 0,
         root: None,
     };
-    let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     while let Some(event) = parser.next_event() {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
                 let place = builder.place_of(*error.marker());
-                builder.problems.error(Code::YamlParse, place, error.info());
-                return None;
+                let problem = builder.problems.error(Code::YamlParse, place, error.info());
+                if has_plain_code(text, place.line) {
+                    problem.with_hint(QUOTE_CODE);
+                }
+                return Err(Unreadable);
             }
         };
         if matches!(event, Event::DocumentStart(_)) {
@@ -46,23 +60,73 @@ pub(crate) fn parse(text: &str, source: u16, problems: &mut Problems) -> Option<
             let message = "a second document starts here; a workflow is one document";
             let place = builder.place_of(span.start);
             builder.problems.error(Code::YamlParse, place, message);
+            return Err(Unreadable);
+        }
+        builder.take(event, span).ok_or(Unreadable)?;
+    }
+    Ok(builder.root)
+}
+
+/// What helps where YAML stumbles over Lua.
+pub(crate) const QUOTE_CODE: &str = "YAML takes `: `, ` #`, `{` and `[` in unquoted text for its own: put the code in quotes, or \
+     below `run: |`";
+
+/// Whether there is code without quotes on a line, or on the one before it, where YAML may have
+/// stumbled over it.
+fn has_plain_code(text: &str, line: usize) -> bool {
+    let keys = ["run:", "script:", "code:"];
+    let is_plain = |rest: &str| !rest.trim_start().starts_with(['|', '>', '"', '\'']);
+    let plain = |line: &str| {
+        let found = |key: &&str| {
+            let (before, rest) = line.split_once(*key)?;
+            let is_key = before
+                .chars()
+                .next_back()
+                .is_none_or(|c| c.is_whitespace() || "{,\"'".contains(c));
+            (is_key && !rest.trim().is_empty() && is_plain(rest)).then_some(())
+        };
+        keys.iter().find_map(|key| found(&key)).is_some()
+    };
+    text.lines().skip(line.saturating_sub(2)).take(2).any(plain)
+}
+
+/// What stands behind the scalars of a text.
+struct Behind<'t> {
+    rest: &'t str,
+    /// Characters before the rest.
+    index: usize,
+}
+
+impl<'t> Behind<'t> {
+    fn new(text: &'t str) -> Self {
+        Behind {
+            rest: text,
+            index: 0,
+        }
+    }
+
+    /// The comment behind the character at `index`, with the blanks before it. Indices have to
+    /// rise from call to call.
+    fn comment(&mut self, index: usize) -> Option<&'t str> {
+        let mut chars = self.rest.chars();
+        let step = index.checked_sub(self.index)?;
+        if step > 0 {
+            chars.nth(step - 1)?;
+        }
+        (self.rest, self.index) = (chars.as_str(), index);
+        let comment = self.rest.trim_start_matches([' ', '\t']);
+        if !comment.starts_with('#') || comment.len() == self.rest.len() {
             return None;
         }
-        builder.take(event, span)?;
+        self.rest.lines().next()
     }
-    if builder.root.is_none() {
-        let place = builder.whole_file();
-        builder
-            .problems
-            .error(Code::InvalidRoot, place, "the file is empty");
-    }
-    builder.root
 }
 
 /// Puts the parser's flat events together to a tree, with a stack of its own: the depth of the
 /// file never becomes depth of the call stack.
 struct Builder<'p> {
     source: u16,
+    behind: Behind<'p>,
     problems: &'p mut Problems,
     /// The lists and mappings we are inside of, outermost first.
     open: Vec<Open>,
@@ -110,11 +174,6 @@ impl Builder<'_> {
         Place::new(self.source, marker.line().max(1), marker.col() + 1)
     }
 
-    /// The place of what is about a file as a whole: none, for the first one.
-    fn whole_file(&self) -> Option<Place> {
-        (self.source > 0).then_some(Place::new(self.source, 1, 1))
-    }
-
     /// Whether the mapping that is open is the value of the key `targets`: what a condition is
     /// compared with there may look like a number or a boolean.
     fn in_targets(&self) -> bool {
@@ -137,7 +196,18 @@ impl Builder<'_> {
                 let plain = style == ScalarStyle::Plain;
                 let data = self.scalar(&text, plain, tag.as_deref(), place);
                 let merge = plain && text == "<<";
-                self.put(Yaml { place, data }, anchor, merge)?;
+                let mut value = Yaml::new(place, data);
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if is_block {
+                    // The parser gives the place of the first line that isn't empty.
+                    let empty = text.bytes().take_while(|byte| *byte == b'\n').count();
+                    value.first_line = place.line.saturating_sub(empty).max(1);
+                }
+                if plain && span.start.line() == span.end.line() {
+                    let comment = self.behind.comment(span.end.index());
+                    value.comment = comment.map(Into::into);
+                }
+                self.put(value, anchor, merge)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", place);
@@ -170,8 +240,8 @@ impl Builder<'_> {
         }
         scalar::resolve(text).unwrap_or_else(|why| {
             let message = format!("`{text}` {why}");
-            self.problems.error(Code::InvalidValue, place, message);
-            Data::Null
+            self.problems.refuse(Code::InvalidValue, place, message);
+            Data::Refused
         })
     }
 
@@ -208,11 +278,7 @@ impl Builder<'_> {
             Collection::List(items) => Data::List(items),
             Collection::Mapping(mapping) => Data::Mapping(self.merged(mapping)),
         };
-        let value = Yaml {
-            place: open.place,
-            data,
-        };
-        self.put(value, open.anchor, false)
+        self.put(Yaml::new(open.place, data), open.anchor, false)
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> Option<()> {
