@@ -4,12 +4,12 @@
 //! are compared.
 
 #[path = "../../host/build/provenance.rs"]
-mod provenance;
+mod recorded;
 
 use std::fs;
 use std::path::Path;
 
-use provenance::{Inputs, MODULE, ModuleRecord, Provenance};
+use recorded::{Inputs, MODULE, ModuleRecord, Provenance};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ fn record() -> Provenance {
 /// A record that is true of the present workspace, whether or not the committed one is.
 fn present_record() -> Provenance {
     let package = |name: &str| {
-        let version = provenance::locked_version(workspace(), name).expect("it is locked");
+        let version = recorded::locked_version(workspace(), name).expect("it is locked");
         (name.to_owned(), version)
     };
     let packages = ["mlua", "lua-src"].map(package).into();
@@ -65,7 +65,7 @@ fn embedded_module_is_what_its_hash_says() {
 /// A copy of what the guest is built from, to be changed.
 fn copied_inputs() -> TempDir {
     let copy = TempDir::new().expect("a temporary folder");
-    let sources = provenance::source_files(workspace()).expect("the sources are readable");
+    let sources = recorded::source_files(workspace()).expect("the sources are readable");
     for file in sources
         .into_iter()
         .chain(["Cargo.lock".into(), "Cargo.toml".into()])
@@ -124,7 +124,7 @@ fn another_version_of_a_package_outdates_the_module() {
         let copy = copied_inputs();
         let path = copy.path().join("Cargo.lock");
         let lock = fs::read_to_string(&path).expect("the lock file is readable");
-        let version = provenance::locked_version(copy.path(), "lua-src").expect("it is locked");
+        let version = recorded::locked_version(copy.path(), "lua-src").expect("it is locked");
         let updated = lock.replace(
             &format!("name = \"lua-src\"\nversion = \"{version}\""),
             "name = \"lua-src\"\nversion = \"999.0.0\"",
@@ -141,5 +141,5 @@ fn assert_outdated(workspace: &Path, named: &str) {
         .expect("the inputs are readable");
     let message = message.expect("a message");
     assert!(message.contains(named), "{message}");
-    assert!(message.contains(provenance::REBUILD), "{message}");
+    assert!(message.contains(recorded::REBUILD), "{message}");
 }
