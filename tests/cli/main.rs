@@ -23,5 +23,6 @@ mod run;
 mod stream;
 #[cfg(unix)]
 mod streams;
+mod trials;
 mod usage;
 mod validate;
