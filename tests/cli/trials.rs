@@ -418,7 +418,7 @@ fn exact_numbers(file: &str) {
         Some(json!(true))
     );
     for (key, value) in input {
-        assert_eq!(state[&*key].as_f64(), value.as_f64(), "{key}: {state}");
+        assert_eq!(state[key].as_f64(), value.as_f64(), "{key}: {state}");
     }
     assert_eq!(state["i"], json!(i64::MIN));
 }

@@ -47,7 +47,7 @@ impl Graph {
                     line: mention.line,
                     path: mention.path.join("::"),
                 };
-                let (tree, target) = match tree.resolve(id, &mention.path, mention.imported, 0) {
+                let (tree, target) = match tree.resolve(id, &mention.path, 0) {
                     Some(target) => (tree, target),
                     None => {
                         let first = &mention.path[0];
@@ -118,13 +118,7 @@ impl Graph {
 impl Tree {
     /// What a path leads to that is written in `module`; `None` if it leads out of the crate, or
     /// is the name of something local.
-    fn resolve(
-        &self,
-        module: ModuleId,
-        path: &[String],
-        imported: bool,
-        depth: usize,
-    ) -> Option<Target> {
+    fn resolve(&self, module: ModuleId, path: &[String], depth: usize) -> Option<Target> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
             "crate" => self.walk(ROOT, rest, depth),
@@ -132,7 +126,7 @@ impl Tree {
             "super" => {
                 let parent = self.modules[module].parent?;
                 match rest.first().map(String::as_str) {
-                    Some("super") => self.resolve(parent, rest, imported, depth),
+                    Some("super") => self.resolve(parent, rest, depth),
                     _ => self.walk(parent, rest, depth),
                 }
             }
@@ -180,7 +174,7 @@ impl Tree {
         for import in named {
             // `use serde;` names nothing of this crate.
             if import.path.len() > 1 || import.path[0] != name {
-                let found = self.resolve(module, &import.path, true, depth + 1);
+                let found = self.resolve(module, &import.path, depth + 1);
                 if found.is_some() {
                     return found;
                 }
@@ -188,7 +182,7 @@ impl Tree {
         }
         let globs = this.imports.iter().filter(|it| it.name.is_none());
         for import in globs {
-            if let Some(Target::Module(other)) = self.resolve(module, &import.path, true, depth + 1)
+            if let Some(Target::Module(other)) = self.resolve(module, &import.path, depth + 1)
                 && other != module
                 && let Some(found) = self.lookup(other, name, depth + 1)
             {

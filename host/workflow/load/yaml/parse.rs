@@ -85,7 +85,7 @@ fn has_plain_code(text: &str, line: usize) -> bool {
                 .is_none_or(|c| c.is_whitespace() || "{,\"'".contains(c));
             (is_key && !rest.trim().is_empty() && is_plain(rest)).then_some(())
         };
-        keys.iter().find_map(|key| found(&key)).is_some()
+        keys.iter().find_map(found).is_some()
     };
     text.lines().skip(line.saturating_sub(2)).take(2).any(plain)
 }
