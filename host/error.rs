@@ -5,7 +5,8 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::StoreId;
-use crate::wire::{Failure, FailureKind};
+use crate::capability::Capability;
+use crate::wire::{self, Failure, FailureKind};
 
 /// The result of an operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -39,12 +40,18 @@ pub enum ErrorKind {
     Syntax {
         /// Chunk name, line and what Lua found there.
         message: String,
+        /// Where that is.
+        at: Option<Position>,
+        /// Whether the text ended too early: with more behind it, it might parse.
+        unfinished: bool,
     },
     /// The script raised an error and didn't catch it.
     #[error("{message}")]
     Script {
         /// The error as text, as a rule with chunk name and line.
         message: String,
+        /// Where it was raised, also if the message doesn't say so.
+        at: Option<Position>,
         /// Lua's traceback, one frame a line, innermost first.
         traceback: Option<String>,
         /// What the error was raised with, where that wasn't text, as far as it can pass.
@@ -54,9 +61,11 @@ pub enum ErrorKind {
     #[error("{message}")]
     Denied {
         /// What it would need.
-        capability: String,
+        capability: Capability,
         /// What it asked for, as a rule with chunk name and line.
         message: String,
+        /// Where it was raised, also if the message doesn't say so.
+        at: Option<Position>,
         /// Lua's traceback, one frame a line, innermost first.
         traceback: Option<String>,
     },
@@ -188,11 +197,34 @@ pub enum ErrorKind {
     },
 }
 
+/// A line of a script: `node 'fetch':7`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Position {
+    /// The chunk's name.
+    pub chunk: String,
+    /// Counted from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.chunk, self.line)
+    }
+}
+
+impl From<wire::Position> for Position {
+    fn from(position: wire::Position) -> Position {
+        let wire::Position { chunk, line } = position;
+        Position { chunk, line }
+    }
+}
+
 /// Where a script was when it was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// The chunk's name and the line: `node 'fetch':7`.
-    pub position: String,
+    /// The innermost line of the script's own.
+    pub position: Position,
     /// Lua's traceback from there, one frame a line, innermost first.
     pub traceback: String,
 }
@@ -296,6 +328,11 @@ impl Error {
         matches!(*self.0, ErrorKind::Syntax { .. })
     }
 
+    /// Whether the script doesn't parse since its text ended too early: with more behind it, it might.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(*self.0, ErrorKind::Syntax { unfinished, .. } if unfinished)
+    }
+
     /// Whether a value couldn't pass between Lua and Rust.
     pub fn is_value(&self) -> bool {
         matches!(*self.0, ErrorKind::Value { .. })
@@ -365,6 +402,54 @@ impl Error {
         }
     }
 
+    /// The line of the script that the error is about, if it is about one and that is known: where
+    /// it doesn't parse, raised the error, or was stopped.
+    ///
+    /// Where a message begins with a position, this is it: see
+    /// [`bare_message`](Self::bare_message).
+    pub fn position(&self) -> Option<&Position> {
+        match &*self.0 {
+            ErrorKind::Syntax { at, .. }
+            | ErrorKind::Script { at, .. }
+            | ErrorKind::Denied { at, .. } => at.as_ref(),
+            _ => self.site().map(|site| &site.position),
+        }
+    }
+
+    /// The message without the [`position`](Self::position) that it may begin with.
+    ///
+    /// ```
+    /// # use moonfork::{Handle, Pool};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let mut branch = Pool::builder().build()?.branch()?;
+    /// let error = branch.eval::<()>("local x\nx.y = 1").unwrap_err();
+    /// assert_eq!(error.to_string(), "eval:2: attempt to index a nil value (local 'x')");
+    /// assert_eq!(error.bare_message(), "attempt to index a nil value (local 'x')");
+    /// assert_eq!(error.position().unwrap().line, 2);
+    ///
+    /// let error = branch.eval::<()>("error('no position', 0)").unwrap_err();
+    /// assert_eq!(error.bare_message(), "no position");
+    /// assert_eq!(error.position().unwrap().line, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bare_message(&self) -> String {
+        let message = self.to_string();
+        let position = self.position().map(|position| format!("{position}: "));
+        match position.and_then(|position| message.strip_prefix(&position)) {
+            Some(bare) => bare.to_owned(),
+            None => message,
+        }
+    }
+
+    /// What the script was refused, if it was.
+    pub fn capability(&self) -> Option<&Capability> {
+        match &*self.0 {
+            ErrorKind::Denied { capability, .. } => Some(capability),
+            _ => None,
+        }
+    }
+
     /// Where the script was when it was stopped, if it was and that is known.
     pub fn site(&self) -> Option<&Site> {
         match &*self.0 {
@@ -403,23 +488,41 @@ impl Error {
         ErrorKind::Options { message }.into()
     }
 
-    /// What the guest reported. `memory` is the limit that a lack of memory is about.
+    /// What the guest reported. `denied` is what the script was refused, if the error is about
+    /// that; `memory` is the limit that a lack of memory is about.
     pub(crate) fn from_guest(
         failure: Failure,
         value: Option<serde_json::Value>,
+        denied: Option<Capability>,
         memory: usize,
     ) -> Error {
         let Failure {
             kind,
             message,
+            position,
             traceback,
+            denied: _,
         } = failure;
+        let at = position.map(Position::from);
         match kind {
-            FailureKind::Syntax => ErrorKind::Syntax { message },
-            FailureKind::Runtime => ErrorKind::Script {
+            FailureKind::Syntax | FailureKind::Unfinished => ErrorKind::Syntax {
                 message,
-                traceback,
-                value,
+                at,
+                unfinished: kind == FailureKind::Unfinished,
+            },
+            FailureKind::Runtime => match denied {
+                Some(capability) => ErrorKind::Denied {
+                    capability,
+                    message,
+                    at,
+                    traceback,
+                },
+                None => ErrorKind::Script {
+                    message,
+                    at,
+                    traceback,
+                    value,
+                },
             },
             FailureKind::Value => ErrorKind::Value { message },
             FailureKind::NotCallable => ErrorKind::NotCallable { message },

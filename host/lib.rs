@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod capability;
 mod codec;
 pub mod diagnostics;
 mod engine;
@@ -43,11 +44,12 @@ pub mod testing;
 mod wire;
 pub mod workflow;
 
+pub use capability::{Access, Capability};
 pub use engine::compiled::{CodeOrigin, CompiledCode, Processors};
-pub use error::{Error, ErrorKind, Result, Site};
+pub use error::{Error, ErrorKind, Position, Result, Site};
 pub use grants::Grants;
 pub use grants::clock::Clock;
-pub use grants::files::{Access, Folder};
+pub use grants::files::Folder;
 pub use grants::host_call::HostCall;
 pub use identity::{Role, StoreId};
 pub use instance::chunk::Chunk;

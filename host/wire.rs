@@ -30,6 +30,8 @@ pub enum Op {
     Compile = 5,
     /// Run [`Bytecode`] with the value behind it as `state`; answers what it returned.
     Run = 6,
+    /// Compile a [`Chunk`] to see whether it parses; answers null.
+    Check = 7,
 }
 
 /// What a request begins with.
@@ -147,12 +149,17 @@ impl Service {
     ];
 }
 
-/// High half of what an import gives: how it went. The low half is a length.
+/// High half of what an import gives: how it went, in its lowest byte. The low half is a length.
 pub const DONE: u32 = 0;
 /// There is an error message to take, which the script may catch.
 pub const RAISED: u32 = 1;
 /// There is nothing, which is no error.
 pub const NOTHING: u32 = 2;
+/// As [`RAISED`], of something that was not granted. Which refusal of the call it is, is the number
+/// in the upper three bytes: see [`Denied::Refusal`].
+pub const DENIED: u32 = 3;
+/// Bits of a status that say how it went.
+pub const STATUS_BITS: u32 = 8;
 
 /// Source text to run: whether it may be an expression, the length of its name (4 bytes,
 /// little-endian), the name, and the text.
@@ -202,8 +209,31 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The message, with the chunk's name and line where Lua gives them.
     pub message: String,
+    /// Where the error was raised.
+    pub position: Option<Position>,
     /// Lua's traceback, one frame a line, innermost first.
     pub traceback: Option<String>,
+    /// What it was that the script was denied, if the error was raised for that.
+    pub denied: Option<Denied>,
+}
+
+/// A line of a script. Where a message begins with one, as Lua writes it, it is this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The chunk's name.
+    pub chunk: String,
+    /// Counted from 1.
+    pub line: u32,
+}
+
+/// What a script was denied, as the guest knows it: where the error came from, never what its
+/// message says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Denied {
+    /// The host refused a call with [`DENIED`] and this number.
+    Refusal(u32),
+    /// The interpreter found nil in the global of this name.
+    Global(String),
 }
 
 /// The kinds of failure a guest can report.
@@ -211,6 +241,8 @@ pub struct Failure {
 pub enum FailureKind {
     /// The script doesn't parse.
     Syntax,
+    /// Nor does it, but more text behind it might make it whole.
+    Unfinished,
     /// The script raised an error.
     Runtime,
     /// Lua ran out of the memory it may use.

@@ -32,9 +32,12 @@ extern struct lua_State *moonfork_running;
 
 /*
  * What a C function returns after a yield or an error that unwinds Lua's stack by returning, up
- * to where a jump would lead: see 02-unwind-by-return.patch.
+ * to where a jump would lead: see 11-unwind-by-return.patch.
  */
 #define UNWINDING (-2)
+
+/* Notes that the last value of the stack is what was raised with `error`, changed: see raised.rs. */
+void moonfork_derived(struct lua_State *L, const void *error);
 
 /* As `lua_error`, for a C function that returns at once what this returns. */
 int moonfork_error(struct lua_State *L);

@@ -9,7 +9,7 @@
 ** interpreter goes on behind that `pcall`.
 **
 ** That is right only if there are no C frames between a mark and its guard, which `L->nCcalls`
-** says as it does for errors that return: see 02-unwind-by-return.patch. A marked `pcall` counts there as any
+** says as it does for errors that return: see 11-unwind-by-return.patch. A marked `pcall` counts there as any
 ** other does, so that as many of them can be nested as Lua has it. Those in a coroutine that may
 ** yield are protected by its resume, and not marked.
 **

@@ -2,7 +2,10 @@
 
 use mlua::{Error, Table, Value};
 
+use crate::host::Refused;
 use crate::raw::stack::Uncompiled;
+use crate::sandbox::PRELUDE;
+use crate::wire::{Denied, Position};
 pub(crate) use crate::wire::{Failure, FailureKind};
 
 /// Bytes of a message or a traceback that are passed on.
@@ -16,20 +19,33 @@ impl Failure {
         Failure {
             kind,
             message,
+            position: None,
             traceback: None,
+            denied: None,
+        }
+    }
+
+    /// What it means that a text doesn't compile, in a chunk of this name.
+    pub(crate) fn uncompiled(error: Uncompiled, chunk: &str) -> Failure {
+        match error {
+            Uncompiled::Syntax(message) => Failure {
+                position: syntax_position(&message, chunk),
+                ..Failure::new(
+                    match is_unfinished(&message) {
+                        true => FailureKind::Unfinished,
+                        false => FailureKind::Syntax,
+                    },
+                    message,
+                )
+            },
+            Uncompiled::Memory => Failure::new(FailureKind::Memory, "not enough memory"),
         }
     }
 
     /// The error that a script ended with, as the sandbox describes it.
     pub(crate) fn of_script(described: &Value) -> Failure {
         match described {
-            Value::Table(traced) => match parts(traced) {
-                Ok((message, traceback)) => Failure {
-                    traceback: frames(&traceback),
-                    ..Failure::new(FailureKind::Runtime, message)
-                },
-                Err(error) => error.into(),
-            },
+            Value::Table(traced) => traced_failure(traced).unwrap_or_else(Failure::from),
             // Lua calls no handler when memory runs out, and gives this text.
             Value::String(text) if *text == "not enough memory" => {
                 Failure::new(FailureKind::Memory, "not enough memory")
@@ -53,18 +69,50 @@ impl Failure {
     }
 }
 
-fn parts(traced: &Table) -> mlua::Result<(String, String)> {
+/// What the sandbox's handler made of an error.
+fn traced_failure(traced: &Table) -> mlua::Result<Failure> {
     let text = |index: i64| -> mlua::Result<String> {
         Ok(traced.raw_get::<mlua::LuaString>(index)?.to_string_lossy())
     };
-    Ok((text(1)?, text(2)?))
+    let line: Option<u32> = traced.raw_get(6)?;
+    Ok(Failure {
+        position: match line {
+            Some(line) => Some(Position {
+                chunk: text(5)?,
+                line,
+            }),
+            None => None,
+        },
+        traceback: frames(&text(2)?),
+        denied: match traced.raw_get(4)? {
+            Value::Integer(number) => u32::try_from(number).ok().map(Denied::Refusal),
+            Value::String(name) => Some(Denied::Global(name.to_string_lossy())),
+            _ => None,
+        },
+        ..Failure::new(FailureKind::Runtime, text(1)?)
+    })
 }
 
-impl From<Uncompiled> for Failure {
-    fn from(error: Uncompiled) -> Failure {
-        match error {
-            Uncompiled::Syntax(message) => Failure::new(FailureKind::Syntax, message),
-            Uncompiled::Memory => Failure::new(FailureKind::Memory, "not enough memory"),
+/// Where Lua's parser met what it couldn't read: all its messages begin with `chunk:line: `.
+fn syntax_position(message: &str, chunk: &str) -> Option<Position> {
+    let rest = message.strip_prefix(chunk)?.strip_prefix(':')?;
+    let (line, _) = rest.split_once(": ")?;
+    Some(Position {
+        chunk: chunk.to_owned(),
+        line: line.parse().ok()?,
+    })
+}
+
+/// Whether Lua's parser met the end of the text: what else it met stands in quotes.
+fn is_unfinished(message: &str) -> bool {
+    message.ends_with(" near <eof>")
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Failure {
+        Failure {
+            denied: refused.denied.map(Denied::Refusal),
+            ..Failure::new(FailureKind::Runtime, refused.message)
         }
     }
 }
@@ -72,7 +120,6 @@ impl From<Uncompiled> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
-            Error::SyntaxError { message, .. } => Failure::new(FailureKind::Syntax, message),
             Error::MemoryError(_) => Failure::new(FailureKind::Memory, "not enough memory"),
             Error::CallbackError { cause, .. } => Failure::from((*cause).clone()),
             Error::RuntimeError(text) => {
@@ -89,7 +136,7 @@ impl From<Error> for Failure {
 
 /// The frames of a traceback that belong to the script, one a line.
 fn frames(traceback: &str) -> Option<String> {
-    let own = |frame: &&str| !frame.contains("[moonfork]") && *frame != "[C]: in ?";
+    let own = |frame: &&str| !frame.contains(PRELUDE) && *frame != "[C]: in ?";
     let traceback = traceback.trim_start_matches("stack traceback:\n");
     let frames: Vec<&str> = traceback.lines().map(str::trim).filter(own).collect();
     let mut frames = frames.join("\n");

@@ -10,13 +10,15 @@ use mlua::{Function, Lua, Table, Value};
 
 use crate::failure::{Failure, FailureKind};
 use crate::value::Values;
+use crate::wire::Denied;
 
 /// What a value may cost that `json.encode` writes. Lua's own memory limit comes first as a
 /// rule; this keeps a text that is built outside of Lua's accounts within reason.
 const MAX_COST: usize = 64 << 20;
 
-/// What a fallible function gives to Lua: `true, value` or `false, message`.
-pub(crate) type Outcome = (bool, Value);
+/// What a fallible function gives to Lua: `true, value` or `false, message`, and then the number of
+/// the host's refusal, if it was one.
+pub(crate) type Outcome = (bool, Value, Option<u32>);
 
 /// The outcome of `result`.
 ///
@@ -25,8 +27,15 @@ pub(crate) type Outcome = (bool, Value);
 /// When Lua has no memory for the message.
 pub(crate) fn outcome(lua: &Lua, result: Result<Value, Failure>) -> mlua::Result<Outcome> {
     Ok(match result {
-        Ok(value) => (true, value),
-        Err(failure) => (false, Value::String(lua.create_string(failure.message)?)),
+        Ok(value) => (true, value, None),
+        Err(failure) => {
+            let refusal = match failure.denied {
+                Some(Denied::Refusal(number)) => Some(number),
+                _ => None,
+            };
+            let message = lua.create_string(failure.message)?;
+            (false, Value::String(message), refusal)
+        }
     })
 }
 

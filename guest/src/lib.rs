@@ -17,4 +17,4 @@ pub mod vm;
 #[path = "../../host/wire.rs"]
 pub mod wire;
 
-pub use host::Host;
+pub use host::{Host, Refused};

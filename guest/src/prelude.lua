@@ -3,7 +3,8 @@
 --
 -- `native` holds functions written in Rust. The fallible ones return true and their result,
 -- or false and a message, which is raised here as text at the caller's line: that way scripts
--- catch text, as from any other Lua function.
+-- catch text, as from any other Lua function. Where the host refused something that wasn't
+-- granted, the number of that refusal comes with it.
 local native = ...
 
 local error, select, tostring, type = error, select, tostring, type
@@ -13,8 +14,11 @@ local getmetatable, next, setmetatable = getmetatable, next, setmetatable
 
 local function raising(raw)
   return function(...)
-    local ok, value = raw(...)
-    if not ok then error(value, 3) end -- past the function that this one is wrapped in
+    local ok, value, refusal = raw(...)
+    if not ok then -- at the line past the function that this one is wrapped in
+      if refusal then native.refuse(value, refusal) end
+      error(value, 3)
+    end
     return value
   end
 end
@@ -44,7 +48,6 @@ local function describe(value)
   if #message > native.max_message then
     message = sub(message, 1, native.max_message) .. "... (" .. #message .. " bytes in all)"
   end
-  if type(value) == "string" then value = nil end
   return native.trace(message, value)
 end
 

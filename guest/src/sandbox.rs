@@ -6,11 +6,12 @@ use std::time::Instant;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 
 use crate::Host;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::json::{Json, outcome};
 #[cfg(target_family = "wasm")]
 use crate::raw::layout;
 use crate::raw::memory::Account;
+use crate::raw::raised;
 use crate::raw::random::Random;
 use crate::raw::reserve;
 use crate::raw::stack::Gate;
@@ -25,16 +26,53 @@ fn libraries() -> StdLib {
 /// Bytes of an error's message that are passed on; the rest is cut off, and said so.
 const MAX_MESSAGE: usize = 64 << 10;
 
-/// Adds the traceback to an error's message, and what it was raised with if that wasn't text: a
-/// table of the three.
+/// Where the prelude's own functions come from, as Lua has it.
+pub(crate) const PRELUDE: &str = "[moonfork]";
+
+/// Above [`trace`] there are the handler that calls it and what raised the error.
+const RAISED_AT: usize = 2;
+
+/// Adds to an error's message what [`Failure::of_script`] reads: a list of the message, the
+/// traceback, what was raised if that wasn't text, what is known of it, a chunk's name, a line.
 fn trace(lua: &Lua, (message, raised): (mlua::LuaString, Value)) -> mlua::Result<Table> {
-    // Above this function there are the handler that calls it and what raised the error.
-    let traceback = lua.traceback(None, 2)?;
-    let traced = lua.create_table_with_capacity(3, 0)?;
+    let traced = lua.create_table_with_capacity(6, 0)?;
+    traced.raw_set(2, lua.traceback(None, RAISED_AT)?)?;
+    traced.raw_set(4, raised::known(lua, &raised))?;
+    if !raised.is_string() {
+        traced.raw_set(3, raised)?;
+    }
+    if let Some((chunk, line)) = position(lua, &message.as_bytes()) {
+        traced.raw_set(5, chunk)?;
+        traced.raw_set(6, line)?;
+    }
     traced.raw_set(1, message)?;
-    traced.raw_set(2, traceback)?;
-    traced.raw_set(3, raised)?;
     Ok(traced)
+}
+
+/// The position that an error's message begins with, where it is that of a function under way;
+/// otherwise where the script was at.
+fn position(lua: &Lua, message: &[u8]) -> Option<(String, usize)> {
+    /// Functions that are looked at.
+    const MAX: usize = 50;
+
+    let mut innermost = None;
+    for level in RAISED_AT..MAX {
+        let position = lua.inspect_stack(level, |function| {
+            let chunk = function.source().short_src?.into_owned();
+            (chunk != PRELUDE).then_some((chunk, function.current_line()?))
+        });
+        match position {
+            Some(Some((chunk, line))) => {
+                if message.starts_with(format!("{chunk}:{line}: ").as_bytes()) {
+                    return Some((chunk, line));
+                }
+                innermost.get_or_insert((chunk, line));
+            }
+            Some(None) => {}
+            None => break,
+        }
+    }
+    innermost
 }
 
 /// `(service, subject, content) -> outcome`: asks the host; nil where it has nothing to give.
@@ -44,12 +82,12 @@ fn ask(lua: &Lua, host: &Rc<dyn Host>) -> mlua::Result<Function> {
         move |lua, (service, subject, content): (u32, mlua::LuaString, mlua::LuaString)| {
             let service = Service::ALL[service as usize];
             let answer = host.ask(service, &subject.as_bytes(), &content.as_bytes());
-            let answer = answer
-                .map_err(|message| Failure::new(FailureKind::Runtime, message))
-                .and_then(|answer| match answer {
-                    Some(bytes) => Ok(Value::String(lua.create_string(bytes)?)),
-                    None => Ok(Value::Nil),
-                });
+            let answer = answer.map_err(Failure::from).and_then(|answer| {
+                Ok(match answer {
+                    Some(bytes) => Value::String(lua.create_string(bytes)?),
+                    None => Value::Nil,
+                })
+            });
             outcome(lua, answer)
         },
     )
@@ -99,6 +137,7 @@ impl Prelude {
         native.set("max_arguments", MAX_ARGUMENTS)?;
         native.set("max_message", MAX_MESSAGE)?;
         native.set("trace", lua.create_function(trace)?)?;
+        native.set("refuse", raised::function(lua, raised::refuse)?)?;
         native.set("ask", ask(lua, host)?)?;
         native.set(
             "stopwatch",
@@ -123,7 +162,7 @@ impl Prelude {
 
         let prelude = lua
             .load(include_str!("prelude.lua"))
-            .set_name("=[moonfork]")
+            .set_name(format!("={PRELUDE}"))
             .call::<Table>(native)?;
         Ok(Prelude {
             random: [prelude.get("random")?, prelude.get("randomseed")?],
@@ -144,6 +183,7 @@ impl Sandbox {
     pub(crate) fn new(host: &Rc<dyn Host>) -> mlua::Result<Sandbox> {
         let lua = Lua::new_with(libraries(), LuaOptions::new())?;
         let values = Rc::new(Values::new(&lua)?);
+        raised::begin(&lua)?;
         let prelude = Prelude::run(&lua, &values, host)?;
         // The snapshot made of this state should not hold its garbage.
         lua.gc_collect()?;

@@ -12,8 +12,9 @@ use crate::failure::{Failure, FailureKind};
 use crate::header::{self, malformed};
 use crate::json::outcome;
 use crate::raw::quick::Returned;
+use crate::raw::raised;
 use crate::raw::reserve;
-use crate::raw::stack::{Held, Item, Stack, Uncompiled};
+use crate::raw::stack::{Held, Item, Stack};
 use crate::sandbox::Sandbox;
 use crate::wire::{self, Allowance, Chunk, Name, Op, Seed, Setup};
 
@@ -126,6 +127,7 @@ impl Vm {
             reserve::fill();
         }
         self.raised.set(None);
+        raised::clear(&self.sandbox.lua);
         self.sandbox
             .values
             .allow(allowance.max_value as usize, allowance.max_depth as usize);
@@ -209,6 +211,11 @@ impl Vm {
             Op::Set => self.set(header::name(header)?, value, answer),
             Op::Compile => self.compile(&header::chunk(header)?, !value.is_empty(), answer),
             Op::Run => self.run(header, value, answer),
+            Op::Check => {
+                self.compiled(&header::chunk(header)?, false)?;
+                answer.push(NULL);
+                Ok(())
+            }
         }
     }
 
@@ -284,9 +291,7 @@ impl Vm {
                         &mut request,
                         values.max_value(),
                     )?;
-                    let answer = host
-                        .call(number, &request)
-                        .map_err(|message| Failure::new(FailureKind::Runtime, message))?;
+                    let answer = host.call(number, &request)?;
                     values.unpacked(&answer, "result")
                 };
                 outcome(lua, call())
@@ -328,6 +333,13 @@ impl Vm {
         with_state: bool,
         answer: &mut Vec<u8>,
     ) -> Result<(), Failure> {
+        let function = self.compiled(chunk, with_state)?;
+        answer.extend(function.dump(false));
+        Ok(())
+    }
+
+    /// The function that a chunk compiles to.
+    fn compiled(&self, chunk: &Chunk<'_>, with_state: bool) -> Result<Function, Failure> {
         let source = Source::of(chunk, with_state)?;
         let Sandbox { lua, gate, .. } = &self.sandbox;
         let mut result = Ok(());
@@ -339,9 +351,7 @@ impl Vm {
         });
         let function = function.map_err(|described| self.failure(&described))?;
         result?;
-        let function = function.as_function().expect("it was pushed");
-        answer.extend(function.dump(false));
-        Ok(())
+        Ok(function.as_function().expect("it was pushed").clone())
     }
 
     fn call(&self, name: &[u8], args: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
@@ -446,7 +456,7 @@ fn several_results(count: c_int) -> Failure {
 
 /// The operation with this number.
 fn operation(number: u32) -> Option<Op> {
-    const ALL: [Op; 7] = [
+    const ALL: [Op; 8] = [
         Op::Setup,
         Op::Eval,
         Op::Call,
@@ -454,6 +464,7 @@ fn operation(number: u32) -> Option<Op> {
         Op::Set,
         Op::Compile,
         Op::Run,
+        Op::Check,
     ];
     ALL.into_iter().find(|op| *op as u32 == number)
 }
@@ -495,20 +506,26 @@ impl Source {
     /// Pushes the function that it compiles to.
     fn push(&self, stack: Stack) -> Result<(), Failure> {
         let Some(expression) = &self.expression else {
-            return Ok(stack.compile(&self.text, &self.name)?);
+            return self.compile(stack, &self.text);
         };
-        stack
-            .compile(expression, &self.name)
-            .or_else(|as_expression| {
-                stack.compile(&self.text, &self.name).map_err(|as_chunk| {
-                    match &as_expression {
-                        // It was an expression so far, and then the text ended.
-                        Uncompiled::Syntax(message) if message.ends_with("<eof>") => as_expression,
-                        _ => as_chunk,
-                    }
-                    .into()
-                })
+        self.compile(stack, expression).or_else(|as_expression| {
+            self.compile(stack, &self.text).map_err(|as_chunk| {
+                match as_expression.kind {
+                    // It was an expression so far, and then the text ended.
+                    FailureKind::Unfinished => as_expression,
+                    _ => as_chunk,
+                }
             })
+        })
+    }
+
+    fn compile(&self, stack: Stack, text: &str) -> Result<(), Failure> {
+        let compiled = stack.compile(text, &self.name);
+        compiled.map_err(|error| {
+            // Without the sign that it is to be shown as it is.
+            let name = String::from_utf8_lossy(&self.name.to_bytes()[1..]);
+            Failure::uncompiled(error, &name)
+        })
     }
 }
 

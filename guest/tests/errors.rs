@@ -3,7 +3,7 @@
 mod common;
 
 use common::Machine;
-use moonfork_guest::wire::{FailureKind, Op};
+use moonfork_guest::wire::{Chunk, Denied, FailureKind, Op};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 #[case::expression("1 +", 1)]
 fn syntax_errors_count_from_the_first_line(#[case] code: &str, #[case] line: u32) {
     let failure = Machine::new().eval(code).unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Syntax);
+    assert!(matches!(
+        failure.kind,
+        FailureKind::Syntax | FailureKind::Unfinished
+    ));
     assert!(
         failure.message.starts_with(&format!("test:{line}: ")),
         "{failure:?}"
@@ -179,4 +182,67 @@ fn without_a_state_the_name_is_free() {
     lua.eval("state = 5").unwrap();
     assert_eq!(lua.eval("state").unwrap(), json!(5));
     assert_eq!(lua.eval_with("state", Some(&json!(6))).unwrap(), json!(6));
+}
+
+#[rstest]
+#[case::plain("denied()", Some(7))]
+#[case::raised_again("local _, e = pcall(denied) error(e, 0)", Some(7))]
+#[case::from_a_coroutine(
+    "local _, e = coroutine.resume(coroutine.create(denied)) error(e, 0)",
+    Some(7)
+)]
+#[case::written("error('it is not granted', 0)", None)]
+#[case::after_one(
+    "pcall(denied) error('test:1: it is not granted, which is longer than short', 0)",
+    None
+)]
+#[case::of_a_function_that_fails("fails()", None)]
+fn refusals_of_the_host_have_their_number(#[case] code: &str, #[case] number: Option<u32>) {
+    let failure = Machine::new().eval(code).unwrap_err();
+    assert_eq!(failure.denied, number.map(Denied::Refusal), "{failure:?}");
+}
+
+#[rstest]
+#[case::of_the_function("local x\nx.y = 1", 2)]
+#[case::of_its_caller("local function f() error('x', 2) end\n\nf()", 3)]
+#[case::of_none("\nerror('x', 0)", 2)]
+#[case::of_no_text("\nerror({})", 2)]
+#[case::in_another("local function f() error('x', 0) end\n\nf()", 1)]
+#[case::of_what_does_not_parse("x =\n\n=", 3)]
+fn errors_have_a_position(#[case] code: &str, #[case] line: u32) {
+    let failure = Machine::new().eval(code).unwrap_err();
+    let position = failure.position.expect("a position");
+    assert_eq!((&*position.chunk, position.line), ("test", line));
+}
+
+#[rstest]
+#[case::an_expression("1 +", FailureKind::Unfinished)]
+#[case::a_block("if x then", FailureKind::Unfinished)]
+#[case::a_string("return 'x", FailureKind::Unfinished)]
+#[case::a_text_that_says_so("return = '<eof>'", FailureKind::Syntax)]
+#[case::another("return = 1", FailureKind::Syntax)]
+fn texts_that_end_too_early_are_told_apart(#[case] code: &str, #[case] kind: FailureKind) {
+    assert_eq!(Machine::new().eval(code).unwrap_err().kind, kind);
+    let chunk = Chunk {
+        name: "test".into(),
+        code: code.into(),
+        expression: true,
+    };
+    let checked = Machine::new().request::<()>(Op::Check, &chunk, None);
+    assert_eq!(checked.unwrap_err().kind, kind);
+}
+
+#[test]
+fn what_is_checked_does_not_run() {
+    let mut lua = Machine::new();
+    let chunk = Chunk {
+        name: "test".into(),
+        code: "ran = true".into(),
+        expression: false,
+    };
+    assert_eq!(
+        lua.request::<()>(Op::Check, &chunk, None).unwrap(),
+        Value::Null
+    );
+    assert_eq!(lua.eval("ran").unwrap(), Value::Null);
 }

@@ -34,7 +34,7 @@ fn the_globals_are_these_and_no_others() {
         .unwrap();
     assert_eq!(
         names,
-        "_G _VERSION assert collectgarbage coroutine echo error fails getmetatable ipairs json \
+        "_G _VERSION assert collectgarbage coroutine denied echo error fails getmetatable ipairs json \
          load math next null pairs pcall print rawequal rawget rawlen rawset select setmetatable \
          string table tonumber tostring type utf8 warn xpcall"
     );

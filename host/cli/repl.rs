@@ -57,9 +57,7 @@ fn evaluate(pool: &Pool, code: &str) -> anyhow::Result<bool> {
     match main.eval::<Value>(Chunk::new(code).named("repl")) {
         Ok(Value::Null) => {}
         Ok(value) => stream::print_json(&value)?,
-        Err(error) if error.is_syntax() && error.to_string().ends_with("near <eof>") => {
-            return Ok(false);
-        }
+        Err(error) if error.is_unfinished() => return Ok(false),
         Err(error) => stream::note(format_args!("error: {error}")),
     }
     if main.take_report().output_truncated {

@@ -10,21 +10,11 @@ use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, Metadata, OpenOptions};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::capability::Access;
 use crate::wire::Service;
 use crate::{Error, Result};
-
-/// What scripts may do in a [`Folder`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Access {
-    /// Read files, list folders.
-    ReadOnly,
-    /// Make, change and remove files and folders as well.
-    ReadWrite,
-}
 
 /// A folder of the host's, opened to be granted to scripts. They use it through `fs`, under
 /// the name it is granted by: `fs.read("name/some/file.txt")`.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::ErrorKind;
+use crate::capability::Capability;
 use crate::grants::clock::Clock;
 use crate::grants::files::Folder;
 use crate::grants::function::Functions;
@@ -93,7 +93,7 @@ impl Names {
 }
 
 /// What a text names that asks for a capability.
-enum Capability<'n> {
+enum Named<'n> {
     Clock,
     Variables,
     Modules,
@@ -103,17 +103,17 @@ enum Capability<'n> {
     Function(&'n str),
 }
 
-impl Capability<'_> {
-    fn named(text: &str) -> Capability<'_> {
+impl Named<'_> {
+    fn by(text: &str) -> Named<'_> {
         match text {
-            "clock" => Capability::Clock,
-            "variables" => Capability::Variables,
-            "modules" => Capability::Modules,
-            "folders" => Capability::Folders,
+            "clock" => Named::Clock,
+            "variables" => Named::Variables,
+            "modules" => Named::Modules,
+            "folders" => Named::Folders,
             _ => match text.split_once(' ') {
-                Some(("module", name)) => Capability::Module(name),
-                Some(("folder", name)) => Capability::Folder(name),
-                _ => Capability::Function(text),
+                Some(("module", name)) => Named::Module(name),
+                Some(("folder", name)) => Named::Folder(name),
+                _ => Named::Function(text),
             },
         }
     }
@@ -264,26 +264,26 @@ impl Grants {
     pub fn only<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Grants {
         let mut some = Grants::none();
         for name in names.into_iter().filter(|name| self.covers(name)) {
-            match Capability::named(name) {
-                Capability::Clock => some.clock.clone_from(&self.clock),
-                Capability::Variables => some.variables.clone_from(&self.variables),
-                Capability::Modules => {
+            match Named::by(name) {
+                Named::Clock => some.clock.clone_from(&self.clock),
+                Named::Variables => some.variables.clone_from(&self.variables),
+                Named::Modules => {
                     some.modules.clone_from(&self.modules);
                     some.own_modules.clone_from(&self.own_modules);
                 }
-                Capability::Folders => some.folders.clone_from(&self.folders),
-                Capability::Module(name) => match self.own_modules.get(name) {
+                Named::Folders => some.folders.clone_from(&self.folders),
+                Named::Module(name) => match self.own_modules.get(name) {
                     Some(source) => {
                         some.own_modules.insert(name.to_owned(), Arc::clone(source));
                     }
                     None => some.modules.add(name.to_owned()),
                 },
-                Capability::Folder(name) => {
+                Named::Folder(name) => {
                     let folder = self.folders.get(name).cloned();
                     some.folders
                         .extend(folder.map(|folder| (name.to_owned(), folder)));
                 }
-                Capability::Function(name) => some.functions.add(name.to_owned()),
+                Named::Function(name) => some.functions.add(name.to_owned()),
             }
         }
         some
@@ -291,16 +291,14 @@ impl Grants {
 
     /// Whether what is named, as for [`only`](Self::only), is granted, or some of it.
     pub fn covers(&self, name: &str) -> bool {
-        match Capability::named(name) {
-            Capability::Clock => self.clock.is_some(),
-            Capability::Variables => !self.variables.is_empty(),
-            Capability::Modules => self.modules != Names::default() || !self.own_modules.is_empty(),
-            Capability::Folders => !self.folders.is_empty(),
-            Capability::Module(name) => {
-                self.modules.has(name) || self.own_modules.contains_key(name)
-            }
-            Capability::Folder(name) => self.folders.contains_key(name),
-            Capability::Function(name) => self.functions.has(name),
+        match Named::by(name) {
+            Named::Clock => self.clock.is_some(),
+            Named::Variables => !self.variables.is_empty(),
+            Named::Modules => self.modules != Names::default() || !self.own_modules.is_empty(),
+            Named::Folders => !self.folders.is_empty(),
+            Named::Module(name) => self.modules.has(name) || self.own_modules.contains_key(name),
+            Named::Folder(name) => self.folders.contains_key(name),
+            Named::Function(name) => self.functions.has(name),
         }
     }
 
@@ -502,18 +500,17 @@ impl Granted {
     }
 
     /// The capability that a script lacks which used a global that isn't there.
-    pub(crate) fn missing_global(&self, name: &str) -> Option<String> {
-        let capability = match name {
-            "os" if self.grants.clock.is_none() => "clock",
-            "require" if !self.has_modules() => "modules",
-            "fs" if !self.has_folders() => "folders",
-            "variables" if self.grants.variables.is_empty() => "variables",
+    pub(crate) fn missing_global(&self, name: &str) -> Option<Capability> {
+        Some(match name {
+            "os" if self.grants.clock.is_none() => Capability::Clock,
+            "require" if !self.has_modules() => Capability::Modules,
+            "fs" if !self.has_folders() => Capability::Folders,
+            "variables" if self.grants.variables.is_empty() => Capability::Variables,
             _ if self.functions.number(name).is_some() && !self.has_function(name) => {
-                return Some(format!("function {name}"));
+                Capability::Function(name.to_owned())
             }
             _ => return None,
-        };
-        Some(capability.to_owned())
+        })
     }
 }
 
@@ -524,32 +521,13 @@ pub(crate) enum Lookup<'a> {
     Absent,
 }
 
-/// A script asked for what it was not granted.
+/// A call of the host that was refused, for it was not granted.
 #[derive(Clone, Debug)]
 pub(crate) struct Denial {
+    /// Which of the call's refusals it is.
+    pub(crate) number: u32,
     /// What it would need.
-    pub(crate) capability: String,
-    /// What the script is told.
-    pub(crate) message: String,
-}
-
-impl Denial {
-    pub(crate) fn new(capability: impl Into<String>, message: impl fmt::Display) -> Denial {
-        Denial {
-            capability: capability.into(),
-            message: message.to_string(),
-        }
-    }
-
-    /// What the caller of a script is told that didn't catch it.
-    pub(crate) fn into_error(self, message: String, traceback: Option<String>) -> Error {
-        ErrorKind::Denied {
-            capability: self.capability,
-            message,
-            traceback,
-        }
-        .into()
-    }
+    pub(crate) capability: Capability,
 }
 
 /// The first part of a path, which names a folder, and the rest.

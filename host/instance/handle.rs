@@ -102,6 +102,19 @@ pub trait Handle: Sealed {
         self.with_mut(|instance, terms| instance.eval(terms, &chunk, Some(state)))
     }
 
+    /// Sees whether a chunk or a bare expression parses, and runs nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Syntax` when it doesn't, and what may stop any call: see [`eval`](Self::eval).
+    fn check<'c>(&mut self, chunk: impl Into<Chunk<'c>>) -> Result<()>
+    where
+        Self: Sized,
+    {
+        let chunk = chunk.into();
+        self.with_mut(|instance, terms| instance.check(terms, &chunk))
+    }
+
     /// Calls a function that the instance knows by its global name or a dotted path, with the
     /// elements of `args`: a tuple, an array, a slice.
     ///

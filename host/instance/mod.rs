@@ -178,6 +178,11 @@ impl Instance {
         }
     }
 
+    /// Whether `chunk` parses.
+    pub(crate) fn check(&mut self, terms: Option<&Terms>, chunk: &Chunk<'_>) -> Result<()> {
+        self.request(terms, Op::Check, &chunk.to_wire(), |_| Ok(()))
+    }
+
     /// What `chunk` compiles to, if it came before.
     ///
     /// Not where fuel is metered: a run would burn less than the first time.

@@ -1,16 +1,10 @@
 //! Whether a plugin's Lua is what its manifest says, found out in a sandbox.
 
-use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use super::source::{File, Source};
 use crate::diagnostics::{Code, Place, Problem, Problems};
 use crate::{Chunk, Error, Grants, Handle, Pool, Result, RunOptions};
-
-/// Parses a text as a chunk, and gives Lua's message if it isn't one.
-const PARSE: &str = "\
-local chunk, message = load(state.text, '=' .. state.name, 't')
-return message";
 
 /// The types of the values at dotted paths, as a call looks for them.
 const TYPES: &str = "\
@@ -42,25 +36,24 @@ pub(super) fn check(source: &Source, options: &RunOptions, pool: &Pool, problems
 }
 
 fn check_modules(source: &Source, pool: &Pool, problems: &mut Problems) -> Result<()> {
-    #[derive(Serialize)]
-    struct Module<'m> {
-        name: &'m str,
-        text: &'m str,
-    }
     if source.modules.is_empty() {
         return Ok(());
     }
+    /// Nobody sees it: each problem names its file.
+    const CHUNK: &str = "module";
+
     let mut parser = pool.branch_with(&RunOptions::new().grants(Grants::none()))?;
     for (name, file) in &source.modules {
-        let module = Module {
-            name: "module",
-            text: &file.text,
+        let chunk = Chunk::body(&*file.text).named(CHUNK);
+        let error = match parser.check(chunk) {
+            Err(error) if error.is_syntax() => error,
+            other => {
+                other?;
+                continue;
+            }
         };
-        let message: Option<String> = parser.eval_with(Chunk::body(PARSE), &module)?;
-        if let Some(message) = message {
-            let what = format!("the module `{name}` doesn't parse");
-            in_lua(Code::LuaSyntax, file, "module", &what, &message, problems);
-        }
+        let what = format!("the module `{name}` doesn't parse");
+        in_lua(Code::LuaSyntax, file, CHUNK, &what, &error, problems);
     }
     Ok(())
 }
@@ -79,13 +72,14 @@ fn check_entry(
         } else {
             (Code::EntryFailed, "the entry fails")
         };
-        let name = source.chunk_name();
-        // What was stopped says where it was behind its message.
-        let message = match error.site() {
-            Some(site) => format!("{}: {error}", site.position),
-            None => error.to_string(),
-        };
-        let problem = in_lua(code, &source.entry, &name, what, &message, problems);
+        let problem = in_lua(
+            code,
+            &source.entry,
+            &source.chunk_name(),
+            what,
+            &error,
+            problems,
+        );
         if error.is_value() {
             problem.with_hint("exported functions are globals; the entry returns nothing");
         } else if error.is_denied() {
@@ -123,25 +117,21 @@ fn fail(source: &Source, error: &Error, what: &str, problems: &mut Problems) {
     );
 }
 
-/// A problem at the line of `file` that Lua's message begins with, where it does.
+/// A problem that `error` says, at its line of `file` if it is about one of that chunk.
 fn in_lua<'p>(
     code: Code,
     file: &File,
     chunk: &str,
     what: &str,
-    message: &str,
+    error: &Error,
     problems: &'p mut Problems,
 ) -> &'p mut Problem {
-    let line_and_rest = || {
-        let rest = message.strip_prefix(chunk)?.strip_prefix(':')?;
-        let (line, rest) = rest.split_once(": ")?;
-        Some((line.parse().ok()?, rest))
-    };
-    match line_and_rest() {
-        Some((line, rest)) => {
-            let place = Some(Place::line(line));
-            problems.error_in(&file.path, code, place, format!("{what}: {rest}"))
+    match error.position() {
+        Some(position) if position.chunk == chunk => {
+            let place = usize::try_from(position.line).ok().map(Place::line);
+            let message = format!("{what}: {}", error.bare_message());
+            problems.error_in(&file.path, code, place, message)
         }
-        None => problems.error_in(&file.path, code, None, format!("{what}: {message}")),
+        _ => problems.error_in(&file.path, code, None, format!("{what}: {error}")),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::capability::Capability;
 use crate::codec;
 use crate::error::ErrorKind;
 use crate::grants::function::Failed;
@@ -42,8 +43,9 @@ where
     };
     if !granted.has_function(name) {
         return Err(Error::from(ErrorKind::Denied {
-            capability: format!("function {name}"),
+            capability: Capability::Function(name.to_owned()),
             message: format!("the host function '{name}' is not granted to this run"),
+            at: None,
             traceback: None,
         }));
     }
@@ -70,6 +72,7 @@ where
     Err(Error::from(match failed {
         Failed::Raised(message) => ErrorKind::Script {
             message,
+            at: None,
             traceback: None,
             value: None,
         },

@@ -72,6 +72,8 @@ pub(crate) struct Call {
     pub(crate) host_calls_left: u64,
     /// What it was refused lately, the last first.
     pub(crate) denials: VecDeque<Denial>,
+    /// How often it was refused something.
+    pub(crate) refused: u32,
     /// Why the script was asked to stop itself at the line it is at, once it was.
     pub(crate) stopping: Option<Stop>,
     /// Where it stopped.
@@ -137,6 +139,7 @@ impl Context {
                 narrowed: None,
                 host_calls_left: 0,
                 denials: VecDeque::new(),
+                refused: 0,
                 stopping: None,
                 site: None,
                 post_mortem: false,
@@ -166,6 +169,7 @@ impl Context {
         if !call.denials.is_empty() {
             call.denials.clear();
         }
+        call.refused = 0;
         call.stopping = None;
         call.site = None;
         call.post_mortem = false;

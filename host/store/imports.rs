@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, ExternType, FuncType, Linker, Module, Val};
 
+use crate::capability::{Access, Capability};
 use crate::grants::files::Refusal;
 use crate::grants::function::Failed;
 use crate::grants::{Denial, Lookup, split_path};
@@ -74,7 +75,7 @@ fn host_call(
     context.count_host_call(function as usize)?;
     if !granted.has_function(name) {
         let message = format!("the host function '{name}' is not granted to this run");
-        return context.deny(format!("function {name}"), message);
+        return context.deny(Capability::Function(name.to_owned()), message);
     }
     let max = context.call.limits.value;
     let (status, result) = match functions.call(function, &context.host_call(), args, max) {
@@ -130,7 +131,7 @@ fn host_ask(
             // A name that the pool has, hence of its own choosing.
             Lookup::Denied => {
                 let message = format!("module '{subject}' is not granted to this run");
-                context.deny(format!("module {subject}"), message)
+                context.deny(Capability::Module(subject.to_owned()), message)
             }
         };
     }
@@ -138,26 +139,34 @@ fn host_ask(
         return match granted.clock() {
             Some(_) => context.keep(wire::NOTHING, Vec::new()),
             None => context.deny(
-                "clock".into(),
+                Capability::Clock,
                 "the clock is not granted to this run".into(),
             ),
         };
     }
     let (name, path) = split_path(subject);
     let (subject, shown_name) = (shown(subject), shown(name));
+    let denied = |access| Capability::Folder {
+        name: shown_name.clone().into_owned(),
+        access,
+    };
+    let access = match service {
+        Service::Read | Service::List | Service::Stat => Access::ReadOnly,
+        _ => Access::ReadWrite,
+    };
     let Some(folder) = granted.folder(name) else {
         let message = format!("{subject}: no folder '{shown_name}' is granted to this run");
-        return context.deny(format!("folder {shown_name}"), message);
+        return context.deny(denied(access), message);
     };
     match folder.serve(*service, path, content, context.call.limits.value) {
         Ok(Some(content)) => context.keep(wire::DONE, content),
         Ok(None) => context.keep(wire::NOTHING, Vec::new()),
         Err(Refusal::ReadOnly) => {
             let message = format!("{subject}: the folder '{name}' is granted for reading only");
-            context.deny(format!("folder {name} read-write"), message)
+            context.deny(denied(Access::ReadWrite), message)
         }
         Err(Refusal::System(error)) if error.kind() == ErrorKind::PermissionDenied => {
-            context.deny(format!("folder {name}"), format!("{subject}: {error}"))
+            context.deny(denied(access), format!("{subject}: {error}"))
         }
         Err(Refusal::System(error)) => {
             context.keep(wire::RAISED, format!("{subject}: {error}").into_bytes())
@@ -178,18 +187,24 @@ impl Context {
     }
 
     /// Refuses what was not granted, with an error that the script can catch.
-    fn deny(&mut self, capability: String, message: String) -> wasmtime::Result<u64> {
-        /// Denials that are remembered: a script may raise an earlier one again.
+    fn deny(&mut self, capability: Capability, message: String) -> wasmtime::Result<u64> {
+        /// Denials that are remembered: a script may raise an earlier one again. The guest
+        /// remembers as many.
         const KEPT: usize = 16;
+        /// Numbers for which there is room.
+        const NUMBERS: u32 = 1 << (u32::BITS - wire::STATUS_BITS);
 
-        self.call.denials.truncate(KEPT - 1);
-        let denial = Denial::new(capability, &message);
-        self.call.denials.push_front(denial);
-        self.keep(wire::RAISED, message.into_bytes())
+        let call = &mut self.call;
+        let number = call.refused % NUMBERS;
+        call.refused = call.refused.wrapping_add(1);
+        call.denials.truncate(KEPT - 1);
+        call.denials.push_front(Denial { number, capability });
+        let status = wire::DENIED | number << wire::STATUS_BITS;
+        self.keep(status, message.into_bytes())
     }
 }
 
-/// As much of a path as a message repeats: it has to pass whole, for a denial to be known by it.
+/// As much of a path as a message repeats.
 fn shown(path: &str) -> Cow<'_, str> {
     /// Bytes that are shown.
     const MAX: usize = 1 << 10;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use wasmtime::{Caller, Extern};
 
-use crate::error::Site;
+use crate::error::{Position, Site};
 use crate::store::context::{Context, Stop};
 
 /// The memory of the guest that calls the host, and the data of its store.
@@ -47,15 +47,21 @@ fn outside() -> Stop {
     Stop::Guest("a buffer lies outside of its memory".into())
 }
 
-/// Reads a site as the guest writes it: the position on the first line, then the traceback.
+/// Reads a site as the guest writes it: the number of the line and the length of the chunk's name
+/// on a line, the name on the next, and then the traceback.
 pub(crate) fn read_site(text: &[u8]) -> Option<Site> {
     /// Bytes that are read: more than the guest we built ever writes.
     const MAX: usize = 16 << 10;
 
     let text = String::from_utf8_lossy(&text[..text.len().min(MAX)]);
-    let (position, traceback) = text.split_once('\n')?;
+    let (numbers, text) = text.split_once('\n')?;
+    let (line, len) = numbers.split_once(' ')?;
+    let (chunk, traceback) = text.split_at_checked(len.parse().ok()?)?;
     Some(Site {
-        position: position.to_owned(),
-        traceback: traceback.trim_end().to_owned(),
+        position: Position {
+            chunk: chunk.to_owned(),
+            line: line.parse().ok()?,
+        },
+        traceback: traceback.trim().to_owned(),
     })
 }

@@ -121,7 +121,10 @@ impl Failure {
         let mut failure = Self::new(error);
         // Lua's own messages begin with the name of the chunk as a rule, which says it.
         let chunk = chunk_name(node);
-        if !failure.message.starts_with(&chunk) {
+        let named = error.position().is_some_and(|position| {
+            position.chunk == chunk && failure.message.starts_with(&position.to_string())
+        });
+        if !named {
             failure.message = format!("{chunk}: {}", failure.message);
         }
         failure

@@ -244,7 +244,7 @@ mod async_ones {
         let mut branch = pool.branch_with(&options).unwrap();
         let error = branch.eval::<()>("\npcall(never)").unwrap_err();
         assert!(error.is_timeout(), "{error}");
-        assert_eq!(error.site().unwrap().position, "eval:2");
+        assert_eq!(error.site().unwrap().position.to_string(), "eval:2");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod caught_errors;
 mod compiled_chunks;
 mod compiled_code;
 mod coroutine_yields;
+mod denials;
 mod error_values;
 mod escapes;
 mod eval;

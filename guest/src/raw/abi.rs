@@ -26,9 +26,9 @@
 use std::cell::RefCell;
 
 use super::{blocks, interrupt, layout};
-use crate::Host;
 use crate::vm::Vm;
 use crate::wire::{self, Allowance, Service};
+use crate::{Host, Refused};
 
 /// Buffers larger than this are given back after the call that needed them.
 const KEPT: usize = 64 << 10;
@@ -75,7 +75,7 @@ impl Host for Outside {
         import::print(text.as_ptr(), text.len());
     }
 
-    fn call(&self, function: u32, args: &[u8]) -> Result<Vec<u8>, String> {
+    fn call(&self, function: u32, args: &[u8]) -> Result<Vec<u8>, Refused> {
         let taken = take(import::host_call(function, args.as_ptr(), args.len()))?;
         Ok(taken.unwrap_or_default())
     }
@@ -85,7 +85,7 @@ impl Host for Outside {
         service: Service,
         subject: &[u8],
         content: &[u8],
-    ) -> Result<Option<Vec<u8>>, String> {
+    ) -> Result<Option<Vec<u8>>, Refused> {
         take(import::host_ask(
             service as u32,
             subject.as_ptr(),
@@ -97,21 +97,27 @@ impl Host for Outside {
 }
 
 /// Takes what a call of the host gave.
-fn take(packed: u64) -> Result<Option<Vec<u8>>, String> {
+fn take(packed: u64) -> Result<Option<Vec<u8>>, Refused> {
     let len = low(packed);
     let mut answer = Vec::new();
     answer
         .try_reserve_exact(len)
-        .map_err(|_| "not enough memory for the host's answer".to_owned())?;
+        .map_err(|_| Refused::from("not enough memory for the host's answer".to_owned()))?;
     answer.resize(len, 0);
     // SAFETY: the host writes `len` bytes, the length of its answer to the call above, and
     // `answer` has that many.
     unsafe { import::host_take(answer.as_mut_ptr()) };
-    match (packed >> 32) as u32 {
-        wire::DONE => Ok(Some(answer)),
-        wire::NOTHING => Ok(None),
-        _ => Err(String::from_utf8_lossy(&answer).into_owned()),
-    }
+    let status = (packed >> 32) as u32;
+    let denied = match status & ((1 << wire::STATUS_BITS) - 1) {
+        wire::DONE => return Ok(Some(answer)),
+        wire::NOTHING => return Ok(None),
+        wire::DENIED => Some(status >> wire::STATUS_BITS),
+        _ => None,
+    };
+    Err(Refused {
+        message: String::from_utf8_lossy(&answer).into_owned(),
+        denied,
+    })
 }
 
 /// Where bytes lie.

@@ -15,6 +15,8 @@ use std::ptr;
 
 use mlua::ffi::{self, lua_Debug, lua_State};
 
+use crate::sandbox::PRELUDE;
+
 /// The Lua thread that runs at the moment: see guest/lua/lua_config.h.
 #[unsafe(no_mangle)]
 static mut moonfork_running: *mut lua_State = ptr::null_mut();
@@ -80,8 +82,9 @@ extern "C" fn moonfork_site() -> u64 {
     (ptr as u64) << 32 | len as u64
 }
 
-/// Describes where `state` is: the innermost position of the script's own on a line, and then
-/// its frames as Lua's tracebacks show them.
+/// Describes where `state` is: the innermost position of the script's own, as the number of the
+/// line and the length of the chunk's name on a line, and the name on the next; and then its frames as
+/// Lua's tracebacks show them.
 ///
 /// # Safety
 ///
@@ -137,7 +140,7 @@ unsafe fn show(frame: &lua_Debug, only_position: bool, site: &mut Text) -> bool 
             text(frame.namewhat),
         )
     };
-    if source == "[moonfork]" {
+    if source == PRELUDE {
         return false;
     }
     if only_position {
@@ -145,7 +148,7 @@ unsafe fn show(frame: &lua_Debug, only_position: bool, site: &mut Text) -> bool 
             return false;
         }
         // A full buffer is the end of the text, not a failure.
-        let _ = writeln!(site, "{source}:{}", frame.currentline);
+        let _ = write!(site, "{} {}\n{source}\n", frame.currentline, source.len());
         return true;
     }
     let _ = match frame.currentline {

@@ -11,7 +11,7 @@ use super::{blocks, reserve};
 #[cfg(not(feature = "plain-lua"))]
 unsafe extern "C" {
     /// Makes the stack, the frames and the table of strings of a state anew: see
-    /// guest/lua/09-gather.patch.
+    /// guest/lua/18-gather.patch.
     unsafe fn moonfork_gather(state: *mut ffi::lua_State, freed: extern "C" fn());
 }
 

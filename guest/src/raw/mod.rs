@@ -14,6 +14,7 @@ mod interrupt;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod quick;
+pub(crate) mod raised;
 pub(crate) mod random;
 pub(crate) mod reserve;
 pub(crate) mod stack;

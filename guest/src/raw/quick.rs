@@ -169,7 +169,7 @@ const PLAIN: c_int = -3;
 #[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
 unsafe extern "C" {
     /// Makes `call`, of a global function in a protected call: see
-    /// guest/lua/07-plain-calls.patch. Raises nothing.
+    /// guest/lua/16-plain-calls.patch. Raises nothing.
     ///
     /// It gives one of the constants above, or how many results it has left on the stack.
     #[link_name = "moonfork_call_plain"]

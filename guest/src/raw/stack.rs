@@ -218,7 +218,7 @@ unsafe extern "C-unwind" fn trampoline(state: *mut ffi::lua_State) -> c_int {
 
 #[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
 unsafe extern "C-unwind" {
-    /// Loads bytecode without a protected call of its own: see guest/lua/08-load-bytecode.patch.
+    /// Loads bytecode without a protected call of its own: see guest/lua/17-load-bytecode.patch.
     unsafe fn moonfork_undump(
         state: *mut ffi::lua_State,
         code: *const c_char,

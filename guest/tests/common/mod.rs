@@ -5,11 +5,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use moonfork_guest::Host;
 use moonfork_guest::vm::Vm;
 use moonfork_guest::wire::{
     self, Allowance, Chunk, Failure, Header, Name, Op, Seed, Service, Setup,
 };
+use moonfork_guest::{Host, Refused};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,21 +24,25 @@ impl Host for Recorder {
         self.printed.borrow_mut().extend_from_slice(text);
     }
 
-    fn call(&self, function: u32, args: &[u8]) -> Result<Vec<u8>, String> {
+    fn call(&self, function: u32, args: &[u8]) -> Result<Vec<u8>, Refused> {
         match function {
             0 => Ok(args.to_vec()),
-            other => Err(format!("function {other} always fails")),
+            2 => Err(Refused {
+                message: "it is not granted".into(),
+                denied: Some(7),
+            }),
+            other => Err(format!("function {other} always fails").into()),
         }
     }
 
-    fn ask(&self, service: Service, subject: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    fn ask(&self, service: Service, subject: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
         let subject = String::from_utf8_lossy(subject).into_owned();
         match (service, &*subject) {
             (Service::Module, "answer") => Ok(Some(b"return {value = 42}".to_vec())),
             (Service::Module, "circle") => Ok(Some(b"return require 'circle'".to_vec())),
             (Service::Module, "broken") => Ok(Some(b"return +".to_vec())),
             (Service::Module, _) | (Service::Stat, _) => Ok(None),
-            _ => Err(format!("{subject}: there is no file")),
+            _ => Err(format!("{subject}: there is no file").into()),
         }
     }
 }
@@ -78,7 +82,11 @@ impl Machine {
             seed: Some(SEED),
         };
         let setup = Setup {
-            functions: vec![(0, "echo".into()), (1, "fails".into())],
+            functions: vec![
+                (0, "echo".into()),
+                (1, "fails".into()),
+                (2, "denied".into()),
+            ],
             clock: false,
             modules: false,
             files: false,

@@ -3,47 +3,38 @@
 use serde::de::DeserializeOwned;
 
 use super::request::HEADROOM;
+use crate::Error;
 use crate::codec::{self, Unreadable};
-use crate::error::ErrorKind;
 use crate::run::limits::Limits;
 use crate::store::context::Context;
-use crate::wire::{Failure, FailureKind};
-use crate::{Error, Result};
+use crate::wire::{Denied, Failure};
 
-/// What it means that the script of the call under way failed: it may lack a capability.
+/// What it means that the script of the call under way failed: it may lack a capability. The guest
+/// says what it was that was denied; only what is denied indeed counts.
 pub(super) fn failed(
     context: &Context,
-    failure: Failure,
+    mut failure: Failure,
     value: Option<serde_json::Value>,
 ) -> Error {
-    if failure.kind == FailureKind::Runtime {
-        let mut denials = context.call.denials.iter();
-        if let Some(denial) = denials.find(|denial| failure.message.ends_with(&denial.message)) {
-            let denial = denial.clone();
-            return denial.into_error(failure.message, failure.traceback);
+    let capability = match failure.denied.take() {
+        Some(Denied::Refusal(number)) => {
+            let mut denials = context.call.denials.iter();
+            let denial = denials.find(|denial| denial.number == number);
+            denial.map(|denial| denial.capability.clone())
         }
-        let missing = nil_global(&failure.message)
-            .and_then(|name| Some((name, context.granted().missing_global(name)?)));
-        if let Some((name, capability)) = missing {
-            let message = format!(
-                "{}; '{name}' needs the capability '{capability}', which was not granted",
-                failure.message
-            );
-            return ErrorKind::Denied {
-                capability,
-                message,
-                traceback: failure.traceback,
+        Some(Denied::Global(name)) => {
+            let capability = context.granted().missing_global(&name);
+            if let Some(capability) = &capability {
+                let needs = format!(
+                    "; '{name}' needs the capability '{capability}', which was not granted"
+                );
+                failure.message.push_str(&needs);
             }
-            .into();
+            capability
         }
-    }
-    Error::from_guest(failure, value, context.call.limits.memory)
-}
-
-/// The global that a script used though it is nil, by Lua's own words.
-fn nil_global(message: &str) -> Option<&str> {
-    let (_, used) = message.rsplit_once(" a nil value (global '")?;
-    used.strip_suffix("')")
+        None => None,
+    };
+    Error::from_guest(failure, value, capability, context.call.limits.memory)
 }
 
 /// Reads the value of an answer.

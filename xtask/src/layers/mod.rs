@@ -37,7 +37,8 @@ const ORDER: [&[&str]; 9] = [
 ];
 
 /// What lies at the top of `host/` and may be needed by all of it.
-const LEAVES: [&str; 6] = [
+const LEAVES: [&str; 7] = [
+    "capability",
     "codec",
     "diagnostics",
     "error",

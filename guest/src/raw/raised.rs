@@ -1,0 +1,209 @@
+//! What is known of errors beside what they say.
+//!
+//! Scripts catch errors as text, and any script can write one. So that the host refused something,
+//! or that the interpreter found nil in a global, is noted by *which value* was raised: whoever
+//! raises that value again raises the same error, and a text that merely says the same is none.
+//! (Of texts of up to 40 bytes Lua has each once, so these are the same value.)
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use mlua::{Function, Lua, Value, ffi};
+
+/// Errors that are remembered, for a script may raise an earlier one again.
+const KEPT: i64 = 16;
+
+/// Its address is the registry's key of the book: a list of the next entry's number, and then
+/// an error and what is known of it, for each entry.
+static BOOK: AtomicU8 = AtomicU8::new(0);
+
+/// Whether anything is known of any error, for those who would have to look at each.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+/// Where the book has the number of the next entry.
+const NEXT: i64 = 1;
+
+fn place_of_error(entry: i64) -> i64 {
+    2 * entry + 2
+}
+
+fn place_of_knowledge(entry: i64) -> i64 {
+    2 * entry + 3
+}
+
+/// Pushes the book.
+///
+/// # Safety
+///
+/// The state has to be alive and its stack to have room, as for all below.
+unsafe fn push_book(state: *mut ffi::lua_State) {
+    let key: *const AtomicU8 = &raw const BOOK;
+    // SAFETY: the caller's promise; the registry is always there.
+    unsafe { ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, key.cast()) };
+}
+
+/// Makes the book.
+///
+/// # Errors
+///
+/// When Lua can't allocate it.
+pub(crate) fn begin(lua: &Lua) -> mlua::Result<()> {
+    let places = usize::try_from(place_of_error(KEPT)).expect("they are few");
+    let book = lua.create_table_with_capacity(places, 0)?;
+    book.raw_set(NEXT, 0)?;
+    lua.exec_raw_lua(|raw| {
+        let key: *const AtomicU8 = &raw const BOOK;
+        // SAFETY: the state is alive, and has memory: no limit is set before a script runs.
+        unsafe {
+            raw.push_value(&Value::Table(book))?;
+            ffi::lua_rawsetp(raw.state(), ffi::LUA_REGISTRYINDEX, key.cast());
+        }
+        forget_all(raw.state());
+        Ok(())
+    })
+}
+
+/// Forgets all errors: those of one request are nothing to the next.
+pub(crate) fn clear(lua: &Lua) {
+    if ANY.swap(false, Ordering::Relaxed) {
+        lua.exec_raw_lua(|raw| forget_all(raw.state()));
+    }
+}
+
+fn forget_all(state: *mut ffi::lua_State) {
+    // SAFETY: called above, with a state that is idle. All places are there already, but for the first
+    // time, when there is memory.
+    unsafe {
+        push_book(state);
+        for place in NEXT + 1..place_of_error(KEPT) {
+            ffi::lua_pushboolean(state, 0);
+            ffi::lua_rawseti(state, -2, place);
+        }
+        ffi::lua_pop(state, 1);
+    }
+}
+
+/// Notes the last value of the stack, which is taken away, as what is known of the error below it.
+///
+/// # Safety
+///
+/// As above; there have to be two values.
+unsafe fn note(state: *mut ffi::lua_State) {
+    // SAFETY: the caller's promise. Nothing is allocated: the book has all places.
+    unsafe {
+        push_book(state);
+        ffi::lua_rawgeti(state, -1, NEXT);
+        let entry = ffi::lua_tointeger(state, -1);
+        ffi::lua_pop(state, 1);
+        ffi::lua_pushinteger(state, (entry + 1) % KEPT);
+        ffi::lua_rawseti(state, -2, NEXT);
+        ffi::lua_insert(state, -2);
+        ffi::lua_rawseti(state, -2, place_of_knowledge(entry));
+        ffi::lua_pushvalue(state, -2);
+        ffi::lua_rawseti(state, -2, place_of_error(entry));
+        ffi::lua_pop(state, 1);
+    }
+    ANY.store(true, Ordering::Relaxed);
+}
+
+/// Pushes what is known of the error at this address; pushes nothing and gives false if that is
+/// nothing. The latest entry counts.
+///
+/// # Safety
+///
+/// As above.
+unsafe fn push_known(state: *mut ffi::lua_State, error: *const c_void) -> bool {
+    if error.is_null() {
+        return false;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        push_book(state);
+        ffi::lua_rawgeti(state, -1, NEXT);
+        let next = ffi::lua_tointeger(state, -1);
+        ffi::lua_pop(state, 1);
+        for entry in (1..=KEPT).map(|ago| (next - ago).rem_euclid(KEPT)) {
+            ffi::lua_rawgeti(state, -1, place_of_error(entry));
+            let found = ffi::lua_topointer(state, -1) == error;
+            ffi::lua_pop(state, 1);
+            if found {
+                ffi::lua_rawgeti(state, -1, place_of_knowledge(entry));
+                ffi::lua_remove(state, -2);
+                return true;
+            }
+        }
+        ffi::lua_pop(state, 1);
+    }
+    false
+}
+
+/// What is known of an error: the number of a refusal, or a global's name.
+pub(crate) fn known(lua: &Lua, error: &Value) -> Option<Value> {
+    if !ANY.load(Ordering::Relaxed) {
+        return None;
+    }
+    lua.exec_raw_lua(|raw| {
+        // SAFETY: the state is alive, in a call of a C function that has just begun.
+        unsafe {
+            let state = raw.state();
+            raw.push_value(error).ok()?;
+            let address = ffi::lua_topointer(state, -1);
+            ffi::lua_pop(state, 1);
+            push_known(state, address).then(|| raw.pop_value())
+        }
+    })
+}
+
+/// A function of those below, as a value.
+///
+/// # Errors
+///
+/// When Lua can't allocate it.
+pub(crate) fn function(lua: &Lua, function: ffi::lua_CFunction) -> mlua::Result<Function> {
+    // SAFETY: it is one of those that Lua may call.
+    unsafe { lua.create_c_function(function) }
+}
+
+/// `(message, number) -> nothing`: raises the message, at the line of whoever called the caller of the
+/// caller, as the refusal of this number.
+pub(crate) unsafe extern "C-unwind" fn refuse(state: *mut ffi::lua_State) -> c_int {
+    /// This is called by the function that asks, and that by one for each service.
+    const SCRIPT: c_int = 3;
+
+    // SAFETY: Lua calls this, with both arguments and room for a few values more. Nothing here
+    // would have to be dropped.
+    unsafe {
+        ffi::luaL_where(state, SCRIPT);
+        ffi::lua_pushvalue(state, 1);
+        ffi::lua_concat(state, 2);
+        ffi::lua_pushvalue(state, 2);
+        note(state);
+        ffi::lua_error(state)
+    }
+}
+
+/// The interpreter is about to raise the last value of the stack, since the global `name` is nil.
+#[cfg(target_family = "wasm")]
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn moonfork_missing(
+    state: *mut ffi::lua_State,
+    name: *const std::ffi::c_char,
+) {
+    // SAFETY: called where Lua has made a message; there is room for what errors need besides.
+    unsafe {
+        ffi::lua_pushstring(state, name);
+        note(state);
+    }
+}
+
+/// The last value of the stack is what was raised with `error`, with a position before it.
+#[cfg(target_family = "wasm")]
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn moonfork_derived(state: *mut ffi::lua_State, error: *const c_void) {
+    // SAFETY: called in C functions of Lua's own, which have room for a few values.
+    unsafe {
+        if ANY.load(Ordering::Relaxed) && push_known(state, error) {
+            note(state);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a script would need that it was not granted.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What scripts may do in a [`Folder`](crate::Folder).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Read files, list folders.
+    ReadOnly,
+    /// Make, change and remove files and folders as well.
+    ReadWrite,
+}
+
+/// Something that is denied unless it is granted.
+///
+/// Shown as [`Grants::only`](crate::Grants::only) names it: `clock`, `function add`, `folder data`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Capability {
+    /// To tell the time: `os`.
+    Clock,
+    /// To see the variables of the run.
+    Variables,
+    /// To load modules: `require`.
+    Modules,
+    /// To use files: `fs`.
+    Folders,
+    /// To load this module.
+    Module(String),
+    /// To use files in this folder.
+    #[non_exhaustive]
+    Folder {
+        /// The first part of its paths.
+        name: String,
+        /// What was to be done there.
+        access: Access,
+    },
+    /// To call this host function.
+    Function(String),
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Capability::Clock => f.write_str("clock"),
+            Capability::Variables => f.write_str("variables"),
+            Capability::Modules => f.write_str("modules"),
+            Capability::Folders => f.write_str("folders"),
+            Capability::Module(name) => write!(f, "module {name}"),
+            Capability::Folder { name, access } => match access {
+                Access::ReadOnly => write!(f, "folder {name}"),
+                Access::ReadWrite => write!(f, "folder {name} read-write"),
+            },
+            Capability::Function(name) => write!(f, "function {name}"),
+        }
+    }
+}
