@@ -8,9 +8,8 @@
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use moonfork::diagnostics::LoadError;
 use moonfork::workflow::{RunError, RunOptions, Source, Workflow};
@@ -20,12 +19,19 @@ use serde_json::{Map, Value, json};
 /// The system's allocator, which counts what it is asked for.
 struct Counting;
 
-static ALLOCATED: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count(bytes: u64) {
+    // A thread that is about to end has no counter any more, and nobody asks for it.
+    let _ = ALLOCATED.try_with(|allocated| allocated.set(allocated.get() + bytes));
+}
 
 // SAFETY: all of it is the system's own; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size() as u64, Ordering::Relaxed);
+        count(layout.size() as u64);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
@@ -36,7 +42,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATED.fetch_add(size as u64, Ordering::Relaxed);
+        count(size as u64);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.realloc(block, layout, size) }
     }
@@ -45,13 +51,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Bytes that `work` allocated. One test at a time, since all threads are counted together.
+/// Bytes that `work` allocated, on this thread: other tests run meanwhile.
 fn allocated<T>(work: impl FnOnce() -> T) -> (u64, T) {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = ALLOCATED.load(Ordering::Relaxed);
+    let before = ALLOCATED.get();
     let result = work();
-    (ALLOCATED.load(Ordering::Relaxed) - before, result)
+    (ALLOCATED.get() - before, result)
 }
 
 const MIB: u64 = 1 << 20;

@@ -236,7 +236,7 @@ fn a_mistake_in_an_overlay_has_its_place_there() {
         1,
         &[
             "over.yaml:2:21: error [GOTO_UNDEFINED]: ",
-            "over.yaml:3:5: error [INVALID_OVERLAY]: ",
+            "over.yaml:3:5: warning [INVALID_OVERLAY]: ",
         ],
     );
 }

@@ -35,7 +35,6 @@ fn mistakes_are_listed_in_the_order_of_the_file() {
     assert_eq!(
         lines,
         [
-            &format!("{file}:2:5: error [MISSING_NODE_NAME]: a node needs a name"),
             &format!("{file}:2:6: error [UNKNOWN_KEY]: a node has no key `nam`"),
             "  hint: did you mean `name`?",
             &format!("{file}:3:20: error [INVALID_NODE]: `run` must be a string, not a list"),
