@@ -134,7 +134,11 @@ impl Context {
             call: Call {
                 limits: terms.limits,
                 start: Instant::now(),
-                deadline: terms.deadline,
+                // Before its first call a module's start function may run without end.
+                deadline: earlier(
+                    terms.deadline,
+                    Instant::now().checked_add(terms.limits.wall),
+                ),
                 cancels: [None, None],
                 narrowed: None,
                 host_calls_left: 0,
