@@ -16,12 +16,14 @@ mod compile;
 mod compiler;
 mod guest;
 mod isolation;
+mod layout;
 mod patch;
 mod perf;
 #[path = "../../host/build/provenance.rs"]
 mod provenance;
 mod recipe;
 mod snapshot;
+mod stacks;
 mod stress;
 mod toolchain;
 
