@@ -19,7 +19,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ([`is_internal`](Self::is_internal)).
 ///
 /// ```
-/// # use moonfork::{Handle, Pool};
+/// # use moonfork::Pool;
 /// # fn main() -> moonfork::Result<()> {
 /// let mut branch = Pool::builder().build()?.branch()?;
 /// let error = branch.eval::<()>("error('boom')").unwrap_err();

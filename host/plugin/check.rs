@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 
 use super::source::{File, Source};
 use crate::diagnostics::{Code, Place, Problem, Problems};
-use crate::{Chunk, Error, Grants, Handle, Pool, Result, RunOptions};
+use crate::{Chunk, Error, Grants, Pool, Result, RunOptions};
 
 /// Parses a text as a chunk, and gives Lua's message if it isn't one.
 const PARSE: &str = "\
