@@ -25,7 +25,7 @@ pub(super) struct LimitArgs {
     memory: Option<usize>,
 
     /// Printed output that is kept, as in 64KiB; the rest is cut off [default: 1MiB].
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = output)]
     output: Option<usize>,
 
     /// How often one call of Lua may call the host: host functions, `require`, `fs`
@@ -62,6 +62,11 @@ impl LimitArgs {
 fn size(text: &str) -> Result<usize, QuantityError> {
     let bytes = quantity::parse_size(text)?;
     Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+fn output(text: &str) -> Result<usize, String> {
+    // Not `-o`, which others call that.
+    size(text).map_err(|error| format!("{error}; -o FILE is where the result goes"))
 }
 
 fn memory(text: &str) -> Result<usize, String> {

@@ -55,6 +55,24 @@ fn failures(#[case] code: &str, #[case] said: &[&str]) {
 }
 
 #[test]
+fn what_an_error_was_raised_with_is_shown() {
+    let code = "error({code = 404, message = 'no such order'})";
+    run(moonfork().args(["eval", code])).assert_failed(
+        1,
+        &["error value: {\"code\":404,\"message\":\"no such order\"}"],
+    );
+}
+
+#[test]
+fn quiet_leaves_out_what_the_code_prints_and_no_error() {
+    let ran = run(moonfork().args(["eval", "-q", "print('text') return 1"]));
+    assert_eq!((&*ran.stdout, &*ran.stderr), ("1\n", ""));
+    let ran = run(moonfork().args(["eval", "-q", "print('text') error('boom')"]));
+    assert!(!ran.stderr.contains("text\n"), "{ran:?}");
+    ran.assert_failed(1, &["boom"]);
+}
+
+#[test]
 fn a_missing_file_is_named() {
     run(moonfork().args(["eval", "@missing.lua"]))
         .assert_failed(1, &["missing.lua", "No such file"]);
@@ -129,10 +147,10 @@ fn grants_are_flags() {
     assert_eq!(eval(&seed, random).json(), eval(&seed, random).json());
     eval(&["--folder", "here=absent"], "1").assert_failed(1, &["absent", "can't be granted"]);
     eval(&["--folder", "here=.", "--folder", "here=/"], "1")
-        .assert_failed(1, &["two folders are named 'here'"]);
+        .assert_failed(2, &["two folders are named 'here'"]);
     eval(&["--module", "m=absent.lua"], "1").assert_failed(1, &["absent.lua"]);
     eval(&["--module", "tax=tax.lua", "--module", "tax=in.txt"], "1")
-        .assert_failed(1, &["two modules are named 'tax'"]);
+        .assert_failed(2, &["two modules are named 'tax'"]);
 }
 
 #[rstest]
