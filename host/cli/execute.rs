@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
-use moonfork::workflow::{Event, EventKind, Outcome, RunError, RunOptions, Workflow};
+use moonfork::workflow::{
+    Event, EventKind, Outcome, RunError, RunOptions, Selection, SelectionError, Workflow,
+};
 use moonfork::{Cancel, Pool};
+use serde_json::{Map, Value};
 
 use super::end::{Interrupted, Mistake};
 use super::resume::Resumption;
@@ -35,6 +38,11 @@ pub(super) struct ExecuteArgs {
     #[arg(short, long)]
     stream: bool,
 
+    /// Print a part of the final state: an expression as in conditions, such as
+    /// state.summary.counts, or `orders | length`.
+    #[arg(long, value_name = "EXPR", value_parser = selection)]
+    select: Option<Arc<Selection>>,
+
     #[command(flatten)]
     result: ResultArgs,
 
@@ -57,6 +65,10 @@ pub(super) struct ExecuteArgs {
     pub(super) log: log::LogArgs,
 }
 
+fn selection(text: &str) -> Result<Arc<Selection>, SelectionError> {
+    Selection::parse(text).map(Arc::new)
+}
+
 /// Where a run begins: gets the workflow, the pool and the options, and runs it.
 type Begin<'b> = dyn FnOnce(&Workflow, &Pool, &RunOptions) -> Result<Outcome, RunError> + 'b;
 
@@ -69,6 +81,11 @@ impl ExecuteArgs {
         resumption: &Resumption,
         begin: Box<Begin<'_>>,
     ) -> anyhow::Result<()> {
+        if self.select.is_some() && self.stream && !self.result.is_file() {
+            return Err(Mistake::new(
+                "--select has no effect on --stream; -o FILE takes the result besides",
+            ));
+        }
         // Before anything runs that may take long.
         let mut targets = Targets::open(&self.result, &self.report)?;
         let signal = Signal::handle()?;
@@ -101,7 +118,7 @@ impl ExecuteArgs {
         let written = targets.write_report(report);
         let written = written.and(unwritten.map_or(Ok(()), Err));
         let ended = match result {
-            Ok(outcome) => self.tell(outcome, &mut targets, resumption),
+            Ok(outcome) => self.tell(workflow, outcome, &mut targets, resumption),
             Err(error) => Err(failed(error, checkpoint.as_deref(), resumption)),
         };
         if let (Err(_), Err(error)) = (&ended, &written) {
@@ -147,6 +164,7 @@ impl ExecuteArgs {
     /// Writes the result, or says how to go on.
     fn tell(
         &self,
+        workflow: &Workflow,
         outcome: Outcome,
         targets: &mut Targets,
         resumption: &Resumption,
@@ -155,12 +173,30 @@ impl ExecuteArgs {
             // The last event holds it too.
             return match self.stream && !targets.has_result_file() {
                 true => Ok(()),
-                false => targets.write_result(&outcome.state),
+                false => targets.write_result(&self.result_of(workflow, outcome.state)?),
             };
         };
         let stopped = format!("interrupted {} `{}`", interrupt.when, interrupt.node);
         let checkpoint = interrupt.checkpoint.path();
         Err(Interrupted(resumption.after(&stopped, checkpoint)).into())
+    }
+}
+
+impl ExecuteArgs {
+    /// What of the final state is the result.
+    fn result_of(&self, workflow: &Workflow, state: Map<String, Value>) -> anyhow::Result<Value> {
+        let Some(selection) = &self.select else {
+            return Ok(Value::Object(state));
+        };
+        let source = selection.source();
+        let selected = workflow.select(selection, &state);
+        let selected = selected.with_context(|| format!("--select `{source}`"))?;
+        if selected.is_none() && !self.log.quiet {
+            stream::note(format_args!(
+                "warning: --select `{source}`: there is no such thing in the final state"
+            ));
+        }
+        Ok(selected.unwrap_or_default())
     }
 }
 

@@ -20,6 +20,13 @@ pub(super) struct ResultArgs {
     output_file: Option<PathBuf>,
 }
 
+impl ResultArgs {
+    /// Whether it goes to a file.
+    pub(super) fn is_file(&self) -> bool {
+        self.output_file.is_some()
+    }
+}
+
 /// The argument that says where the report goes.
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportArgs {

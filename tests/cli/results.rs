@@ -121,3 +121,42 @@ fn a_disk_that_is_full(#[case] flag: &str, #[case] said: &str) {
     let ran = eval_in(&folder, "error('boom')", &[flag, "/dev/full"]);
     assert!(ran.stderr.contains("boom"), "{ran:?}");
 }
+
+#[test]
+fn a_part_of_the_final_state_can_be_selected() {
+    let folder = Folder::new();
+    let text =
+        "variables: {rate: 2}\nnodes: [{name: a, run: 'return {orders = {{p = 1}, {p = 2}}}'}]\n";
+    let file = folder.file("w.yaml", text);
+    let select = |flags: &[&str]| run(moonfork().arg("run").arg(&file).args(flags));
+    for (expression, expected) in [
+        ("state.orders[1].p", json!(2)),
+        ("{{ orders }}", json!([{"p": 1}, {"p": 2}])),
+        ("orders | length", json!(2)),
+        ("{'n': orders[0].p * variables.rate}", json!({"n": 2})),
+    ] {
+        let ran = select(&["--select", expression]);
+        assert_eq!((ran.json(), &*ran.stderr), (expected, ""), "{expression}");
+    }
+    let ran = select(&["--select", "state.ordesr"]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), "null\n"));
+    assert!(
+        ran.stderr.contains("warning: --select `state.ordesr`"),
+        "{ran:?}"
+    );
+
+    // What is wrong with it is known before anything runs.
+    select(&["--select", "state."]).assert_failed(2, &["--select"]);
+    select(&["--select", "orders", "--stream"]).assert_failed(2, &["--select has no effect"]);
+    select(&["--select", "state.orders < 1"]).assert_failed(1, &["--select `state.orders < 1`"]);
+    let out = folder.path("out.json");
+    let flags = [
+        "--select",
+        "orders[0]",
+        "--stream",
+        "-o",
+        out.to_str().unwrap(),
+    ];
+    assert!(select(&flags).stdout.contains("\"finish\""));
+    assert_eq!(read(&out), json!({"p": 1}));
+}
