@@ -79,7 +79,7 @@ impl GrantArgs {
                     path.display()
                 )));
             }
-            pool = pool.module(name, input::text_file(path)?);
+            pool = pool.module(name, input::lua_file(path)?);
             grants = grants.module(name);
         }
         Ok((pool, grants))

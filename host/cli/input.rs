@@ -210,6 +210,21 @@ pub(super) fn text_file(path: &Path) -> anyhow::Result<String> {
     Origin::File(path.to_owned()).text()
 }
 
+/// The Lua in a file, as Lua itself loads it: without a byte order mark, and without a first line
+/// that begins with `#`, of which an empty one stays for lines to be counted as in the file.
+///
+/// # Errors
+/// As [`text_file`].
+pub(super) fn lua_file(path: &Path) -> anyhow::Result<String> {
+    let text = text_file(path)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = match text.strip_prefix('#') {
+        Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
+        None => text,
+    };
+    Ok(text.to_owned())
+}
+
 /// The JSON value in a file.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ mod end;
 mod eval;
 mod execute;
 mod grants;
+mod hint;
 mod input;
 mod inspect;
 mod json;
@@ -137,6 +138,9 @@ fn complain(error: &anyhow::Error) {
     let of_lua = of_lua(error);
     if let Some(value) = of_lua.and_then(moonfork::Error::value) {
         stream::note(format_args!("  error value: {value}"));
+    }
+    if let Some(hint) = of_lua.and_then(hint::to_grant) {
+        stream::note(format_args!("  hint: {hint}"));
     }
     let of_run = error.downcast_ref::<RunError>();
     let traceback = of_run

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::end::Interrupted;
 use super::prompt::{Line, Prompt};
 use super::signal::Signal;
-use super::{grants, limits, log, stream};
+use super::{grants, hint, limits, log, stream};
 
 /// The arguments of `repl`.
 #[derive(Debug, clap::Args)]
@@ -170,6 +170,9 @@ impl Session<'_> {
                 stream::note(format_args!("error: {error}"));
                 if let Some(value) = error.value() {
                     stream::note(format_args!("  error value: {value}"));
+                }
+                if let Some(hint) = hint::to_grant(&error) {
+                    stream::note(format_args!("  hint: {hint}"));
                 }
             }
         }

@@ -25,6 +25,12 @@ fn code_can_be_in_a_file_that_errors_name() {
     good.current_dir(folder.path(""))
         .args(["eval", "@good.lua"]);
     assert_eq!(run(&mut good).json(), json!(42));
+    folder.file("script.lua", "\u{feff}#!/usr/bin/env lua\nerror('boom')\n");
+    let mut script = moonfork();
+    script
+        .current_dir(folder.path(""))
+        .args(["eval", "@script.lua"]);
+    run(&mut script).assert_failed(1, &["error: script.lua:2: boom"]);
     let mut bad = moonfork();
     bad.current_dir(folder.path("")).args(["eval", "@bad.lua"]);
     run(&mut bad).assert_failed(1, &["error: bad.lua:2: boom"]);
@@ -52,6 +58,23 @@ fn printed_text_goes_to_standard_error() {
 #[case::endless("while true do end", &["longer than 200ms"])]
 fn failures(#[case] code: &str, #[case] said: &[&str]) {
     run(moonfork().args(["eval", "--wall", "200ms", code])).assert_failed(1, said);
+}
+
+#[rstest]
+#[case::clock("os.time()", &[], "--clock grants it")]
+#[case::modules("require('tax')", &[], "--module NAME=FILE grants it")]
+#[case::folders("fs.read('d/x')", &[], "--folder NAME=PATH grants it")]
+#[case::folder("fs.read('d/x')", &["--folder", "here=."], "--folder d=PATH grants it")]
+#[case::writing("fs.write('here/x', '')", &["--folder", "here=."], "--folder here=PATH:rw grants it")]
+fn what_is_not_granted_names_the_flag_that_grants_it(
+    #[case] code: &str,
+    #[case] flags: &[&str],
+    #[case] said: &str,
+) {
+    let folder = Folder::new();
+    let mut command = moonfork();
+    command.current_dir(folder.path("")).args(["eval", code]);
+    run(command.args(flags)).assert_failed(1, &[said]);
 }
 
 #[test]

@@ -27,13 +27,11 @@ const NOT_YET: &[&str] = &[
     "resume-of-finished-run-takes-input.yaml",
     "return-state-drops-nested-nulls.yaml",
     "source-not-utf8.lua",
-    "source-with-shebang.lua",
     "string-pack-sizes-of-32-bits.lua",
     "timeout-message-not-the-written-one.yaml",
     "traceback-of-coroutine-lost.lua",
     "typo-in-condition-root.yaml",
     "unknown-names-in-templates-are-empty.yaml",
-    "untouched-keys-keep-exact-json.yaml",
     "validate-misses-lua-syntax-error.yaml",
 ];
 
