@@ -1,26 +1,19 @@
 //! What to do about what was not granted.
 
-use moonfork::{Error, ErrorKind};
+use moonfork::{Access, Capability, Error};
 
 /// The flag that would grant what a script was denied, where there is one.
 pub(super) fn to_grant(error: &Error) -> Option<String> {
-    let ErrorKind::Denied { capability, .. } = error.kind() else {
-        return None;
-    };
-    let capability = capability.to_string();
-    let (kind, name) = capability.split_once(' ').unwrap_or((&capability, ""));
-    let named = |fallback: &'static str| match name {
-        "" => fallback.to_owned(),
-        name => name.to_owned(),
-    };
-    let flag = match kind {
-        "clock" => "--clock".to_owned(),
-        "module" | "modules" => format!("--module {}=FILE", named("NAME")),
-        "folder" | "folders" => match name.strip_suffix(" read-write") {
-            Some(name) => format!("--folder {name}=PATH:rw"),
-            None => format!("--folder {}=PATH", named("NAME")),
+    let flag = match error.capability()? {
+        Capability::Clock => "--clock".to_owned(),
+        Capability::Modules => "--module NAME=FILE".to_owned(),
+        Capability::Module(name) => format!("--module {name}=FILE"),
+        Capability::Folders => "--folder NAME=PATH".to_owned(),
+        Capability::Folder { name, access, .. } => match access {
+            Access::ReadOnly => format!("--folder {name}=PATH"),
+            Access::ReadWrite => format!("--folder {name}=PATH:rw"),
         },
-        "function" => match name {
+        Capability::Function(name) => match name.as_str() {
             "read_file" | "run_json_lines" => "--folder NAME=PATH".to_owned(),
             "write_file" => "--folder NAME=PATH:rw".to_owned(),
             _ => return None,
