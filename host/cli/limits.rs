@@ -37,7 +37,10 @@ pub(super) struct LimitArgs {
 impl LimitArgs {
     /// Settings for a pool that keeps these limits, for one run with at most `branches`
     /// branches at once: each of them reserves address space.
-    pub(super) fn builder(&self, branches: usize) -> PoolBuilder {
+    ///
+    /// # Errors
+    /// If the folder for compiled code is named so that it can't be trusted.
+    pub(super) fn builder(&self, branches: usize) -> anyhow::Result<PoolBuilder> {
         let branches = u32::try_from(branches).unwrap_or(u32::MAX);
         let default = Limits::default();
         let pool = Pool::builder().branches(branches).runs(1).limits(Limits {
@@ -52,10 +55,10 @@ impl LimitArgs {
             Some(_) => pool.metered(),
             None => pool,
         };
-        match cache::folder() {
+        Ok(match cache::folder()? {
             Some(folder) => pool.cache_dir(folder),
             None => pool,
-        }
+        })
     }
 }
 

@@ -185,22 +185,6 @@ fn a_hundred_kills() {
 }
 
 #[test]
-fn a_finished_run_is_not_run_again() {
-    let folder = Folder::new();
-    let file = folder.file("w.yaml", "nodes: [{name: a, run: 'return {n = 1}'}]\n");
-    let checkpoints = folder.path("c");
-    let first = run(moonfork().arg("run").arg(&file).arg("-c").arg(&checkpoints)).json();
-    std::fs::write(&file, "nodes: [{name: a, run: error('again')}]\n").unwrap();
-    let again = run(moonfork()
-        .arg("resume")
-        .arg(&checkpoints)
-        .arg("-w")
-        .arg(&file))
-    .json();
-    assert_eq!(again, first);
-}
-
-#[test]
 fn branches_that_ended_before_the_kill_are_not_run_again() {
     let folder = Folder::new();
     // The second branch never ends while the file `stop` isn't there to be read.
