@@ -161,9 +161,9 @@ pub const DENIED: u32 = 3;
 /// Bits of a status that say how it went.
 pub const STATUS_BITS: u32 = 8;
 
-/// Source text to run: whether it may be an expression, the length of its name (4 bytes,
-/// little-endian), the name, and the text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Source text to run: whether it may be an expression, the number of its first line, the length of
+/// its name (4 bytes each, little-endian), the name, and the text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk<'a> {
     /// Where the text came from, as error messages show it: `node 'fetch'`, a file's name.
     pub name: Cow<'a, str>,
@@ -171,11 +171,14 @@ pub struct Chunk<'a> {
     pub code: Cow<'a, str>,
     /// Whether a bare expression will do, besides a chunk.
     pub expression: bool,
+    /// The number of its first line, as messages and tracebacks have it.
+    pub first_line: u32,
 }
 
 impl Header for Chunk<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(self.expression.into());
+        out.extend(self.first_line.to_le_bytes());
         write_name(&self.name, out);
         out.extend_from_slice(self.code.as_bytes());
     }

@@ -478,6 +478,7 @@ fn split(request: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The text of a chunk, as it is compiled.
 struct Source {
     name: CString,
+    first_line: u32,
     text: String,
     /// The text as an expression, if it may be one.
     expression: Option<String>,
@@ -498,6 +499,7 @@ impl Source {
             .then(|| [prefix, "return ", &chunk.code].concat());
         Ok(Source {
             name,
+            first_line: chunk.first_line,
             text: [prefix, &chunk.code].concat(),
             expression,
         })
@@ -520,7 +522,7 @@ impl Source {
     }
 
     fn compile(&self, stack: Stack, text: &str) -> Result<(), Failure> {
-        let compiled = stack.compile(text, &self.name);
+        let compiled = stack.compile(text, &self.name, self.first_line);
         compiled.map_err(|error| {
             // Without the sign that it is to be shown as it is.
             let name = String::from_utf8_lossy(&self.name.to_bytes()[1..]);

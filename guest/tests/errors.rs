@@ -227,6 +227,7 @@ fn texts_that_end_too_early_are_told_apart(#[case] code: &str, #[case] kind: Fai
         name: "test".into(),
         code: code.into(),
         expression: true,
+        first_line: 1,
     };
     let checked = Machine::new().request::<()>(Op::Check, &chunk, None);
     assert_eq!(checked.unwrap_err().kind, kind);
@@ -239,6 +240,7 @@ fn what_is_checked_does_not_run() {
         name: "test".into(),
         code: "ran = true".into(),
         expression: false,
+        first_line: 1,
     };
     assert_eq!(
         lua.request::<()>(Op::Check, &chunk, None).unwrap(),

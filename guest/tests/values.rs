@@ -149,6 +149,7 @@ fn what_json_cannot_hold_is_an_error_with_its_path<T: Serialize>(
         name: "test".into(),
         code: "return state".into(),
         expression: false,
+        first_line: 1,
     };
     let failure = Machine::new()
         .request(Op::Eval, &chunk, Some(&state))

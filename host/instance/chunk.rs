@@ -16,6 +16,7 @@ pub struct Chunk<'a> {
     name: Cow<'a, str>,
     code: Cow<'a, str>,
     expression: bool,
+    first_line: u32,
 }
 
 impl<'a> Chunk<'a> {
@@ -25,6 +26,7 @@ impl<'a> Chunk<'a> {
             name: Cow::Borrowed("eval"),
             code: code.into(),
             expression: true,
+            first_line: 1,
         }
     }
 
@@ -36,12 +38,35 @@ impl<'a> Chunk<'a> {
         }
     }
 
+    /// Bytes of a name that Lua shows.
+    pub const MAX_NAME: usize = 59;
+
     /// Names the chunk after where it came from: `node 'fetch'`, a file's name. Lua shows
-    /// the first 59 bytes, control characters as spaces.
+    /// the first [`MAX_NAME`](Self::MAX_NAME) bytes, control characters as spaces.
     #[must_use]
     pub fn named(self, name: impl Into<Cow<'a, str>>) -> Self {
         Chunk {
             name: name.into(),
+            ..self
+        }
+    }
+
+    /// Says which line of a file its first line is, so that messages and tracebacks have the
+    /// lines of that file. Counted from 1, as it is without this.
+    ///
+    /// ```
+    /// # use moonfork::{Chunk, Handle, Pool};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let chunk = Chunk::body("local x\nx.y = 1").named("shop.yaml").first_line(8);
+    /// let error = Pool::builder().build()?.branch()?.eval::<()>(chunk).unwrap_err();
+    /// assert!(error.to_string().starts_with("shop.yaml:9: "));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn first_line(self, line: u32) -> Self {
+        Chunk {
+            first_line: line.max(1),
             ..self
         }
     }
@@ -51,6 +76,7 @@ impl<'a> Chunk<'a> {
             name: self.shown_name(),
             code: Cow::Borrowed(&self.code),
             expression: self.expression,
+            first_line: self.first_line,
         }
     }
 }
@@ -58,10 +84,8 @@ impl<'a> Chunk<'a> {
 impl Chunk<'_> {
     /// The name as Lua can show it: on one line, and cut between two characters.
     fn shown_name(&self) -> Cow<'_, str> {
-        /// `LUA_IDSIZE` without the byte that ends a C string.
-        const MAX: usize = 59;
-
-        let name = &self.name[..self.name.floor_char_boundary(MAX)];
+        // `LUA_IDSIZE` without the byte that ends a C string.
+        let name = &self.name[..self.name.floor_char_boundary(Chunk::MAX_NAME)];
         if name.contains(char::is_control) {
             Cow::Owned(name.replace(char::is_control, " "))
         } else {

@@ -44,9 +44,7 @@ impl ChunkCache {
         if chunk.code.len() > MAX_TEXT {
             return None;
         }
-        let hash = self
-            .key
-            .hash_one((&chunk.name, &chunk.code, chunk.expression, with_state));
+        let hash = self.key.hash_one((chunk, with_state));
         // Not while the lock is held: others go on meanwhile.
         match self.kept().recall(hash, chunk, with_state) {
             Recalled::Known(bytecode) => return Some(bytecode),
@@ -94,6 +92,7 @@ struct Compiled {
     name: String,
     code: String,
     expression: bool,
+    first_line: u32,
     with_state: bool,
     bytecode: Arc<[u8]>,
 }
@@ -172,6 +171,7 @@ impl Compiled {
             name: chunk.name.clone().into_owned(),
             code: chunk.code.clone().into_owned(),
             expression: chunk.expression,
+            first_line: chunk.first_line,
             with_state,
             bytecode,
         }
@@ -186,7 +186,8 @@ impl Compiled {
     fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
         self.code == chunk.code
             && self.name == chunk.name
-            && (self.expression, self.with_state) == (chunk.expression, with_state)
+            && (self.expression, self.first_line) == (chunk.expression, chunk.first_line)
+            && self.with_state == with_state
     }
 }
 
@@ -199,6 +200,7 @@ mod tests {
             name: "test".into(),
             code: code.into(),
             expression: true,
+            first_line: 1,
         }
     }
 

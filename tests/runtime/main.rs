@@ -17,6 +17,7 @@ mod error_values;
 mod escapes;
 mod eval;
 mod files;
+mod first_line;
 mod grants;
 mod guest_imports;
 mod host_functions;

@@ -226,6 +226,13 @@ unsafe extern "C-unwind" {
     ) -> c_int;
 }
 
+#[cfg(target_family = "wasm")]
+unsafe extern "C" {
+    /// Says which number the first line of the text has that is compiled next: see
+    /// guest/lua/03-first-line.patch.
+    unsafe fn moonfork_count_lines_from(line: c_int);
+}
+
 /// Places that each [`Stack::room`] makes sure of.
 pub(super) const ROOM: c_int = 16;
 
@@ -296,15 +303,34 @@ impl Stack {
         unsafe { ffi::lua_rawseti(self.0, ffi::LUA_REGISTRYINDEX, held.0.into()) }
     }
 
-    /// Pushes the function that `text`, Lua source, compiles to. Raises nothing.
+    /// Pushes the function that `text`, Lua source whose lines are counted from `first_line`,
+    /// compiles to. Raises nothing.
     ///
     /// # Errors
     ///
     /// When it doesn't compile; then nothing is pushed.
-    pub(crate) fn compile(self, text: &str, name: &CStr) -> Result<(), Uncompiled> {
+    pub(crate) fn compile(
+        self,
+        text: &str,
+        name: &CStr,
+        first_line: u32,
+    ) -> Result<(), Uncompiled> {
+        // Lua as it comes counts from 1.
+        #[cfg(not(target_family = "wasm"))]
+        let text = &[
+            "\n".repeat(first_line.saturating_sub(1) as usize),
+            text.into(),
+        ]
+        .concat();
         unsafe {
+            #[cfg(target_family = "wasm")]
+            moonfork_count_lines_from(c_int::try_from(first_line).unwrap_or(c_int::MAX));
             let (start, len) = (text.as_ptr().cast(), text.len());
-            match ffi::luaL_loadbufferx(self.0, start, len, name.as_ptr(), c"t".as_ptr()) {
+            let status = ffi::luaL_loadbufferx(self.0, start, len, name.as_ptr(), c"t".as_ptr());
+            // Memory may have ended before any line was counted.
+            #[cfg(target_family = "wasm")]
+            moonfork_count_lines_from(1);
+            match status {
                 ffi::LUA_OK => Ok(()),
                 ffi::LUA_ERRMEM => {
                     self.pop();

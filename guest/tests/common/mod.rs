@@ -112,6 +112,7 @@ impl Machine {
             name: "test".into(),
             code: code.into(),
             expression: true,
+            first_line: 1,
         };
         self.request(Op::Eval, &chunk, state)
     }
