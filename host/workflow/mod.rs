@@ -35,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod check;
 mod error;
 mod event;
 mod execute;
@@ -42,20 +43,23 @@ mod expression;
 mod load;
 mod model;
 mod options;
+mod outside;
 mod plan;
 mod report;
 mod schema;
 
+use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
-use crate::Pool;
+use crate::{Chunk, Pool};
 use crate::diagnostics::{LoadError, Place, Problem};
 use execute::run;
-use model::Model;
+use model::{LuaSource, Model};
 
+pub use check::{Argument, Signature};
 pub use error::RunError;
 pub use event::{Event, EventKind, Moment};
 pub use execute::checkpoint::{Checkpoint, CheckpointError};
@@ -75,6 +79,10 @@ pub struct Workflow {
     model: Model,
     plan: Plan,
     warnings: Vec<Problem>,
+    /// Where it uses secrets and environment variables.
+    outside: Vec<outside::Used>,
+    /// What is wrong with its Lua, once it was parsed.
+    parsed: OnceLock<Vec<Problem>>,
 }
 
 impl Workflow {
@@ -177,6 +185,14 @@ impl Workflow {
         })
     }
 
+    /// Lua of the workflow as a chunk, which goes by the name of its file and has the lines of
+    /// that.
+    fn chunk<'c>(&'c self, source: &LuaSource, text: &'c str) -> Chunk<'c> {
+        Chunk::body(text)
+            .named(chunk_name(self.file_of(source.place)))
+            .first_line(source.first_line)
+    }
+
     /// The file that a place is in.
     fn file_of(&self, place: Place) -> &str {
         let file = self.files.get(usize::from(place.source));
@@ -230,4 +246,15 @@ impl Workflow {
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
+}
+
+/// The name that Lua has for the code in a file: the end of its path, where all of it would be
+/// more than Lua shows.
+fn chunk_name(file: &str) -> Cow<'_, str> {
+    if file.len() <= Chunk::MAX_NAME {
+        return Cow::Borrowed(file);
+    }
+    let start = file.len() - (Chunk::MAX_NAME - 3);
+    let start = (start..file.len()).find(|at| file.is_char_boundary(*at));
+    Cow::Owned(format!("...{}", &file[start.unwrap_or(file.len())..]))
 }

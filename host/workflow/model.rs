@@ -1,5 +1,6 @@
 //! What a workflow file says, typed: nothing resolved, nothing decided.
 
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub(crate) struct Model {
     pub(crate) initial_state: Map<String, Value>,
     pub(crate) variables: Arc<Map<String, Value>>,
     pub(crate) schema: Schema,
+    /// What nodes may `require`, by name.
+    pub(crate) modules: BTreeMap<String, LuaSource>,
     pub(crate) settings: Settings,
     pub(crate) config: Config,
 }
@@ -57,10 +60,14 @@ pub(crate) struct Settings {
     pub(crate) max_iterations: usize,
     /// Whether nodes may lead back to themselves.
     pub(crate) allow_cycles: bool,
+    /// Whether unknown names and conditions that fail are errors.
+    pub(crate) strict: bool,
     /// What nodes do that don't say it themselves.
     pub(crate) on_error: Option<OnError>,
     pub(crate) parallel: Parallel,
     pub(crate) limits: LimitSettings,
+    /// Where they are said.
+    pub(crate) limits_place: Option<Place>,
     pub(crate) capabilities: Option<Capabilities>,
 }
 
@@ -69,9 +76,11 @@ impl Default for Settings {
         Settings {
             max_iterations: 1000,
             allow_cycles: true,
+            strict: false,
             on_error: None,
             parallel: Parallel::default(),
             limits: LimitSettings::default(),
+            limits_place: None,
             capabilities: None,
         }
     }
@@ -155,8 +164,8 @@ pub(crate) struct Node {
 pub(crate) enum Work {
     /// Nothing: a place to go by.
     Nothing,
-    /// Lua source.
-    Lua(Spanned<String>),
+    /// Lua.
+    Lua(LuaSource),
     /// An expression.
     Expression(Expression),
     /// A host function.
@@ -175,9 +184,47 @@ pub(crate) enum Work {
 #[derive(Debug)]
 pub(crate) struct HostCall {
     pub(crate) function: Spanned<String>,
-    pub(crate) with: Option<Template>,
+    pub(crate) with: Option<Spanned<Template>>,
+    /// Where the keys of `with` are, if it is a mapping.
+    pub(crate) arguments: Vec<Argument>,
     /// The key that its result goes under.
     pub(crate) output: Option<String>,
+}
+
+/// Lua source: written out in the workflow, or in a file of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct LuaSource {
+    pub(crate) text: Arc<str>,
+    /// Where it begins: its source is the file that its lines are those of.
+    pub(crate) place: Place,
+    /// The line of that file that its first line is.
+    pub(crate) first_line: usize,
+    /// What stands behind it on its line, which YAML takes for a comment.
+    pub(crate) comment: Option<Box<str>>,
+    /// The name of the file that it is read from, where it isn't written out.
+    pub(crate) file: Option<Spanned<String>>,
+}
+
+impl LuaSource {
+    /// What is to be read from a file.
+    pub(crate) fn of_file(file: Spanned<String>) -> LuaSource {
+        LuaSource {
+            text: Arc::from(""),
+            place: file.place,
+            first_line: 1,
+            comment: None,
+            file: Some(file),
+        }
+    }
+}
+
+/// Where a key of `with` is.
+#[derive(Debug)]
+pub(crate) struct Argument {
+    pub(crate) key: String,
+    pub(crate) key_place: Place,
+    /// Its value, as Lua, if it is text.
+    pub(crate) text: Option<LuaSource>,
 }
 
 /// `run: {type: expression}`.
@@ -234,7 +281,7 @@ pub(crate) struct Subgraph {
     /// One for each file, however many nodes use it.
     pub(crate) model: Arc<Model>,
     /// The state that it starts on, instead of a copy of that outside.
-    pub(crate) input: Option<Template>,
+    pub(crate) input: Option<Spanned<Template>>,
 }
 
 /// An entry of `goto`.
@@ -254,6 +301,8 @@ pub(crate) struct Policy {
     /// What one attempt may take.
     pub(crate) timeout: Option<Duration>,
     pub(crate) limits: LimitSettings,
+    /// Where they are said.
+    pub(crate) limits_place: Option<Place>,
     pub(crate) capabilities: Option<Capabilities>,
 }
 

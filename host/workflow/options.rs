@@ -1,5 +1,6 @@
 //! Settings of one run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::workflow::Workflow;
+use crate::workflow::check::Signature;
 use crate::workflow::event::{Event, Listener};
+use crate::workflow::outside::Outside;
 use crate::{Cancel, Grants};
 
 /// Settings of one run. The default is what the workflow says.
@@ -32,7 +35,13 @@ pub struct RunOptions {
     /// How many nodes may run on one path, in place of what the workflow says.
     pub max_iterations: Option<NonZeroUsize>,
     pub(crate) listener: Option<Listener>,
+    pub(crate) signatures: BTreeMap<String, Signature>,
+    pub(crate) outside: Outside,
+    pub(crate) advice: Option<Advice>,
 }
+
+/// What to tell whoever lacks a capability.
+pub(crate) type Advice = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 impl RunOptions {
     /// What the workflow says, and nothing else.
@@ -45,6 +54,40 @@ impl RunOptions {
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> RunOptions {
         self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Describes the arguments of a host function: a run that gives it others doesn't begin.
+    #[must_use]
+    pub fn describe(mut self, function: impl Into<String>, signature: Signature) -> RunOptions {
+        self.signatures.insert(function.into(), signature);
+        self
+    }
+
+    /// Grants a secret: `secrets.NAME` in conditions, and in what host functions are given by
+    /// `with`. Its value is replaced by `***` in what these functions return and fail with, so
+    /// that it gets into no state, report, event or checkpoint that way.
+    #[must_use]
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> RunOptions {
+        self.outside.secrets.insert(name.into(), value.into());
+        self
+    }
+
+    /// Grants a value as `env.NAME`, likewise; values of less than four bytes aren't replaced.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> RunOptions {
+        self.outside.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Gives the hint about a capability that isn't granted: `clock`, `function NAME`,
+    /// `folder NAME`, `folder NAME read-write`, `module NAME`, `secret NAME`, `env NAME`.
+    #[must_use]
+    pub fn advise(
+        mut self,
+        advice: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> RunOptions {
+        self.advice = Some(Arc::new(advice));
         self
     }
 

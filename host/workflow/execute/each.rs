@@ -94,7 +94,7 @@ impl Path<'_> {
         };
         if let Some(input) = &subgraph.input {
             let scope = Scope::new(state, &self.flow.model.variables);
-            let input = input.fill(&scope).map_err(|why| {
+            let input = input.value.fill(&scope).map_err(|why| {
                 let message = format!("{}: `input`: {why}", chunk_name(&node.name.value));
                 Trouble::from(Failure::own("ExecutionError", message))
             })?;

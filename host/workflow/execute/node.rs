@@ -139,7 +139,7 @@ impl Path<'_> {
         match work {
             Work::Nothing => Ok(Some(Value::Null)),
             Work::Lua(code) => {
-                let returned = self.track.eval(name, &code.value, state, terms)?;
+                let returned = self.track.eval(name, &code.text, state, terms)?;
                 self.update(name, state, State::as_update(returned.clone()))?;
                 Ok(Some(returned))
             }
@@ -212,7 +212,7 @@ impl Path<'_> {
     ) -> Result<Value, Trouble> {
         let name = &node.name.value;
         let scope = Scope::new(state, &self.flow.model.variables);
-        let with = call.with.as_ref().map(|with| with.fill(&scope));
+        let with = call.with.as_ref().map(|with| with.value.fill(&scope));
         let args = match with.transpose() {
             // A mapping is one argument, a list as many as it has items.
             Ok(None) => json!([]),

@@ -5,6 +5,7 @@
 
 mod condition;
 mod method;
+mod names;
 mod rewrite;
 mod scope;
 mod strict;
@@ -17,6 +18,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 pub(crate) use condition::Condition;
+pub(crate) use names::{Names, root};
 pub(crate) use scope::Scope;
 pub(crate) use template::Template;
 

@@ -92,6 +92,27 @@ impl Template {
         }
     }
 
+    /// The text, if there is nothing to fill in.
+    pub(crate) fn fixed_text(&self) -> Option<&str> {
+        match self {
+            Template::Fixed(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What it begins with, whatever is filled in.
+    pub(crate) fn known_start(&self) -> Option<&str> {
+        match self {
+            Template::Fixed(Value::String(text)) => Some(text),
+            Template::Text { source, .. } => {
+                let marks = ["{{", "{%", "{#"];
+                let end = marks.iter().filter_map(|mark| source.find(mark)).min();
+                Some(&source[..end.unwrap_or(source.len())])
+            }
+            _ => None,
+        }
+    }
+
     /// How it was written, for people.
     pub(crate) fn source(&self) -> String {
         match self {

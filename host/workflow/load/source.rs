@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::diagnostics::{Code, LoadError, Place, Problems};
+use crate::workflow::load::lua::LuaFiles;
 use crate::workflow::load::overlay;
 use crate::workflow::load::yaml::{self, Unreadable, Yaml};
-use crate::workflow::load::{read, validate};
+use crate::workflow::load::{names, read, validate};
 use crate::workflow::model::{Model, Spanned, Work};
 use crate::workflow::{Workflow, plan};
 
@@ -93,20 +94,23 @@ impl Source {
             let before = problems.errors();
             Subgraphs::default().load(&mut model, &folder, &mut problems);
             check_names(&model, &mut HashSet::new(), &mut problems);
+            let outside = names::check(&model, &mut problems);
             // Asking where broken edges lead would only find the same mistakes again.
             if !draft.complete || problems.errors() > before {
                 return None;
             }
             let plan = plan::build(&model, &mut problems)?;
-            Some((model, plan))
+            Some((model, plan, outside))
         });
         let files = problems.files().to_vec();
-        let ((model, plan), warnings) = problems.finish(made)?;
+        let ((model, plan, outside), warnings) = problems.finish(made)?;
         Ok(Workflow {
             files,
             model,
             plan,
             warnings,
+            outside,
+            parsed: OnceLock::new(),
         })
     }
 
@@ -189,10 +193,12 @@ struct Subgraphs {
     known: HashMap<PathBuf, Option<Arc<Model>>>,
     /// The files that we are inside of, outermost first.
     open: Vec<PathBuf>,
+    lua: LuaFiles,
 }
 
 impl Subgraphs {
     fn load(&mut self, model: &mut Model, folder: &Path, problems: &mut Problems) {
+        self.lua.load(model, folder, problems);
         for node in &mut model.nodes {
             let Work::Each(each) = &mut node.work else {
                 continue;
