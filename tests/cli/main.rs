@@ -17,6 +17,8 @@ mod examples;
 mod inspect;
 mod plugin;
 mod precompile;
+#[cfg(unix)]
+mod readme;
 mod repl;
 mod resume;
 mod run;
