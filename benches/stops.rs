@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[path = "perf/profile.rs"]
+mod profile;
+
 use moonfork::{Cancel, Chunk, Error, Grants, Handle, Pool, RunOptions};
 
 /// Scripts that try to go on for ever, each in another place.
@@ -80,6 +83,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "errors") {
         return caught_errors(&pool(false));
     }
+    println!("{}", profile::line().expect("the workspace's manifest"));
     println!(
         "{:<10} {:<32} {:>10} {:>10}",
         "limit", "script", "median ms", "worst ms"

@@ -25,6 +25,7 @@ mod recipe;
 mod snapshot;
 mod stress;
 mod toolchain;
+mod wasi;
 
 use toolchain::{Route, Toolchain};
 

@@ -1,30 +1,27 @@
 //! Running the guest's start-up once and keeping the memory that it leaves.
 //!
 //! This is what `wasmtime-wizer` is for. Its cargo feature `wasmtime`, which would run the
-//! module too, is off: that feature switches on more of wasmtime than the workspace has, and
-//! then wasmtime would be built twice. Running the module is little work.
+//! module too, is off: that feature switches on more of wasmtime than anything else here needs.
+//! Running the module is little work.
 
 use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::Duration;
 
 use wasmparser::{KnownCustom, Parser, Payload};
-use wasmtime::{Config, Engine, Instance, Linker, Module, Result, Store, Val, bail, format_err};
-use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+use wasmtime::{
+    Config, Engine, ExternType, Instance, Linker, Module, Result, Store, Val, format_err,
+};
 use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
 
 use crate::closed::close;
 use crate::recipe::Snapshot;
+use crate::wasi::{self, World};
 
 /// Runs wasi-libc's constructors. Not exported any more by the snapshot.
 const CONSTRUCTORS: &str = "_initialize";
 
 /// The guest's own start-up. Not exported any more by the snapshot.
 const PREINIT: &str = "moonfork_preinit";
-
-/// The module whose imports are ours rather than WASI's.
-const OWN_IMPORTS: &str = "moonfork";
 
 /// Returns `wasm` as it is after its start-up: a module that starts where that has ended.
 pub(crate) fn preinitialise(wasm: &[u8], world: &Snapshot) -> Result<Vec<u8>> {
@@ -34,7 +31,7 @@ pub(crate) fn preinitialise(wasm: &[u8], world: &Snapshot) -> Result<Vec<u8>> {
 
     let engine = engine()?;
     let module = Module::new(&engine, instrumented)?;
-    let mut store = Store::new(&engine, wasi(world));
+    let mut store = Store::new(&engine, World::new(world));
     let instance = linker(&module)?.instantiate(&mut store, &module)?;
     for function in [CONSTRUCTORS, PREINIT] {
         let function = instance.get_typed_func::<(), ()>(&mut store, function)?;
@@ -55,65 +52,24 @@ fn engine() -> Result<Engine> {
     Engine::new(&config)
 }
 
-/// A world without files, environment or arguments, where time stands still.
-fn wasi(world: &Snapshot) -> WasiP1Ctx {
-    let random = || Deterministic::new(world.random_bytes.clone());
-    WasiCtxBuilder::new()
-        .wall_clock(Stopped(Duration::from_secs(world.wall_clock_seconds)))
-        .monotonic_clock(Stopped(Duration::from_nanos(world.monotonic_nanoseconds)))
-        .secure_random(random())
-        .insecure_random(random())
-        .insecure_random_seed(0)
-        // Only to see a panic's message.
-        .inherit_stderr()
-        .build_p1()
-}
-
-/// A clock that always shows the same.
-struct Stopped(Duration);
-
-impl HostWallClock for Stopped {
-    fn resolution(&self) -> Duration {
-        Duration::from_nanos(1)
-    }
-
-    fn now(&self) -> Duration {
-        self.0
-    }
-}
-
-impl HostMonotonicClock for Stopped {
-    fn resolution(&self) -> u64 {
-        1
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
-    }
-}
-
-/// WASI, and for the rest stand-ins: no host is there yet that could answer the guest.
-fn linker(module: &Module) -> Result<Linker<WasiP1Ctx>> {
+/// What the guest needs of WASI, and for the rest stand-ins: no host is there yet that could answer
+/// the guest.
+fn linker(module: &Module) -> Result<Linker<World>> {
     let mut linker = Linker::new(module.engine());
-    p1::add_to_linker_sync(&mut linker, |wasi| wasi)?;
-    for import in module
-        .imports()
-        .filter(|import| import.module() == OWN_IMPORTS)
-    {
-        let name = import.name().to_owned();
-        let Some(ty) = import.ty().func().cloned() else {
-            bail!("{OWN_IMPORTS}.{name} is not a function");
-        };
-        linker.func_new(OWN_IMPORTS, import.name(), ty, move |_, _, _| {
-            bail!("the guest calls {OWN_IMPORTS}.{name} while it is pre-initialised")
-        })?;
+    wasi::define(&mut linker)?;
+    for import in module.imports() {
+        if let ExternType::Func(ty) = import.ty()
+            && !wasi::defines(import.module(), import.name())
+        {
+            wasi::stand_in(&mut linker, import.module(), import.name(), ty)?;
+        }
     }
     Ok(linker)
 }
 
 /// The instance after its start-up, for wizer to look at.
 struct State {
-    store: Store<WasiP1Ctx>,
+    store: Store<World>,
     instance: Instance,
 }
 
