@@ -17,6 +17,7 @@ mod compiler;
 mod guest;
 mod isolation;
 mod layers;
+mod licenses;
 mod patch;
 mod perf;
 #[path = "../../host/build/provenance.rs"]
@@ -58,6 +59,13 @@ enum Chore {
 
     /// Check that imports in host/ run one way, and print which folder needs which.
     Layers,
+
+    /// Write the notices of what is in the guest's module to host/prebuilt/LICENSES.txt.
+    Licenses {
+        /// Change nothing: say whether they are up to date.
+        #[arg(long)]
+        check: bool,
+    },
 
     /// Run all tests again and again, until one fails or N runs have passed.
     Stress {
@@ -128,6 +136,7 @@ fn run(cli: Cli) -> Result<()> {
         }
         Chore::Isolation { minutes } => isolation::run(&workspace, minutes),
         Chore::Layers => layers::run(&workspace),
+        Chore::Licenses { check } => licenses::run(&workspace, check),
         Chore::Stress { runs, args } => stress::run(&workspace, runs, &args),
         Chore::Perf { quick, only, json } => {
             perf::run(&workspace, quick, only.as_deref(), json.as_deref())
