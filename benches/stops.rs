@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use moonfork::{Cancel, Chunk, Error, Grants, Handle, Pool, RunOptions};
+use moonfork::{Cancel, Chunk, Error, Grants, Pool, RunOptions, With};
 
 /// Scripts that try to go on for ever, each in another place.
 const HOSTILE: &[(&str, &str)] = &[
@@ -163,7 +163,7 @@ fn after_deadline(pool: &Pool, code: &str) -> Duration {
     let mut branch = pool.branch().expect("a branch");
     let deadline = Instant::now() + wall;
     let options = RunOptions::new().deadline(deadline);
-    let error = run(&mut branch.with(&options), code);
+    let error = run(branch.with(&options), code);
     let late = Instant::now() - deadline;
     assert!(error.is_timeout(), "{error}");
     late
@@ -176,7 +176,7 @@ fn after_cancel(pool: &Pool, code: &str) -> Duration {
     let grants = Grants::none().output(move |_| {
         let _ = send.send(());
     });
-    let options = RunOptions::new().cancel(&cancel).grants(grants);
+    let options = RunOptions::new().cancel_handle(&cancel).grants(grants);
     let mut branch = pool.branch_with(&options).expect("a branch");
     let canceller = thread::spawn(move || {
         runs.recv().expect("it says that it runs");
@@ -185,7 +185,10 @@ fn after_cancel(pool: &Pool, code: &str) -> Duration {
         cancel.cancel();
         fired
     });
-    let error = run(&mut branch, &format!("print('runs') {code}"));
+    let error = run(
+        branch.with(&RunOptions::new()),
+        &format!("print('runs') {code}"),
+    );
     let ended = Instant::now();
     assert!(error.is_cancelled(), "{error}");
     ended - canceller.join().expect("nothing panics there")
@@ -196,14 +199,14 @@ fn after_mark(pool: &Pool, limit: impl Fn(RunOptions) -> RunOptions, code: &str)
     let grants = Grants::none().function("mark");
     let options = limit(RunOptions::new().grants(grants));
     let mut branch = pool.branch_with(&options).expect("a branch");
-    let error = run(&mut branch, code);
+    let error = run(branch.with(&RunOptions::new()), code);
     let ended = Instant::now();
     assert!(error.is_limit(), "{error}");
     let mark = *MARK.lock().expect("nothing panics here");
     ended - mark.expect("it was called")
 }
 
-fn run(handle: &mut impl Handle, code: &str) -> Error {
+fn run(mut branch: With<'_>, code: &str) -> Error {
     let chunk = Chunk::body(code);
-    black_box(handle.eval::<serde_json::Value>(chunk)).expect_err("it has no end")
+    black_box(branch.eval::<serde_json::Value>(chunk)).expect_err("it has no end")
 }

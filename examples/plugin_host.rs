@@ -97,7 +97,7 @@ pub(crate) fn tale() -> Result<String, Box<dyn Error>> {
                 .function("list_price")
                 .variable("currency", "EUR"),
         )
-        .allow_kept(2)
+        .max_kept(2)
         .load()?;
     writeln!(tale, "\nThis one grants what they want, and loads:")?;
     for plugin in host.plugins() {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use moonfork::{Cancel, Clock, Grants, Handle, HostCall, Limits, Pool, Result, RunOptions};
+use moonfork::{Cancel, Clock, Grants, HostCall, Limits, Pool, Result, RunOptions};
 use serde::{Deserialize, Serialize};
 
 fn main() -> Result<()> {
@@ -78,7 +78,7 @@ fn limits() -> Result<()> {
 fn stopping_from_outside() -> Result<()> {
     let pool = Pool::builder().build()?;
     let cancel = Cancel::new();
-    let mut branch = pool.branch_with(&RunOptions::new().cancel(&cancel))?;
+    let mut branch = pool.branch_with(&RunOptions::new().cancel_handle(&cancel))?;
     let error = std::thread::scope(|scope| {
         scope.spawn(|| cancel.cancel());
         branch.eval::<()>("while true do end").unwrap_err()

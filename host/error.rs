@@ -20,7 +20,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ([`is_internal`](Self::is_internal)).
 ///
 /// ```
-/// # use moonfork::{Handle, Pool};
+/// # use moonfork::Pool;
 /// # fn main() -> moonfork::Result<()> {
 /// let mut branch = Pool::builder().build()?.branch()?;
 /// let error = branch.eval::<()>("error('boom')").unwrap_err();
@@ -419,7 +419,7 @@ impl Error {
     /// The message without the [`position`](Self::position) that it may begin with.
     ///
     /// ```
-    /// # use moonfork::{Handle, Pool};
+    /// # use moonfork::Pool;
     /// # fn main() -> moonfork::Result<()> {
     /// let mut branch = Pool::builder().build()?.branch()?;
     /// let error = branch.eval::<()>("local x\nx.y = 1").unwrap_err();

@@ -6,7 +6,7 @@
 //! network, no clock and nothing of the process, and are held to [`Limits`].
 //!
 //! ```
-//! use moonfork::{Handle, Pool};
+//! use moonfork::Pool;
 //!
 //! # fn main() -> moonfork::Result<()> {
 //! let pool = Pool::builder().build()?;
@@ -53,11 +53,12 @@ pub use grants::files::Folder;
 pub use grants::host_call::HostCall;
 pub use identity::{Role, StoreId};
 pub use instance::chunk::Chunk;
-pub use instance::handle::{Branch, Handle, Main, RunMain, Runtime, With};
-pub use pool::{Pool, PoolBuilder};
+pub use instance::handle::{Branch, Main, RunMain, Runtime, With};
+pub use pool::Pool;
+pub use pool::builder::PoolBuilder;
 pub use report::output::Output;
 pub use report::{Outcome, Report};
 pub use run::limits::Limits;
-pub use run::options::RunOptions;
+pub use run::options::{RunOptions, Wait};
 pub use run::quantity;
 pub use sync::cancel::{Cancel, CancelWatch};

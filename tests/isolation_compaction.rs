@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use moonfork::Pool;
 use moonfork::testing::memory_of;
-use moonfork::{Handle, Pool};
 
 /// How long it runs, in seconds: set by `cargo xtask isolation`.
 const SECONDS: &str = "MOONFORK_ISOLATION_SECONDS";
@@ -67,7 +67,7 @@ fn punch_holes() {
 /// How many branches were made in `time` after one that had written to its memory, and in how many
 /// of them that differed from the image.
 fn count_leaks(time: Duration) -> (u64, u64) {
-    let pool = Pool::builder().branches(1).runs(0).build().unwrap();
+    let pool = Pool::builder().max_branches(1).max_runs(0).build().unwrap();
     let untouched = memory_of(&pool.branch().unwrap());
     let until = Instant::now() + time;
     let (mut branches, mut leaks) = (0, 0);

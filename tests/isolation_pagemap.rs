@@ -9,11 +9,11 @@
 
 use std::fs;
 
-use moonfork::{Handle, Pool};
+use moonfork::Pool;
 
 #[test]
 fn the_page_map_is_never_opened() {
-    let pool = Pool::builder().branches(2).build().unwrap();
+    let pool = Pool::builder().max_branches(2).build().unwrap();
     for _ in 0..1000 {
         let mut branch = pool.branch().unwrap();
         assert_eq!(branch.eval::<i64>("return 1 + 1").unwrap(), 2);

@@ -9,8 +9,8 @@
 
 use std::fs;
 
-use moonfork::testing::memory_of;
-use moonfork::{Branch, Handle, Pool};
+use moonfork::testing::{Inspect, memory_of};
+use moonfork::{Branch, Pool};
 
 #[test]
 fn swapped_memory_is_not_seen_by_the_next_branch() {
@@ -18,7 +18,7 @@ fn swapped_memory_is_not_seen_by_the_next_branch() {
         eprintln!("skipped: this machine has no swap (see .ci/run)");
         return;
     }
-    let pool = Pool::builder().branches(1).runs(0).build().unwrap();
+    let pool = Pool::builder().max_branches(1).max_runs(0).build().unwrap();
     let untouched = memory_of(&pool.branch().unwrap());
     let mut swapped = 0;
     for round in 0..40 {

@@ -39,7 +39,7 @@ fn resident() -> usize {
 #[test]
 fn a_thousand_branches_take_the_memory_of_two() {
     let workflow = Workflow::parse(WORKFLOW, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
-    let pool = common::builder().branches(2).build().expect("a pool");
+    let pool = common::builder().max_branches(2).build().expect("a pool");
     let seen = Arc::new(Mutex::new(Vec::new()));
     let options = RunOptions::new().on_event({
         let seen = Arc::clone(&seen);

@@ -1,7 +1,7 @@
 //! Branches and calls: what a sandbox costs before a script does any work.
 
 use mlua::{Lua, LuaSerdeExt, Value as LuaValue};
-use moonfork::{Branch, Handle, Pool};
+use moonfork::{Branch, Pool};
 use serde_json::{Value, json};
 
 use crate::Result;

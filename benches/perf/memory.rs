@@ -5,7 +5,7 @@ use std::process::Command;
 
 use clap::ValueEnum;
 use mlua::Lua;
-use moonfork::{Handle, Pool};
+use moonfork::Pool;
 
 use crate::Result;
 use crate::measure::Pair;
@@ -65,7 +65,7 @@ pub(crate) fn hold(kind: Kind) -> Result<()> {
     const SUM: &str = "return 1 + 1";
     let growth = match kind {
         Kind::Branch | Kind::UsedBranch => {
-            let pool = Pool::builder().branches(2 * STATES).build()?;
+            let pool = Pool::builder().max_branches(2 * STATES).build()?;
             growth(|| {
                 let mut branch = pool.branch()?;
                 if let Kind::UsedBranch = kind {

@@ -1,7 +1,7 @@
 //! Lua at work: whole programs, and the switches of control that are dear in WebAssembly.
 
 use mlua::Lua;
-use moonfork::{Branch, Handle, Pool};
+use moonfork::{Branch, Pool};
 
 use crate::Result;
 use crate::measure::{Effort, Pair, in_turn, once};

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use mlua::Lua;
-use moonfork::{Handle, Pool};
+use moonfork::Pool;
 
 use crate::Result;
 use crate::measure::{Pair, median};

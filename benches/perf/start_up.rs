@@ -49,7 +49,7 @@ fn pools(table: &mut Table) -> Result<()> {
 pub(crate) fn make_pools() -> Result<()> {
     for settings in [
         Pool::builder(),
-        Pool::builder().branches(8).memory(16 << 20),
+        Pool::builder().max_branches(8).memory(16 << 20),
     ] {
         let start = Instant::now();
         let pool = settings.build()?;

@@ -1,7 +1,7 @@
 //! Large values: a megabyte of nested JSON into Lua and out again.
 
 use mlua::{Lua, LuaSerdeExt, Value as LuaValue};
-use moonfork::{Handle, Pool};
+use moonfork::Pool;
 use serde_json::{Value, json};
 
 use crate::Result;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
-use moonfork::{Access, Chunk, Grants, Handle, HostCall, Pool, PoolBuilder, RunOptions};
+use moonfork::{Access, Chunk, Grants, HostCall, Pool, PoolBuilder, RunOptions};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -162,8 +162,10 @@ fn run_json_lines(
         Some(output) => Some((output, folders.create(output, false)?)),
         None => None,
     };
-    let cancel = call.cancel();
-    let mut options = RunOptions::new().cancel(&cancel).grants(Grants::none());
+    let cancel = call.cancel_handle();
+    let mut options = RunOptions::new()
+        .cancel_handle(&cancel)
+        .grants(Grants::none());
     if let Some(deadline) = call.deadline() {
         options = options.deadline(deadline);
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use moonfork::{Chunk, Handle};
+use moonfork::Chunk;
 use serde_json::Value;
 
 use super::{grants, input, limits, stream};

@@ -40,14 +40,17 @@ impl LimitArgs {
     pub(super) fn builder(&self, branches: usize) -> PoolBuilder {
         let branches = u32::try_from(branches).unwrap_or(u32::MAX);
         let default = Limits::default();
-        let pool = Pool::builder().branches(branches).runs(1).limits(Limits {
-            wall: self.wall.unwrap_or(default.wall),
-            fuel: self.fuel,
-            memory: self.memory.unwrap_or(default.memory),
-            output: self.output.unwrap_or(default.output),
-            host_calls: self.host_calls.unwrap_or(default.host_calls),
-            ..default
-        });
+        let pool = Pool::builder()
+            .max_branches(branches)
+            .max_runs(1)
+            .limits(Limits {
+                wall: self.wall.unwrap_or(default.wall),
+                fuel: self.fuel,
+                memory: self.memory.unwrap_or(default.memory),
+                output: self.output.unwrap_or(default.output),
+                host_calls: self.host_calls.unwrap_or(default.host_calls),
+                ..default
+            });
         let pool = match self.fuel {
             Some(_) => pool.metered(),
             None => pool,

@@ -201,7 +201,7 @@ fn check(args: CheckArgs) -> anyhow::Result<()> {
     }
     let mut host = PluginHost::builder(&pool.build()?).grants(grants);
     if args.host.kept {
-        host = host.allow_kept(0);
+        host = host.max_kept(0);
     }
     let host = args
         .paths
@@ -238,7 +238,7 @@ fn call(args: CallArgs) -> anyhow::Result<()> {
         .path(&args.path)
         .grants(grants);
     if args.host.kept {
-        host = host.allow_kept(1);
+        host = host.max_kept(1);
     }
     // What is wrong with other plugins in the folder is no reason not to call this one.
     let (host, problems) = host.load_sound();

@@ -29,7 +29,7 @@ pub(super) struct PrecompileArgs {
 
 /// Compiles to a file, or looks at one.
 pub(super) fn precompile(args: &PrecompileArgs) -> anyhow::Result<()> {
-    let pool = Pool::builder().branches(0).runs(0);
+    let pool = Pool::builder().max_branches(0).max_runs(0);
     let pool = match args.metered {
         true => pool.metered(),
         false => pool,

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use moonfork::{Chunk, Handle, Pool};
+use moonfork::{Chunk, Pool};
 use serde_json::Value;
 
 use super::{grants, limits, stream};

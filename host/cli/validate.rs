@@ -18,7 +18,7 @@ pub(super) struct ValidateArgs {
 pub(super) fn validate(args: ValidateArgs) -> anyhow::Result<()> {
     let source = args.overlays.source(&args.file);
     let workflow = workflow::load(&source, false)?;
-    let (nodes, edges) = (workflow.nodes(), workflow.edges());
+    let (nodes, edges) = (workflow.node_count(), workflow.edge_count());
     stream::print(&format!(
         "{}: ok ({nodes} nodes, {edges} edges; no Lua was run)\n",
         args.file.display()

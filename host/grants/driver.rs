@@ -79,7 +79,7 @@ impl Driver {
             let joined = task.await;
             finish.0.change(|finished| *finished = Some(Some(joined)));
         });
-        let cancel = call.cancel();
+        let cancel = call.cancel_handle();
         let until = Until {
             patience: None,
             deadline: call.deadline,

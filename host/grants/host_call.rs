@@ -41,7 +41,7 @@ impl HostCall {
     }
 
     /// A handle that is fired when the run is cancelled; firing it doesn't cancel the run.
-    pub fn cancel(&self) -> Cancel {
+    pub fn cancel_handle(&self) -> Cancel {
         Cancel::any(self.cancels.iter().flatten())
     }
 }

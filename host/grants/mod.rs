@@ -28,7 +28,7 @@ use crate::{Error, Result};
 /// ([`RunOptions::grants`](crate::RunOptions::grants)), in place of the pool's.
 ///
 /// ```
-/// use moonfork::{Clock, Grants, Handle, Pool, RunOptions};
+/// use moonfork::{Clock, Grants, Pool, RunOptions};
 /// # fn main() -> moonfork::Result<()> {
 /// let pool = Pool::builder()
 ///     .function("add", |(a, b): (i64, i64)| Ok(a + b))
@@ -157,7 +157,7 @@ impl Grants {
     /// instance of the pool has. It comes before a module that the pool has under that name.
     ///
     /// ```
-    /// use moonfork::{Grants, Handle, Pool, RunOptions};
+    /// use moonfork::{Grants, Pool, RunOptions};
     /// # fn main() -> moonfork::Result<()> {
     /// let pool = Pool::builder().build()?;
     /// let grants = Grants::none().own_module("tax", "return {rate = 0.19}");

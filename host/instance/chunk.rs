@@ -46,6 +46,14 @@ impl<'a> Chunk<'a> {
         }
     }
 
+    /// The same, not taken for an expression: nobody wants its value.
+    pub(crate) fn without_value(self) -> Self {
+        Chunk {
+            expression: false,
+            ..self
+        }
+    }
+
     pub(crate) fn to_wire(&self) -> wire::Chunk<'_> {
         wire::Chunk {
             name: self.shown_name(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::ErrorKind;
 use crate::identity::{Role, StoreId};
@@ -33,18 +33,19 @@ use crate::{Error, Result};
 ///
 /// Once something stopped it in the middle of what it did, nothing is known about its state:
 /// it is dropped at once and only its id and the reason remain.
-pub struct Instance {
+pub(crate) struct Instance {
     state: State,
 }
 
 /// What is to be seen of an instance from outside.
 #[derive(Clone, Copy)]
-pub struct View {
+pub(crate) struct View {
     /// The id in the store's own data; of a store that is gone, the one it had.
     pub(crate) id: StoreId,
     /// Whether it can still run anything.
     pub(crate) live: bool,
     /// Where its linear memory lies, while it is live.
+    #[cfg(feature = "testing")]
     pub(crate) memory_base: Option<usize>,
 }
 
@@ -101,11 +102,13 @@ impl Instance {
             State::Live(session) => View {
                 id: session.store.data().id,
                 live: true,
+                #[cfg(feature = "testing")]
                 memory_base: Some(session.memory.data_ptr(&session.store).addr()),
             },
             State::Ended(ended) => View {
                 id: ended.id,
                 live: false,
+                #[cfg(feature = "testing")]
                 memory_base: None,
             },
         }
@@ -181,6 +184,11 @@ impl Instance {
     /// Whether `chunk` parses.
     pub(crate) fn check(&mut self, terms: Option<&Terms>, chunk: &Chunk<'_>) -> Result<()> {
         self.request(terms, Op::Check, &chunk.to_wire(), |_| Ok(()))
+    }
+
+    /// Runs `chunk`, whatever it returns.
+    pub(crate) fn exec(&mut self, terms: Option<&Terms>, chunk: &Chunk<'_>) -> Result<()> {
+        self.eval(terms, chunk, None::<&()>).map(|IgnoredAny| ())
     }
 
     /// What `chunk` compiles to, if it came before.

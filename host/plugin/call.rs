@@ -9,13 +9,13 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::budget;
 use super::error::{CallError, CallErrorKind};
 use super::host::Inner;
-use super::kept::{Key, NoTurn, Wait};
+use super::kept::{Key, NoTurn};
 use super::load::Plugin;
 use super::report::{CallReport, joined};
 use super::tenant::Reply;
 use crate::diagnostics::Suggestions;
 use crate::{
-    Branch, Cancel, Chunk, Error, ErrorKind, Handle, Outcome, Report, Result, RunOptions, StoreId,
+    Branch, Cancel, Chunk, Error, ErrorKind, Outcome, Report, Result, RunOptions, StoreId, Wait,
 };
 
 /// What is particular to one call: when it must have ended, and a way to stop it.
@@ -41,9 +41,20 @@ impl CallOptions {
     }
 
     /// Stops the call when it is fired, also while it waits for an instance.
-    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+    pub fn cancel_handle(mut self, cancel: &Cancel) -> Self {
         self.cancel = Some(cancel.clone());
         self
+    }
+
+    fn wait(&self) -> Wait {
+        let mut wait = Wait::new();
+        if let Some(deadline) = self.deadline {
+            wait = wait.deadline(deadline);
+        }
+        if let Some(cancel) = &self.cancel {
+            wait = wait.cancel_handle(cancel);
+        }
+        wait
     }
 
     fn run_options(&self) -> RunOptions {
@@ -52,7 +63,7 @@ impl CallOptions {
             options = options.deadline(deadline);
         }
         if let Some(cancel) = &self.cancel {
-            options = options.cancel(cancel);
+            options = options.cancel_handle(cancel);
         }
         options
     }
@@ -118,13 +129,10 @@ impl<'c> Call<'c> {
             plugin: Arc::clone(&self.plugin.name),
             tenant: Arc::clone(self.tenant),
         };
-        let wait = Wait {
-            patience: self.host.patience,
-            deadline: self.options.deadline,
-            cancel: self.options.cancel.as_ref(),
-        };
         let keep = &self.host.keep;
-        let mut turn = keep.enter(&key, &wait).map_err(|why| self.no_turn(why))?;
+        let wait = self.options.wait();
+        let turn = keep.enter(&key, self.host.patience, wait.until());
+        let mut turn = turn.map_err(|why| self.no_turn(why))?;
         // It may have been reloaded meanwhile: then this is a call of the new one.
         self.plugin = find(self.host, &self.plugin.name, self.export)?;
         if !self.plugin.is_kept() {
@@ -153,7 +161,7 @@ impl<'c> Call<'c> {
     /// A fresh instance on the plugin's terms.
     fn branch(&self) -> Result<Branch> {
         let pool = &self.host.loader.pool;
-        pool.branch_for(&self.options.run_options(), &self.plugin.options)
+        pool.branch_for(&self.plugin.options, &self.options.wait())
     }
 
     /// Runs the entry, if that is still to do, and then the function. Together they have

@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 
 use super::source::{File, Source};
 use crate::diagnostics::{Code, Place, Problem, Problems};
-use crate::{Chunk, Error, Grants, Handle, Pool, Result, RunOptions};
+use crate::{Chunk, Error, Grants, Pool, Result, RunOptions};
 
 /// The types of the values at dotted paths, as a call looks for them.
 const TYPES: &str = "\

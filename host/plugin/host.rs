@@ -144,7 +144,7 @@ impl PluginHost {
     }
 
     /// How many instances are kept for tenants at the moment.
-    pub fn kept(&self) -> usize {
+    pub fn kept_count(&self) -> usize {
         self.0.keep.live()
     }
 }
@@ -153,7 +153,7 @@ impl fmt::Debug for PluginHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PluginHost")
             .field("plugins", &self.0.plugins().keys())
-            .field("kept", &self.kept())
+            .field("kept", &self.kept_count())
             .finish_non_exhaustive()
     }
 }
@@ -210,7 +210,7 @@ impl PluginHostBuilder {
     /// Allows plugins to keep their instances from call to call, `instances` at most for all
     /// tenants and plugins together. Each of them takes one of the pool's branches. Without
     /// this, a plugin that wants it is refused.
-    pub fn allow_kept(mut self, instances: usize) -> Self {
+    pub fn max_kept(mut self, instances: usize) -> Self {
         self.kept = Some(instances);
         self
     }

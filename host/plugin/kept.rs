@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::load::Plugin;
 use crate::sync::monitor::{Ended, Monitor, Until};
-use crate::{Branch, Cancel, Handle, StoreId};
+use crate::{Branch, StoreId};
 
 /// The kept instances of a host.
 #[derive(Debug)]
@@ -65,13 +65,6 @@ impl Drop for Permit {
     }
 }
 
-/// How long a call waits for its turn.
-pub(super) struct Wait<'w> {
-    pub(super) patience: Duration,
-    pub(super) deadline: Option<Instant>,
-    pub(super) cancel: Option<&'w Cancel>,
-}
-
 /// Why a call didn't get its turn.
 pub(super) enum NoTurn {
     InUse(Duration),
@@ -95,15 +88,24 @@ impl Keep {
     }
 
     /// Waits until no other call is in the cell of `key`, and takes it.
-    pub(super) fn enter(&self, key: &Key, wait: &Wait<'_>) -> Result<Turn<'_>, NoTurn> {
+    pub(super) fn enter(
+        &self,
+        key: &Key,
+        patience: Duration,
+        until: Until<'_>,
+    ) -> Result<Turn<'_>, NoTurn> {
         let start = Instant::now();
+        let until = Until {
+            patience: start.checked_add(patience),
+            ..until
+        };
         loop {
             let cell = self
                 .lock()
                 .entry(key.clone())
                 .or_insert_with(Cell::new)
                 .clone();
-            if let Some((kept, lost)) = cell.take(start, wait)? {
+            if let Some((kept, lost)) = cell.take(start, until)? {
                 return Ok(Turn {
                     keep: self,
                     key: key.clone(),
@@ -175,16 +177,11 @@ impl Cell {
     }
 
     /// Takes the cell when it is free; `None` when it is retired by then.
-    fn take(&self, start: Instant, wait: &Wait<'_>) -> Result<Option<Taken>, NoTurn> {
+    fn take(&self, start: Instant, until: Until<'_>) -> Result<Option<Taken>, NoTurn> {
         let me = thread::current().id();
         if self.0.lock().user == Some(me) {
             return Err(NoTurn::Reentrant);
         }
-        let until = Until {
-            patience: start.checked_add(wait.patience),
-            deadline: wait.deadline,
-            cancel: wait.cancel,
-        };
         let free = |state: &State| state.user.is_none() || state.retired;
         let mut state = self.0.wait(until, free).map_err(|ended| match ended {
             Ended::Cancelled => NoTurn::Cancelled,

@@ -7,13 +7,12 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::Capability;
 use crate::codec;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind, Result};
 use crate::grants::function::Failed;
 use crate::grants::host_call::HostCall;
 use crate::instance::shared::Shared;
 use crate::instance::stack;
 use crate::run::options::RunOptions;
-use crate::{Error, Result};
 
 /// Calls the host function `name` with the elements of `args`, within `options`.
 ///

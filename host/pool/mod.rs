@@ -1,10 +1,12 @@
 //! The pool: where instances come from.
 
-pub(crate) mod direct;
-pub(crate) mod run_async;
+pub(crate) mod builder;
+mod direct;
+mod run_async;
+#[cfg(feature = "testing")]
+pub(crate) mod sabotage;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -12,22 +14,17 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::engine::compiled::Places;
-use crate::engine::image::{Checks, Image};
-use crate::error::ErrorKind;
+use crate::engine::compiled::CompiledCode;
+use crate::error::{Error, ErrorKind, Result};
 use crate::grants::Grants;
-use crate::grants::function::Functions;
-use crate::grants::module::Modules;
 use crate::instance::Instance;
-use crate::instance::handle::{Held, enter};
+use crate::instance::handle::{Branch, Held, Main, RunMain, Runtime, enter};
 use crate::instance::shared::Shared;
-use crate::run::terms::Terms;
+use crate::run::limits::Limits;
+use crate::run::options::{RunOptions, Wait};
+use crate::sync::monitor::Until;
 use crate::sync::nesting;
 use crate::sync::slots::{Slot, Slots};
-use crate::{
-    Branch, CompiledCode, Error, HostCall, Limits, Main, Processors, Result, RunMain, RunOptions,
-    Runtime,
-};
 
 /// Makes Lua instances, each in a WebAssembly sandbox of its own.
 ///
@@ -36,7 +33,7 @@ use crate::{
 /// `fork`: the thread that deadlines are checked by stays behind in the parent.
 ///
 /// ```
-/// use moonfork::{Handle, Pool};
+/// use moonfork::Pool;
 /// # fn main() -> moonfork::Result<()> {
 /// let pool = Pool::builder().build()?;
 /// pool.main()?.eval::<()>("greeting = 'hello'")?;
@@ -67,15 +64,10 @@ struct Inner {
     branch_slots: Slots,
     patience: Duration,
     #[cfg(feature = "testing")]
-    sabotage: Option<crate::testing::Saboteur>,
+    sabotage: Option<sabotage::Saboteur>,
 }
 
 impl Pool {
-    /// Settings for a new pool.
-    pub fn builder() -> PoolBuilder {
-        PoolBuilder::default()
-    }
-
     /// The main instance. Asked again, the same one, with the globals it has by then.
     ///
     /// Main is made when it is first asked for. If a call had ended it, a new one is made,
@@ -98,7 +90,7 @@ impl Pool {
         }
         #[cfg(feature = "testing")]
         if let Some(saboteur) = &self.inner.sabotage
-            && let Some(main) = saboteur.main(self)
+            && let Some(main) = saboteur.main(|| self.branch_instance())
         {
             return main;
         }
@@ -133,7 +125,7 @@ impl Pool {
     pub fn branch(&self) -> Result<Branch> {
         #[cfg(feature = "testing")]
         if let Some(saboteur) = &self.inner.sabotage {
-            return saboteur.branch(self).map(Branch);
+            return self.sabotaged(saboteur);
         }
         self.branch_with(&RunOptions::new())
     }
@@ -149,27 +141,26 @@ impl Pool {
     pub fn branch_with(&self, options: &RunOptions) -> Result<Branch> {
         #[cfg(feature = "testing")]
         if let Some(saboteur) = &self.inner.sabotage {
-            return saboteur.branch(self).map(Branch);
+            return self.sabotaged(saboteur);
         }
         let instance = self.fresh(&self.inner.branch_slots, options)?;
         Ok(Branch(Held::Own(instance)))
     }
 
-    /// As [`branch_with`](Self::branch_with), for an instance that is to outlive the run it is
-    /// made for: waiting for it ends with the deadline of `run`, or when that is cancelled, and
-    /// the instance has neither.
+    /// As [`branch_with`](Self::branch_with), for an instance that is to outlive what it is made
+    /// for, such as one call of many: waiting for it ends as `wait` says, and the instance itself has
+    /// neither that deadline nor that handle.
     ///
     /// # Errors
     ///
     /// As [`branch_with`](Self::branch_with).
-    pub fn branch_for(&self, run: &RunOptions, options: &RunOptions) -> Result<Branch> {
+    pub fn branch_for(&self, options: &RunOptions, wait: &Wait) -> Result<Branch> {
         #[cfg(feature = "testing")]
         if let Some(saboteur) = &self.inner.sabotage {
-            return saboteur.branch(self).map(Branch);
+            return self.sabotaged(saboteur);
         }
         let terms = self.inner.shared.terms(options)?;
-        let wait = self.inner.shared.terms(run)?;
-        let slot = self.slot(&self.inner.branch_slots, &wait)?;
+        let slot = self.slot(&self.inner.branch_slots, wait.until())?;
         let instance = Instance::new(&self.inner.shared, slot, terms)?;
         Ok(Branch(Held::Own(instance)))
     }
@@ -225,7 +216,7 @@ impl Pool {
     }
 
     /// How many instances are alive at the moment.
-    pub fn live(&self) -> usize {
+    pub fn live_count(&self) -> usize {
         let Inner {
             main_slot,
             run_slots,
@@ -236,8 +227,13 @@ impl Pool {
     }
 
     /// How many branches may be alive at once.
-    pub fn branches(&self) -> usize {
+    pub fn max_branches(&self) -> usize {
         self.inner.branch_slots.total()
+    }
+
+    /// How many workflow runs may be under way at once.
+    pub fn max_runs(&self) -> usize {
+        self.inner.run_slots.total()
     }
 
     /// The limits of every call.
@@ -266,25 +262,36 @@ impl Pool {
     }
 
     /// Where the machine code came from that the pool's instances run, and what of
-    /// [`PoolBuilder::precompiled`] and [`PoolBuilder::cache_dir`] was of no use.
+    /// [`PoolBuilder::precompiled`](crate::PoolBuilder::precompiled) and
+    /// [`PoolBuilder::cache_dir`](crate::PoolBuilder::cache_dir) was of no use.
     pub fn compiled_code(&self) -> &CompiledCode {
         self.inner.shared.image.code()
     }
 
     fn fresh(&self, slots: &Slots, options: &RunOptions) -> Result<Instance> {
         let terms = self.inner.shared.terms(options)?;
-        let slot = self.slot(slots, &terms)?;
+        let until = Until {
+            patience: None,
+            deadline: terms.deadline,
+            cancel: terms.cancel.as_ref(),
+        };
+        let slot = self.slot(slots, until)?;
         Instance::new(&self.inner.shared, slot, terms)
     }
 
-    fn slot(&self, slots: &Slots, terms: &Terms) -> Result<Slot> {
-        slots.take(self.inner.patience, terms.deadline, terms.cancel.as_ref())
+    fn slot(&self, slots: &Slots, until: Until<'_>) -> Result<Slot> {
+        slots.take(self.inner.patience, until)
     }
 }
 
 #[cfg(feature = "testing")]
 impl Pool {
-    pub(crate) fn branch_instance(&self) -> Result<Instance> {
+    fn sabotaged(&self, saboteur: &sabotage::Saboteur) -> Result<Branch> {
+        let branch = saboteur.branch(|| self.branch_instance(), || self.main_cell());
+        branch.map(Branch)
+    }
+
+    fn branch_instance(&self) -> Result<Instance> {
         self.fresh(&self.inner.branch_slots, &RunOptions::new())
     }
 
@@ -292,7 +299,7 @@ impl Pool {
         self.inner.shared.chunks.len()
     }
 
-    pub(crate) fn main_cell(&self) -> Result<Arc<Mutex<Instance>>> {
+    fn main_cell(&self) -> Result<Arc<Mutex<Instance>>> {
         let mut main = self
             .inner
             .main
@@ -310,334 +317,7 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("owner", &self.inner.owner)
-            .field("live", &self.live())
+            .field("live", &self.live_count())
             .finish_non_exhaustive()
-    }
-}
-
-/// Settings of a [`Pool`].
-#[must_use = "nothing is built until `build` is called"]
-pub struct PoolBuilder {
-    branches: u32,
-    runs: u32,
-    patience: Duration,
-    limits: Limits,
-    metered: bool,
-    functions: Functions,
-    modules: Modules,
-    grants: Grants,
-    places: Places,
-    /// Another module to run than our guest.
-    #[cfg(feature = "testing")]
-    foreign: Option<Vec<u8>>,
-    #[cfg(feature = "testing")]
-    unstoppable: bool,
-    #[cfg(feature = "testing")]
-    sabotage: Option<crate::testing::Sabotage>,
-}
-
-impl fmt::Debug for PoolBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolBuilder")
-            .field("branches", &self.branches)
-            .field("runs", &self.runs)
-            .field("slot_timeout", &self.patience)
-            .field("limits", &self.limits)
-            .field("metered", &self.metered)
-            .field("functions", &self.functions)
-            .field("modules", &self.modules)
-            .field("grants", &self.grants)
-            .field("precompiled", &self.places.precompiled)
-            .field("cache_dir", &self.places.kept)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Default for PoolBuilder {
-    fn default() -> PoolBuilder {
-        PoolBuilder {
-            branches: 64,
-            runs: 16,
-            patience: Duration::from_secs(30),
-            limits: Limits::default(),
-            metered: false,
-            functions: Functions::default(),
-            modules: Modules::default(),
-            grants: Grants::none(),
-            places: Places::default(),
-            #[cfg(feature = "testing")]
-            foreign: None,
-            #[cfg(feature = "testing")]
-            unstoppable: false,
-            #[cfg(feature = "testing")]
-            sabotage: None,
-        }
-    }
-}
-
-impl PoolBuilder {
-    /// How many branches may be alive at once (64). Each reserves address space, not memory.
-    pub fn branches(mut self, branches: u32) -> Self {
-        self.branches = branches;
-        self
-    }
-
-    /// How many workflow runs may be under way at once (16).
-    pub fn runs(mut self, runs: u32) -> Self {
-        self.runs = runs;
-        self
-    }
-
-    /// How long to wait for an instance when all are in use (30 s).
-    pub fn slot_timeout(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// All limits of a call at once.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// [`Limits::wall`] alone.
-    pub fn wall(mut self, wall: Duration) -> Self {
-        self.limits.wall = wall;
-        self
-    }
-
-    /// [`Limits::memory`] alone, in bytes.
-    pub fn memory(mut self, memory: usize) -> Self {
-        self.limits.memory = memory;
-        self
-    }
-
-    /// Counts fuel, which [`Limits::fuel`] needs. Costs time in everything that runs.
-    pub fn metered(mut self) -> Self {
-        self.metered = true;
-        self
-    }
-
-    /// Adds a function that scripts may call as a global of this name, if they are granted it
-    /// ([`Grants::function`]). It takes the place of a global that Lua has under that name.
-    ///
-    /// Its arguments are one tuple; its result, any serde type. An `Err` is a Lua error that
-    /// the script can catch; a panic ends the instance and is a `HostPanic` error. It is
-    /// called on the thread that called the instance, possibly on several at once. A function
-    /// that blocks can't be stopped by the wall-clock limit before it returns: where it may
-    /// take long, use [`function_with`](Self::function_with) or
-    /// [`async_function`](Self::async_function).
-    ///
-    /// ```
-    /// use moonfork::{Grants, Handle, Pool};
-    /// # fn main() -> moonfork::Result<()> {
-    /// let pool = Pool::builder()
-    ///     .function("add", |(a, b): (i64, i64)| Ok(a + b))
-    ///     .grants(Grants::none().function("add"))
-    ///     .build()?;
-    /// assert_eq!(pool.branch()?.eval::<i64>("add(2, 3)")?, 5);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn function<A, R>(
-        self,
-        name: impl Into<String>,
-        function: impl Fn(A) -> Result<R, String> + Send + Sync + 'static,
-    ) -> Self
-    where
-        A: DeserializeOwned,
-        R: Serialize,
-    {
-        self.function_with(name, move |_, args| function(args))
-    }
-
-    /// As [`function`](Self::function), with what there is to know of the run that calls it:
-    /// its deadline, and whether it was cancelled.
-    pub fn function_with<A, R>(
-        mut self,
-        name: impl Into<String>,
-        function: impl Fn(&HostCall, A) -> Result<R, String> + Send + Sync + 'static,
-    ) -> Self
-    where
-        A: DeserializeOwned,
-        R: Serialize,
-    {
-        self.functions.add(name.into(), function);
-        self
-    }
-
-    /// As [`function_with`](Self::function_with), async. The script waits for it; when the
-    /// run's time is over, or it is cancelled, the future is dropped and the run ends.
-    ///
-    /// It runs on the tokio runtime given by [`tokio`](Self::tokio), else on one with a single
-    /// thread that the pool starts when it is first needed.
-    pub fn async_function<A, R, F>(
-        mut self,
-        name: impl Into<String>,
-        function: impl Fn(HostCall, A) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        A: DeserializeOwned,
-        R: Serialize + Send + 'static,
-        F: Future<Output = Result<R, String>> + Send + 'static,
-    {
-        self.functions.add_async(name.into(), function);
-        self
-    }
-
-    /// The tokio runtime that async functions run on. It must have another thread than those
-    /// that scripts run on, or their futures are never polled: with a current-thread runtime,
-    /// call scripts through [`Pool::run_async`].
-    pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Self {
-        self.functions.drive_on(handle);
-        self
-    }
-
-    /// Adds a module that scripts may `require` by this name, if they are granted it
-    /// ([`Grants::module`]): Lua source, which runs once in each instance that asks for it.
-    ///
-    /// ```
-    /// use moonfork::{Grants, Handle, Pool};
-    /// # fn main() -> moonfork::Result<()> {
-    /// let pool = Pool::builder()
-    ///     .module("tax", "return {rate = 0.19}")
-    ///     .grants(Grants::none().all_modules())
-    ///     .build()?;
-    /// assert_eq!(pool.branch()?.eval::<f64>("require('tax').rate")?, 0.19);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn module(mut self, name: impl Into<String>, source: impl Into<String>) -> Self {
-        self.modules.add(name.into(), source.into());
-        self
-    }
-
-    /// What instances may do besides computing, unless they are made with grants of their own:
-    /// nothing, if this isn't called.
-    pub fn grants(mut self, grants: Grants) -> Self {
-        self.grants = grants;
-        self
-    }
-
-    /// Keeps the compiled guest in this folder, for the next process to load in a moment
-    /// where compiling takes half a second. Without a folder nothing is kept.
-    ///
-    /// What lies there is run as machine code: nobody else may be able to write to it. On Unix
-    /// this is looked at: folder and file have to belong to this user or to root, without the
-    /// right for others to write, or are not used; a folder that isn't there is made for this
-    /// user alone. Elsewhere, name one in the user's own profile.
-    ///
-    /// Code is found by the guest, the settings it is compiled with, the processor, and wasmtime's
-    /// exact version. Where there is none that fits, or it is damaged, or can't be read, the guest
-    /// is compiled; [`Pool::compiled_code`] tells. `metered` makes a difference, and so does a
-    /// lack of address space; the other settings don't. Files are never changed, only replaced,
-    /// and of all but the newest few removed: several processes may share a folder.
-    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.places.kept = Some(folder.into());
-        self
-    }
-
-    /// Loads the guest's machine code from a file that [`precompile`](Self::precompile) has
-    /// written, as an application does that is shipped with it. Of several, the first that fits
-    /// is used. If none does, the folder of [`cache_dir`](Self::cache_dir) is looked into, and
-    /// then the guest is compiled; [`Pool::compiled_code`] tells.
-    ///
-    /// The file is run as machine code, and mapped for as long as the pool lives: nobody but this
-    /// user or root may be able to write to it or to its folder, which is looked at as there, and
-    /// an update has to put another file in its place rather than write into it.
-    pub fn precompiled(mut self, file: impl Into<PathBuf>) -> Self {
-        self.places.precompiled.push(file.into());
-        self
-    }
-
-    /// Compiles the guest to a file, for [`precompiled`](Self::precompiled) to load on other
-    /// machines. It fits pools of the same version of this library with the same version of
-    /// wasmtime, for the same operating system and architecture, `metered` or not as this
-    /// builder is, where the address space for their instances can be had. Other settings
-    /// make no difference.
-    ///
-    /// A file that is there already is replaced.
-    ///
-    /// # Errors
-    ///
-    /// `Setup` when the file can't be written.
-    pub fn precompile(&self, file: impl AsRef<Path>, processors: Processors) -> Result<()> {
-        Image::precompile(self.checks(), processors, file.as_ref())
-    }
-
-    fn checks(&self) -> Checks {
-        Checks {
-            #[cfg(feature = "testing")]
-            epochs: !self.unstoppable,
-            #[cfg(not(feature = "testing"))]
-            epochs: true,
-            fuel: self.metered,
-        }
-    }
-
-    /// Runs another guest module than ours, to prove that the host trusts none.
-    #[cfg(feature = "testing")]
-    pub fn guest(mut self, module: Vec<u8>) -> Self {
-        self.foreign = Some(module);
-        self
-    }
-
-    /// Compiles the guest without the checks by which a script is stopped, to tell what they
-    /// cost: no script that runs too long ever ends.
-    #[cfg(feature = "testing")]
-    pub fn unstoppable(mut self) -> Self {
-        self.unstoppable = true;
-        self
-    }
-
-    /// Makes a pool that breaks its promises, to prove that the tests notice.
-    #[cfg(feature = "testing")]
-    pub fn sabotage(mut self, sabotage: crate::testing::Sabotage) -> Self {
-        self.sabotage = Some(sabotage);
-        self
-    }
-
-    /// Compiles the guest and reserves room for the instances. The calling thread becomes the
-    /// owner of main.
-    ///
-    /// The first pool of a process compiles, which takes half a second, or many seconds where
-    /// wasmtime itself is compiled without optimisation, as cargo's dev profile does
-    /// (`docs/performance.md`: "What a first pool costs"). Later ones share its code, whatever
-    /// their limits and number of instances, and take a millisecond or two; one that counts fuel
-    /// shares that of the first that does.
-    ///
-    /// # Errors
-    ///
-    /// `Setup`, with what to change.
-    pub fn build(self) -> Result<Pool> {
-        self.limits.check(self.metered).map_err(Error::setup)?;
-        self.functions.check()?;
-        self.modules.check()?;
-        let checks = self.checks();
-        #[cfg(feature = "testing")]
-        let foreign = self.foreign.as_deref();
-        #[cfg(not(feature = "testing"))]
-        let foreign = None;
-        let functions = Arc::new(self.functions);
-        let modules = Arc::new(self.modules);
-        let slots = (1 + Shared::COMPILERS)
-            .checked_add(self.branches)
-            .and_then(|slots| slots.checked_add(self.runs))
-            .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
-        let image = Image::new(foreign, slots, &self.limits, checks, &self.places)?;
-        let shared = Shared::new(image, self.limits, functions, modules, self.grants)?;
-        Ok(Pool {
-            inner: Arc::new(Inner {
-                shared: Arc::new(shared),
-                owner: thread::current().id(),
-                main: Mutex::new(None),
-                main_slot: Slots::new(1),
-                run_slots: Slots::new(self.runs as usize),
-                branch_slots: Slots::new(self.branches as usize),
-                patience: self.patience,
-                #[cfg(feature = "testing")]
-                sabotage: self.sabotage.map(crate::testing::Saboteur::new),
-            }),
-        })
     }
 }

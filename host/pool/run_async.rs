@@ -15,7 +15,7 @@ impl Pool {
     /// gone, and its slot free, within a tick of the pool's clock.
     ///
     /// ```
-    /// use moonfork::{Handle, Pool, RunOptions};
+    /// use moonfork::{Pool, RunOptions};
     /// # #[tokio::main]
     /// # async fn main() -> moonfork::Result<()> {
     /// let pool = Pool::builder().build()?;
@@ -52,7 +52,7 @@ impl Pool {
             let dropped = CancelOnDrop(Cancel::new());
             let outer = options.get_cancel().into_iter();
             let cancel = Cancel::any(outer.chain([&dropped.0]));
-            let options = options.cancel(&cancel);
+            let options = options.cancel_handle(&cancel);
             let run = runtime.spawn_blocking(move || work(&mut pool.branch_with(&options)?));
             match run.await {
                 Ok(result) => result,

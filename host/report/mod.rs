@@ -13,12 +13,12 @@ use crate::report::output::Output;
 
 /// What the calls of an instance cost, since its last report.
 ///
-/// Taken with [`Handle::take_report`](crate::Handle::take_report), also of an instance that was
+/// Taken with [`Branch::take_report`](crate::Branch::take_report), also of an instance that was
 /// stopped. Made for machines to read: [`schema_version`](Self::schema_version) is raised when a field changes
 /// its meaning or goes; new fields may come at any time.
 ///
 /// ```
-/// use moonfork::{Handle, Pool};
+/// use moonfork::Pool;
 /// # fn main() -> moonfork::Result<()> {
 /// let mut branch = Pool::builder().build()?.branch()?;
 /// branch.eval::<()>("print('hello')")?;

@@ -5,18 +5,54 @@ use std::time::{Duration, Instant};
 use crate::grants::Grants;
 use crate::run::limits::Limits;
 use crate::sync::cancel::Cancel;
+use crate::sync::monitor::Until;
 use crate::{Error, Result};
+
+/// How long to wait for an instance: see [`Pool::branch_for`](crate::Pool::branch_for).
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Wait {
+    deadline: Option<Instant>,
+    cancel: Option<Cancel>,
+}
+
+impl Wait {
+    /// As long as the pool lets anybody wait.
+    pub fn new() -> Wait {
+        Wait::default()
+    }
+
+    /// When waiting must have ended.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Ends waiting when it is fired.
+    pub fn cancel_handle(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    pub(crate) fn until(&self) -> Until<'_> {
+        Until {
+            patience: None,
+            deadline: self.deadline,
+            cancel: self.cancel.as_ref(),
+        }
+    }
+}
 
 /// Settings of one run: limits narrower than the pool's, a deadline, a way to stop it, and what
 /// it is granted.
 ///
 /// Given to an instance when it is made ([`Pool::branch_with`](crate::Pool::branch_with)), they
-/// hold for all its calls; given to some calls ([`Handle::with`](crate::Handle::with)), for
+/// hold for all its calls; given to some calls ([`Branch::with`](crate::Branch::with)), for
 /// those, on top of the instance's own.
 ///
 /// ```
 /// use std::time::Duration;
-/// use moonfork::{Handle, Pool, RunOptions};
+/// use moonfork::{Pool, RunOptions};
 /// # fn main() -> moonfork::Result<()> {
 /// let pool = Pool::builder().build()?;
 /// let mut branch = pool.branch_with(&RunOptions::new().memory(16 << 20))?;
@@ -111,7 +147,7 @@ impl RunOptions {
     }
 
     /// Stops the run when it is fired: its calls, and its wait for an instance.
-    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+    pub fn cancel_handle(mut self, cancel: &Cancel) -> Self {
         self.cancel = Some(cancel.clone());
         self
     }

@@ -10,7 +10,7 @@ use crate::{Cancel, Result};
 
 /// What an instance may do, or some of its calls: options that were checked.
 #[derive(Clone)]
-pub struct Terms {
+pub(crate) struct Terms {
     pub(crate) limits: Limits,
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancel: Option<Cancel>,

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// function that blocks: that one is told through its [`HostCall`](crate::HostCall).
 ///
 /// ```
-/// use moonfork::{Cancel, Handle, Pool, RunOptions};
+/// use moonfork::{Cancel, Pool, RunOptions};
 /// # fn main() -> moonfork::Result<()> {
 /// let cancel = Cancel::new();
 /// let pool = Pool::builder().build()?;
-/// let mut branch = pool.branch_with(&RunOptions::new().cancel(&cancel))?;
+/// let mut branch = pool.branch_with(&RunOptions::new().cancel_handle(&cancel))?;
 /// let canceller = std::thread::spawn(move || cancel.cancel());
 /// let error = branch.eval::<()>("while true do end").unwrap_err();
 /// assert!(error.is_cancelled());
@@ -87,12 +87,12 @@ impl Cancel {
     ///
     /// ```
     /// use std::sync::atomic::{AtomicUsize, Ordering};
-    /// use moonfork::{Cancel, Handle, Pool, RunOptions};
+    /// use moonfork::{Cancel, Pool, RunOptions};
     /// # fn main() -> moonfork::Result<()> {
     /// let asked = AtomicUsize::new(0);
     /// let cancel = Cancel::new().child_when(move || asked.fetch_add(1, Ordering::Relaxed) == 2);
     /// let pool = Pool::builder().build()?;
-    /// let mut branch = pool.branch_with(&RunOptions::new().cancel(&cancel))?;
+    /// let mut branch = pool.branch_with(&RunOptions::new().cancel_handle(&cancel))?;
     /// let error = branch.eval::<()>("while true do end").unwrap_err();
     /// assert!(error.is_cancelled() && cancel.is_cancelled());
     /// # Ok(())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::ErrorKind;
 use crate::sync::monitor::{Ended, Monitor, Until};
-use crate::{Cancel, Error, Result};
+use crate::{Error, Result};
 
 /// A number of permits, each given back when it is dropped.
 #[derive(Clone, Debug)]
@@ -43,18 +43,13 @@ impl Slots {
         Some(Slot(Arc::clone(&self.free)))
     }
 
-    /// Takes a slot, waiting up to `patience` for one to be given back, no longer than `deadline`
-    /// and `cancel` allow.
+    /// Takes a slot, waiting up to `patience` for one to be given back, no longer than `until`
+    /// allows.
     ///
     /// # Errors
     ///
     /// `Busy` when none was; `Timeout` or `Cancelled` when that came first.
-    pub(crate) fn take(
-        &self,
-        patience: Duration,
-        deadline: Option<Instant>,
-        cancel: Option<&Cancel>,
-    ) -> Result<Slot> {
+    pub(crate) fn take(&self, patience: Duration, until: Until<'_>) -> Result<Slot> {
         if let Some(slot) = self.try_take() {
             return Ok(slot);
         }
@@ -64,13 +59,12 @@ impl Slots {
             Until {
                 patience: Some(start),
                 deadline: None,
-                cancel,
+                ..until
             }
         } else {
             Until {
                 patience: start.checked_add(patience),
-                deadline,
-                cancel,
+                ..until
             }
         };
         match self.free.wait(until, |free| *free > 0) {

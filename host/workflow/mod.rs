@@ -160,7 +160,7 @@ impl Workflow {
     }
 
     /// How many branches a run with these options has alive at once, at the most: what
-    /// [`PoolBuilder::branches`](crate::PoolBuilder::branches) needs to be for none to wait.
+    /// [`PoolBuilder::max_branches`](crate::PoolBuilder::max_branches) needs to be for none to wait.
     ///
     /// A branch that waits for branches of its own keeps its instance, so that there may be
     /// more of them than [workers](RunOptions::max_workers).
@@ -199,12 +199,12 @@ impl Workflow {
     }
 
     /// How many nodes it has.
-    pub fn nodes(&self) -> usize {
+    pub fn node_count(&self) -> usize {
         self.model.nodes.len()
     }
 
     /// How many edges it has.
-    pub fn edges(&self) -> usize {
+    pub fn edge_count(&self) -> usize {
         self.model.edges.len()
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use moonfork::{Cancel, Handle, Report, StoreId};
+use moonfork::{Cancel, Report, StoreId};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -309,7 +309,7 @@ impl Main {
     ) -> PyResult<Py<PyAny>> {
         let pool = self.pool.get().open()?;
         let cancel = cancel_of(None);
-        let options = run_options(&pool, options)?.cancel(&cancel);
+        let options = run_options(&pool, options)?.cancel_handle(&cancel);
         let ((result, report), ended) = py.detach(|| {
             framed(request.root(), Some(cancel), None, || {
                 // A handle to main is bound to its thread, so that each call asks for one.

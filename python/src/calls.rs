@@ -205,7 +205,7 @@ fn awaited<'py>(
     };
     let future = helpers.call_method1("begin", (result, event_loop))?;
     let stopped = future.clone().unbind();
-    let _watch = call.cancel().on_cancel(move || {
+    let _watch = call.cancel_handle().on_cancel(move || {
         Python::attach(|py| {
             // It may have ended meanwhile, and there is nobody to tell.
             let _ = stopped.call_method0(py, "cancel");

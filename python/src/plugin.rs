@@ -50,7 +50,7 @@ impl PyPluginHost {
             builder = builder.path(path);
         }
         if let Some(instances) = allow_kept {
-            builder = builder.allow_kept(instances);
+            builder = builder.max_kept(instances);
         }
         if let Some(timeout) = turn_timeout {
             builder = builder.turn_timeout(duration("turn_timeout", timeout)?);
@@ -107,7 +107,7 @@ impl PyTenant {
     ) -> PyResult<Py<PyAny>> {
         let arguments: Vec<_> = arguments.iter().map(Bound::unbind).collect();
         let cancel = cancel.map_or_else(Cancel::new, |cancel| cancel.get().handle().child());
-        let options = CallOptions::new().cancel(&cancel);
+        let options = CallOptions::new().cancel_handle(&cancel);
         let (result, ended) = attended(py, &cancel, || {
             framed("args", Some(cancel.clone()), None, || {
                 self.0

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use moonfork::{Cancel, Chunk, Grants, Handle, HostCall, Limits, Report, RunOptions};
+use moonfork::{Cancel, Chunk, Grants, HostCall, Limits, Report, RunOptions};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -85,10 +85,10 @@ impl PyPool {
             builder = builder.metered();
         }
         if let Some(branches) = max_branches {
-            builder = builder.branches(branches);
+            builder = builder.max_branches(branches);
         }
         if let Some(runs) = max_runs {
-            builder = builder.runs(runs);
+            builder = builder.max_runs(runs);
         }
         if let Some(timeout) = slot_timeout {
             builder = builder.slot_timeout(duration("slot_timeout", timeout)?);
@@ -171,7 +171,7 @@ impl PyPool {
             .map(|state| Ok(state?.unbind()))
             .collect::<PyResult<_>>()?;
         let cancel = cancel.map_or_else(Cancel::new, |cancel| cancel.get().handle().child());
-        let options = run_options(&pool, options)?.cancel(&cancel);
+        let options = run_options(&pool, options)?.cancel_handle(&cancel);
         let code = chunk(code, name);
         let results = run_all(py, &pool, &code, &states, max_workers, &options, &cancel)?;
         let make = py.import("moonfork._result")?.getattr("Result")?;
@@ -196,7 +196,7 @@ impl PyPool {
         let pool = self.open()?;
         let options = run_options(&pool, options)?;
         let cancel = cancel_of(cancel);
-        let options = options.cancel(&cancel);
+        let options = options.cancel_handle(&cancel);
         let (made, ended) = py.detach(|| {
             framed("options", Some(cancel.clone()), None, || {
                 pool.branch_with(&options)
@@ -227,7 +227,7 @@ impl PyPool {
     /// How many instances are alive at the moment.
     #[getter]
     fn live_count(&self) -> PyResult<usize> {
-        Ok(self.open()?.live())
+        Ok(self.open()?.live_count())
     }
 
     /// How many branches may be alive at once.
@@ -274,7 +274,7 @@ impl PyPool {
 
     fn __repr__(&self) -> String {
         match self.open() {
-            Ok(pool) => format!("<moonfork.Pool, {} instances alive>", pool.live()),
+            Ok(pool) => format!("<moonfork.Pool, {} instances alive>", pool.live_count()),
             Err(_) => "<moonfork.Pool, closed>".to_owned(),
         }
     }
@@ -304,7 +304,7 @@ impl PyPool {
         event_loop: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let cancel = cancel_of(cancel);
-        let options = options.cancel(&cancel);
+        let options = options.cancel_handle(&cancel);
         let code = chunk(code, name);
         let ((result, report), ended) = py.detach(|| {
             framed("state", Some(cancel), event_loop, || {
@@ -394,7 +394,7 @@ fn run_all(
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = max_workers
         .map_or(cores, NonZeroUsize::get)
-        .min(pool.branches())
+        .min(pool.max_branches())
         .min(states.len());
     let next = Mutex::new(states.iter().enumerate());
     let results: Mutex<Vec<Option<One>>> = Mutex::new(states.iter().map(|_| None).collect());

@@ -7,16 +7,45 @@ use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use moonfork::{Branch, Handle, Pool, PoolBuilder, Role, Runtime};
+use moonfork::testing::Inspect;
+use moonfork::{Branch, Main, Pool, PoolBuilder, Role, Runtime, StoreId};
 
 /// One check.
 pub(crate) type Check = fn(PoolBuilder);
 
+/// A handle of which there are several.
+pub(crate) trait Owner: Inspect + Debug {
+    fn id(&self) -> StoreId;
+    fn set_mark(&mut self, mark: Option<usize>);
+    fn mark(&mut self) -> Option<usize>;
+}
+
+macro_rules! owner {
+    ($handle:ty) => {
+        impl Owner for $handle {
+            fn id(&self) -> StoreId {
+                self.store_id()
+            }
+
+            fn set_mark(&mut self, mark: Option<usize>) {
+                self.set_global("distinct_mark", &mark).unwrap();
+            }
+
+            fn mark(&mut self) -> Option<usize> {
+                self.global("distinct_mark").unwrap()
+            }
+        }
+    };
+}
+
+owner!(Branch);
+owner!(Main);
+
 /// All of `handles`, which are alive, reach instances of their own: by their ids, by where
 /// their memories lie, and by what they remember.
 #[track_caller]
-pub(crate) fn assert_distinct<H: Handle + Debug>(handles: &mut [H]) {
-    let ids: HashSet<_> = handles.iter().map(Handle::store_id).collect();
+pub(crate) fn assert_distinct<H: Owner>(handles: &mut [H]) {
+    let ids: HashSet<_> = handles.iter().map(Owner::id).collect();
     assert_eq!(ids.len(), handles.len(), "an id occurs twice: {handles:?}");
 
     let bases: HashSet<_> = handles
@@ -30,12 +59,12 @@ pub(crate) fn assert_distinct<H: Handle + Debug>(handles: &mut [H]) {
     );
 
     for (n, handle) in handles.iter_mut().enumerate() {
-        handle.set_global("distinct_mark", &n).unwrap();
+        handle.set_mark(Some(n));
     }
     for (n, handle) in handles.iter_mut().enumerate() {
-        let mark: usize = handle.global("distinct_mark").unwrap();
-        assert_eq!(mark, n, "one overwrote another's global: {handle:?}");
-        handle.set_global("distinct_mark", &()).unwrap();
+        let mark = handle.mark();
+        assert_eq!(mark, Some(n), "one overwrote another's global: {handle:?}");
+        handle.set_mark(None);
     }
 }
 
@@ -70,7 +99,7 @@ fn assert_apart_from_main(pool: &Pool, branches: &mut [Branch]) {
     main.set_global("only_main_has_this", &true).unwrap();
     for branch in branches.iter_mut() {
         assert_eq!(branch.role(), Role::Branch);
-        assert!(!branch.is_same_store(&main), "{branch:?} is main");
+        assert!(branch.store_id() != main.store_id(), "{branch:?} is main");
         assert_ne!(branch.memory_base(), main.memory_base());
         let seen: Option<bool> = branch.global("only_main_has_this").unwrap();
         assert_eq!(seen, None, "{branch:?} sees a global of main");
@@ -87,14 +116,14 @@ pub(crate) fn workers_never_get_main(builder: PoolBuilder) {
 pub(crate) fn main_asked_twice_is_the_same_store(builder: PoolBuilder) {
     let pool = builder.build().unwrap();
     let (mut main, mut again) = (pool.main().unwrap(), pool.main().unwrap());
-    assert!(main.is_same_store(&again));
+    assert_eq!(main.store_id(), again.store_id());
     assert_eq!(main.memory_base(), again.memory_base());
     main.set_global("x", &1).unwrap();
     assert_eq!(again.global::<i64>("x").unwrap(), 1);
     let Runtime::Main(runtime) = pool.runtime().unwrap() else {
         panic!("the pool's own thread was given a branch");
     };
-    assert!(runtime.is_same_store(&main));
+    assert_eq!(runtime.store_id(), main.store_id());
 }
 
 pub(crate) fn fifty_rounds_of_five_threads(builder: PoolBuilder) {

@@ -9,8 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use moonfork::testing::Inspect;
 use moonfork::testing::memory_of;
-use moonfork::{Branch, Handle, Pool};
+use moonfork::{Branch, Pool};
 use rstest::rstest;
 
 use crate::common;
@@ -84,7 +85,7 @@ fn pool(end: &str) -> Pool {
         .guest(wat::parse_str(module).unwrap())
         .memory(8 << 20)
         .wall(Duration::from_secs(20))
-        .branches(1)
+        .max_branches(1)
         .build()
         .unwrap()
 }

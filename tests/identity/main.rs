@@ -43,8 +43,8 @@ mod left_behind;
 mod memory;
 mod sabotage;
 
+use moonfork::Pool;
 use moonfork::testing::{call_function_of, read_memory_of};
-use moonfork::{Handle, Pool};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ use checks::Check;
 
 /// Enough branches for every check.
 fn builder() -> moonfork::PoolBuilder {
-    common::builder().branches(80)
+    common::builder().max_branches(80)
 }
 
 #[rstest]
@@ -100,7 +100,7 @@ fn main_is_refused_to_other_threads() {
 fn a_clone_of_the_pool_has_the_same_main_on_the_same_thread() {
     let pool = builder().build().unwrap();
     let (main, again) = (pool.main().unwrap(), pool.clone().main().unwrap());
-    assert!(main.is_same_store(&again));
+    assert_eq!(main.store_id(), again.store_id());
 }
 
 #[test]

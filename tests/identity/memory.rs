@@ -1,8 +1,8 @@
 //! What an ended instance leaves in its slot is never to be seen by the next one, byte by byte,
 //! however much memory is kept mapped or used again.
 
-use moonfork::testing::memory_of;
-use moonfork::{Handle, Pool};
+use moonfork::Pool;
+use moonfork::testing::{Inspect, memory_of};
 use rstest::rstest;
 
 const SECRET: &str = "a secret of the one before";
@@ -27,8 +27,8 @@ const SECRET: &str = "a secret of the one before";
 )]
 fn a_slot_that_is_used_again_shows_nothing_of_before(#[case] script: &str) {
     let pool = Pool::builder()
-        .branches(1)
-        .runs(0)
+        .max_branches(1)
+        .max_runs(0)
         .memory(24 << 20)
         .build()
         .unwrap();

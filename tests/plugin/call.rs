@@ -210,7 +210,7 @@ fn a_report_tells_of_loading_and_of_the_call() {
     let lua = "print('loaded') tick() function run() print('called') tick() end";
     let plugins = Plugins::one("one", manifest, lua);
     let granting =
-        |builder: PluginHostBuilder| builder.grants(Grants::none().all_functions()).allow_kept(1);
+        |builder: PluginHostBuilder| builder.grants(Grants::none().all_functions()).max_kept(1);
     let tenant = plugins.host(&pool, granting).unwrap().tenant("acme");
     let report = tenant
         .call::<_, Value>("one", "run", NOTHING)

@@ -35,7 +35,7 @@ fn host() -> PluginHost {
                 .function("list_price")
                 .variable("currency", "EUR"),
         )
-        .allow_kept(4)
+        .max_kept(4)
         .load()
         .unwrap()
 }

@@ -62,7 +62,7 @@ fn a_kept_instance_remembers_and_belongs_to_one_tenant() {
     assert_eq!(first.report.run.store_id, again.report.run.store_id);
     // The first call loaded the plugin, the second didn't.
     assert_eq!((first.report.run.calls, again.report.run.calls), (2, 1));
-    assert_eq!(host.kept(), 2);
+    assert_eq!(host.kept_count(), 2);
 }
 
 #[test]
@@ -167,18 +167,18 @@ fn an_entry_that_fails_keeps_nothing() {
     *FAILS.lock().unwrap() = true;
     let error = tenant.call::<_, i64>("late", "run", NOTHING).unwrap_err();
     assert!(error.to_string().contains("not yet"), "{error}");
-    assert_eq!(host.kept(), 0);
+    assert_eq!(host.kept_count(), 0);
     *FAILS.lock().unwrap() = false;
     let reply = tenant.call::<_, i64>("late", "run", NOTHING).unwrap();
     assert_eq!(
-        (reply.value, reply.report.replaces, host.kept()),
+        (reply.value, reply.report.replaces, host.kept_count()),
         (1, None, 1)
     );
 }
 
 #[test]
 fn a_host_keeps_no_more_than_it_allows() {
-    let host = host_with(|_| Ok(0), |builder| builder.allow_kept(2));
+    let host = host_with(|_| Ok(0), |builder| builder.max_kept(2));
     add(&host, "a", 1);
     add(&host, "b", 1);
     let error = host
@@ -192,7 +192,7 @@ fn a_host_keeps_no_more_than_it_allows() {
     // Those that are there go on, and a released one makes room.
     assert_eq!(add(&host, "a", 1).value, 2);
     host.tenant("b").release();
-    assert_eq!(host.kept(), 1);
+    assert_eq!(host.kept_count(), 1);
     assert_eq!(add(&host, "c", 1).value, 1);
 }
 
@@ -202,7 +202,7 @@ fn a_released_tenant_begins_anew_and_its_neighbours_go_on() {
     let before = add(&host, "acme", 1).report.run.store_id;
     add(&host, "zenith", 1);
     host.tenant("acme").release();
-    assert_eq!(host.kept(), 1);
+    assert_eq!(host.kept_count(), 1);
     let after = add(&host, "acme", 1);
     assert_eq!((after.value, after.report.replaces), (1, None));
     assert_ne!(after.report.run.store_id, before);
@@ -219,9 +219,9 @@ fn a_host_that_is_dropped_keeps_nothing() {
     let tenant = host.tenant("t");
     tenant.call::<_, Value>("one", "run", NOTHING).unwrap();
     drop(host);
-    assert_eq!(pool.live(), 1);
+    assert_eq!(pool.live_count(), 1);
     drop(tenant);
-    assert_eq!(pool.live(), 0);
+    assert_eq!(pool.live_count(), 0);
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn waiting_ends_with_the_deadline_the_handle_or_the_hosts_patience() {
 
     let cancel = Cancel::new();
     cancel.cancel();
-    let cancelled = CallOptions::new().cancel(&cancel);
+    let cancelled = CallOptions::new().cancel_handle(&cancel);
     let error = acme
         .call_with::<_, i64>("sums", "add", &[1], &cancelled)
         .unwrap_err();
@@ -340,7 +340,10 @@ fn a_waiting_call_is_woken_by_its_handle() {
         caller,
     } = busy(keeping);
     let cancel = Cancel::new();
-    let (tenant, options) = (host.tenant("acme"), CallOptions::new().cancel(&cancel));
+    let (tenant, options) = (
+        host.tenant("acme"),
+        CallOptions::new().cancel_handle(&cancel),
+    );
     let waiting = thread::spawn(move || {
         tenant
             .call_with::<_, i64>("sums", "add", &[1], &options)
@@ -373,5 +376,5 @@ fn a_tenant_released_in_the_middle_of_a_call_begins_anew_behind_it() {
     let waited = waiting.join().unwrap();
     assert_eq!(add(&host, "acme", 0).value, waited.value.max(now.value));
     assert_eq!(waited.report.run.store_id, now.report.run.store_id);
-    assert_eq!(host.kept(), 1);
+    assert_eq!(host.kept_count(), 1);
 }

@@ -178,7 +178,7 @@ fn a_call_is_cancelled_by_its_own_handle_only() {
     let (cancel, other) = (Cancel::new(), Cancel::new());
     other.cancel();
     let error = std::thread::scope(|scope| {
-        let options = CallOptions::new().cancel(&cancel);
+        let options = CallOptions::new().cancel_handle(&cancel);
         let tenant = &tenant;
         let running = scope.spawn(move || {
             tenant
@@ -189,7 +189,7 @@ fn a_call_is_cancelled_by_its_own_handle_only() {
         running.join().unwrap()
     });
     assert!(error.run_error().unwrap().is_cancelled(), "{error}");
-    let options = CallOptions::new().cancel(&other);
+    let options = CallOptions::new().cancel_handle(&other);
     let error = tenant
         .call_with::<_, Value>("one", "run", NOTHING, &options)
         .unwrap_err();

@@ -70,5 +70,5 @@ pub(crate) fn plain(builder: PluginHostBuilder) -> PluginHostBuilder {
 
 /// Settings that allow as many kept instances as any test needs.
 pub(crate) fn keeping(builder: PluginHostBuilder) -> PluginHostBuilder {
-    builder.allow_kept(32)
+    builder.max_kept(32)
 }

@@ -33,7 +33,7 @@ fn generous(builder: PluginHostBuilder) -> PluginHostBuilder {
         .variable("currency", "EUR")
         .folder("input", folder(Access::ReadOnly))
         .folder("output", folder(Access::ReadWrite));
-    builder.grants(grants).allow_kept(1)
+    builder.grants(grants).max_kept(1)
 }
 
 #[rstest]

@@ -310,7 +310,7 @@ fn a_call_under_way_ends_on_the_old_one(#[case] instance: &str) {
     let lost = (instance == "kept").then_some(old.report.run.store_id);
     assert_eq!(new.report.replaces, lost);
     // Nothing of the old one is kept any more.
-    assert_eq!(host.kept(), if instance == "kept" { 2 } else { 0 });
+    assert_eq!(host.kept_count(), if instance == "kept" { 2 } else { 0 });
 }
 
 /// Starts a call that waits for its turn behind one that is paused.
@@ -370,19 +370,19 @@ fn what_an_old_one_kept_ends_at_once_and_its_tenant_is_told_once() {
     call(&zenith);
     plugins.write("one.lua", telling("one", "instance = 'kept'", "new"));
     assert_eq!(changes(&host.reload()), [vec![], vec!["one"], vec![]]);
-    assert_eq!(host.kept(), 0);
+    assert_eq!(host.kept_count(), 0);
     let after = call(&acme);
     assert_eq!(
         (&*after.value, after.report.replaces),
         ("new", Some(before))
     );
     assert_eq!(call(&acme).report.replaces, None);
-    assert_eq!(host.kept(), 1);
+    assert_eq!(host.kept_count(), 1);
 
     // Who keeps nothing any more has nothing to replace.
     plugins.write("one.lua", telling("one", "", "newest"));
     assert_eq!(changes(&host.reload()), [vec![], vec!["one"], vec![]]);
-    assert_eq!(host.kept(), 0);
+    assert_eq!(host.kept_count(), 0);
     let after = call(&acme);
     assert_eq!((&*after.value, after.report.replaces), ("newest", None));
 }
@@ -422,7 +422,7 @@ impl Drop for Ends<'_> {
 fn calls_from_many_threads_never_see_half_a_plugin_nor_an_old_one_after_a_new_one() {
     const VERSIONS: usize = 12;
     let plugins = Plugins::new(versioned(1));
-    let pool = common::builder().branches(8).build().unwrap();
+    let pool = common::builder().max_branches(8).build().unwrap();
     let host = plugins.host(&pool, keeping).unwrap();
     let loaded = AtomicUsize::new(1);
     let over = Over::default();
@@ -463,5 +463,5 @@ fn calls_from_many_threads_never_see_half_a_plugin_nor_an_old_one_after_a_new_on
         calls.map(|call| call.join().unwrap()).into()
     });
     assert!(seen.iter().all(|seen| *seen > 0), "{seen:?}");
-    assert_eq!(host.kept(), 2);
+    assert_eq!(host.kept_count(), 2);
 }

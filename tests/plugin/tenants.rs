@@ -47,7 +47,7 @@ function spin() while true do end end
 fn host(builder: PoolBuilder, instance: &str) -> PluginHost {
     let manifest = format!("instance = '{instance}'\n[exports]\nvisit = ''\nspin = ''");
     let files = PLUGINS.map(|name| (format!("{name}.lua"), one_file(name, &manifest, LUA)));
-    let pool = builder.branches(40).build().unwrap();
+    let pool = builder.max_branches(40).build().unwrap();
     Plugins::new(files).host(&pool, keeping).unwrap()
 }
 
@@ -157,7 +157,7 @@ fn kept_instances_are_for_one_tenant(builder: PoolBuilder) {
             .call::<_, HashSet<String>>(plugin, "visit", &["last"]);
         assert_eq!(reply.unwrap().value, own, "{plugin} {tenant:?}");
     }
-    assert_eq!(host.kept(), instances.len());
+    assert_eq!(host.kept_count(), instances.len());
 }
 
 #[test]

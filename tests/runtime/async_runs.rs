@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use moonfork::{Cancel, Grants, Handle, Pool, RunOptions};
+use moonfork::{Cancel, Grants, Pool, RunOptions};
 use tokio::sync::oneshot;
 
 use crate::common;
@@ -51,7 +51,7 @@ async fn the_executor_goes_on_while_a_script_runs() {
 
 #[tokio::test]
 async fn waiting_for_an_instance_does_not_block_the_executor() {
-    let pool = common::builder().branches(1).build().unwrap();
+    let pool = common::builder().max_branches(1).build().unwrap();
     let only = pool.branch().unwrap();
     let run = pool.run_async(RunOptions::new(), |branch| branch.eval::<i64>("1"));
     let other = async move {
@@ -64,7 +64,7 @@ async fn waiting_for_an_instance_does_not_block_the_executor() {
 
 /// A pool whose scripts can say that they run, and what hears of it.
 fn pool_that_tells() -> (Pool, RunOptions, oneshot::Receiver<()>) {
-    let pool = common::builder().branches(1).build().unwrap();
+    let pool = common::builder().max_branches(1).build().unwrap();
     let (send, heard) = oneshot::channel();
     let send = Mutex::new(Some(send));
     let grants = Grants::none().output(move |_| {
@@ -95,7 +95,7 @@ async fn a_run_whose_future_is_dropped_ends_and_frees_its_slot() {
 async fn a_cancelled_run_ends() {
     let (pool, options, runs) = pool_that_tells();
     let cancel = Cancel::new();
-    let options = options.cancel(&cancel);
+    let options = options.cancel_handle(&cancel);
     let run = pool.run_async(options, |branch| branch.eval::<()>(ENDLESS));
     let (result, ()) = tokio::join!(run, async move {
         runs.await.unwrap();

@@ -1,7 +1,7 @@
 //! A function that is called by name again and again goes another way through the guest than one
 //! that is called by a path: what comes out has to be the same.
 
-use moonfork::{Chunk, Handle, Pool};
+use moonfork::{Chunk, Pool};
 use rstest::rstest;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use moonfork::{Cancel, Grants, Handle, RunOptions};
+use moonfork::{Cancel, Grants, RunOptions};
 use rstest::rstest;
 
 use crate::common;
@@ -12,7 +12,7 @@ use crate::common;
 fn firing(cancel: &Cancel) -> RunOptions {
     let fired = cancel.clone();
     let grants = Grants::none().output(move |_| fired.cancel());
-    RunOptions::new().cancel(cancel).grants(grants)
+    RunOptions::new().cancel_handle(cancel).grants(grants)
 }
 
 #[rstest]
@@ -33,7 +33,7 @@ fn during_it(#[case] code: &str) {
 #[test]
 fn before_it() {
     let cancel = Cancel::new();
-    let options = RunOptions::new().cancel(&cancel);
+    let options = RunOptions::new().cancel_handle(&cancel);
     let mut branch = common::pool().branch_with(&options).unwrap();
     branch.eval::<()>("x = 1").unwrap();
     cancel.cancel();
@@ -47,7 +47,7 @@ fn some_calls_only() {
     let cancel = Cancel::new();
     let mut branch = common::pool().branch().unwrap();
     cancel.cancel();
-    let cancelled = RunOptions::new().cancel(&cancel);
+    let cancelled = RunOptions::new().cancel_handle(&cancel);
     assert!(
         branch
             .with(&cancelled)
@@ -61,7 +61,7 @@ fn some_calls_only() {
 #[test]
 fn after_it() {
     let cancel = Cancel::new();
-    let options = RunOptions::new().cancel(&cancel);
+    let options = RunOptions::new().cancel_handle(&cancel);
     let mut branch = common::pool().branch_with(&options).unwrap();
     assert_eq!(branch.eval::<i64>("1").unwrap(), 1);
     cancel.cancel();
@@ -79,7 +79,7 @@ fn no_other_run_on_the_same_engine() {
         let stopped = wait.lock().unwrap();
         stopped.recv_timeout(Duration::from_secs(30)).unwrap();
     });
-    let options = RunOptions::new().cancel(&other).grants(grants);
+    let options = RunOptions::new().cancel_handle(&other).grants(grants);
     std::thread::scope(|scope| {
         let goes_on = scope.spawn(move || {
             let mut branch = pool.branch_with(&options).unwrap();
@@ -100,7 +100,7 @@ fn no_other_run_on_the_same_engine() {
 #[test]
 fn a_child_stops_with_its_parent() {
     let parent = Cancel::new();
-    let options = firing(&parent).cancel(&parent.child());
+    let options = firing(&parent).cancel_handle(&parent.child());
     let mut branch = common::pool().branch_with(&options).unwrap();
     assert!(
         branch
@@ -112,12 +112,12 @@ fn a_child_stops_with_its_parent() {
 
 #[test]
 fn one_that_waits_for_an_instance_stops_waiting() {
-    let pool = common::builder().branches(1).build().unwrap();
+    let pool = common::builder().max_branches(1).build().unwrap();
     let _only = pool.branch().unwrap();
     let cancel = Cancel::new();
     let error = std::thread::scope(|scope| {
         let waits = scope.spawn(|| {
-            pool.branch_with(&RunOptions::new().cancel(&cancel))
+            pool.branch_with(&RunOptions::new().cancel_handle(&cancel))
                 .unwrap_err()
         });
         cancel.cancel();
@@ -148,7 +148,7 @@ fn a_coroutine_that_was_not_stopped_in_time_goes_on_in_the_next_call() {
             .branch_with(&RunOptions::new().grants(grants))
             .unwrap();
         branch.eval::<()>(code).unwrap();
-        let options = RunOptions::new().cancel(&cancel);
+        let options = RunOptions::new().cancel_handle(&cancel);
         match branch.with(&options).eval::<()>("print() step()") {
             Ok(()) => branch.eval::<()>("step()").unwrap(),
             Err(error) => assert!(error.is_cancelled(), "{error}"),

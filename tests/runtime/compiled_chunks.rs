@@ -1,7 +1,7 @@
 //! Chunks that come again and again are compiled once, and nobody can tell but by the time.
 
 use moonfork::testing::compiled_chunks;
-use moonfork::{Chunk, Grants, Handle, Pool, RunOptions};
+use moonfork::{Chunk, Grants, Pool, RunOptions};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -147,11 +147,11 @@ fn bytecode_is_never_taken_for_a_text() {
 
 #[test]
 fn compiling_takes_no_branch() {
-    let pool = common::builder().branches(1).build().unwrap();
+    let pool = common::builder().max_branches(1).build().unwrap();
     let mut only = pool.branch().unwrap();
     for run in 0..RUNS {
         assert_eq!(only.eval::<i64>("40 + 2").unwrap(), 42);
-        assert_eq!(pool.live(), 1, "after run {run}");
+        assert_eq!(pool.live_count(), 1, "after run {run}");
     }
     assert_eq!(compiled_chunks(&pool), 1);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use moonfork::{CodeOrigin, CompiledCode, Handle, Limits, Pool, PoolBuilder};
+use moonfork::{CodeOrigin, CompiledCode, Limits, Pool, PoolBuilder};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -24,7 +24,10 @@ fn code_of(pool: PoolBuilder) -> CompiledCode {
 }
 
 fn keeping(folder: &Path) -> PoolBuilder {
-    Pool::builder().branches(1).runs(0).cache_dir(folder)
+    Pool::builder()
+        .max_branches(1)
+        .max_runs(0)
+        .cache_dir(folder)
 }
 
 /// A folder that a pool has kept its code in, and the file: a copy, since compiling takes long.
@@ -63,7 +66,7 @@ fn the_first_pool_keeps_it_and_the_second_loads_it() {
     let folder = folder.path().join("made/here");
     assert_origin(&code_of(keeping(&folder)), CodeOrigin::Compiled);
     let file = only_file(&folder);
-    let other_settings = keeping(&folder).branches(3).memory(8 << 20);
+    let other_settings = keeping(&folder).max_branches(3).memory(8 << 20);
     assert_origin(&code_of(other_settings), CodeOrigin::Kept);
     assert_eq!(only_file(&folder), file);
     // What counts fuel is other code.
@@ -75,18 +78,18 @@ fn the_first_pool_keeps_it_and_the_second_loads_it() {
 
 #[test]
 fn without_a_folder_nothing_is_kept() {
-    let code = code_of(Pool::builder().branches(1));
+    let code = code_of(Pool::builder().max_branches(1));
     assert_origin(&code, CodeOrigin::Compiled);
 }
 
 #[test]
 fn pools_of_a_process_share_it_whatever_their_limits_and_slots() {
-    let first = Pool::builder().branches(1).build().unwrap();
+    let first = Pool::builder().max_branches(1).build().unwrap();
     let settings = [
-        Pool::builder().branches(200).runs(3),
-        Pool::builder().branches(1).memory(8 << 20),
-        Pool::builder().branches(2).limits(Limits::strict()),
-        Pool::builder().branches(2).limits(Limits::unlimited()),
+        Pool::builder().max_branches(200).max_runs(3),
+        Pool::builder().max_branches(1).memory(8 << 20),
+        Pool::builder().max_branches(2).limits(Limits::strict()),
+        Pool::builder().max_branches(2).limits(Limits::unlimited()),
         Pool::builder().function("f", |()| Ok(1)),
     ];
     for settings in settings {
@@ -96,13 +99,13 @@ fn pools_of_a_process_share_it_whatever_their_limits_and_slots() {
     }
     // Whoever compiled it may go first.
     drop(first);
-    assert!(code_of(Pool::builder().branches(1)).is_shared());
+    assert!(code_of(Pool::builder().max_branches(1)).is_shared());
 }
 
 #[test]
 fn code_is_shared_with_pools_that_stop_scripts_in_the_same_way_alone() {
-    drop(Pool::builder().branches(1).build().unwrap());
-    let branch = |pool: PoolBuilder| pool.branches(1).build().unwrap().branch().unwrap();
+    drop(Pool::builder().max_branches(1).build().unwrap());
+    let branch = |pool: PoolBuilder| pool.max_branches(1).build().unwrap().branch().unwrap();
     // Not to be stopped by code that has no checks: theirs has.
     drop(branch(Pool::builder().unstoppable()));
     let mut stoppable = branch(Pool::builder().wall(Duration::from_millis(50)));
@@ -123,7 +126,7 @@ fn code_is_shared_with_pools_that_stop_scripts_in_the_same_way_alone() {
 
 #[test]
 fn what_is_shared_is_kept_in_a_folder_too() {
-    drop(Pool::builder().branches(1).build().unwrap());
+    drop(Pool::builder().max_branches(1).build().unwrap());
     let folder = temporary();
     let code = code_of(keeping(folder.path()));
     assert!(code.is_shared());

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use moonfork::{Handle, Pool};
+use moonfork::Pool;
 use rstest::rstest;
 
 /// Every case has a branch of its own.

@@ -1,6 +1,6 @@
 //! A denial is known by where it came from, never by what a script says.
 
-use moonfork::{Access, Capability, Error, Folder, Grants, Handle, Pool, RunOptions};
+use moonfork::{Access, Capability, Error, Folder, Grants, Pool, RunOptions};
 use rstest::rstest;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Errors of scripts: message, traceback, and what they were raised with.
 
-use moonfork::{Chunk, Error, Handle};
+use moonfork::{Chunk, Error};
 use rstest::rstest;
 use serde_json::{Value, json};
 

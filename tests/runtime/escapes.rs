@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use moonfork::{Branch, Chunk, Error, Grants, Handle, RunOptions};
+use moonfork::{Branch, Chunk, Error, Grants, RunOptions};
 use rstest::rstest;
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use moonfork::{Chunk, Handle};
+use moonfork::Chunk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use moonfork::{Access, Branch, Error, Folder, Grants, Handle, Limits, RunOptions};
+use moonfork::{Access, Branch, Error, Folder, Grants, Limits, RunOptions};
 use rstest::{fixture, rstest};
 use serde_json::{Value, json};
 use tempfile::TempDir;

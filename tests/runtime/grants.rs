@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use moonfork::{Clock, Error, Grants, Handle, Pool, RunOptions};
+use moonfork::{Clock, Error, Grants, Pool, RunOptions};
 use rstest::rstest;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use moonfork::{Cancel, Grants, Handle, HostCall, Pool, PoolBuilder, RunOptions};
+use moonfork::{Cancel, Grants, HostCall, Pool, PoolBuilder, RunOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -79,14 +79,14 @@ fn a_function_that_waits_is_told_when_the_run_is_cancelled() {
     let pool = granted(
         common::builder().function_with("wait", move |call: &HostCall, ()| {
             let (send, woken) = std::sync::mpsc::channel();
-            let cancel = call.cancel();
+            let cancel = call.cancel_handle();
             let _watch = cancel.on_cancel(move || send.send(()).unwrap());
             fired.cancel();
             woken.recv().map_err(|error| error.to_string())
         }),
     );
     let mut branch = pool
-        .branch_with(&RunOptions::new().cancel(&cancel))
+        .branch_with(&RunOptions::new().cancel_handle(&cancel))
         .unwrap();
     assert!(
         branch
@@ -128,7 +128,7 @@ fn a_function_is_not_called_from_rust_for_a_run_that_is_over() {
         pool.call_function::<_, i64>("one", &(), &options)
             .unwrap_err()
     };
-    assert!(call(RunOptions::new().cancel(&cancel)).is_cancelled());
+    assert!(call(RunOptions::new().cancel_handle(&cancel)).is_cancelled());
     assert!(call(RunOptions::new().deadline(Instant::now())).is_timeout());
 }
 
@@ -255,7 +255,7 @@ mod async_ones {
             .all_functions()
             .output(move |_| fired.cancel());
         let pool = pool();
-        let options = RunOptions::new().cancel(&cancel).grants(grants);
+        let options = RunOptions::new().cancel_handle(&cancel).grants(grants);
         let mut branch = pool.branch_with(&options).unwrap();
         let error = branch.eval::<()>("print('now') never()").unwrap_err();
         assert!(error.is_cancelled(), "{error}");

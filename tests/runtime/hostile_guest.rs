@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use moonfork::{Error, Handle, Pool, PoolBuilder};
+use moonfork::testing::Inspect;
+use moonfork::{Error, Pool, PoolBuilder};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -75,7 +76,7 @@ impl Module {
         let mut branch = pool.branch().unwrap();
         let error = branch.eval::<Value>("1").unwrap_err();
         if error.ends_instance() {
-            assert_eq!(pool.live(), 0);
+            assert_eq!(pool.live_count(), 0);
         }
         error
     }
@@ -89,7 +90,7 @@ fn builder(text: &str) -> PoolBuilder {
     common::builder()
         .guest(wat::parse_str(text).unwrap())
         .memory(8 << 20)
-        .branches(1)
+        .max_branches(1)
         .grants(moonfork::Grants::none().all_functions())
         .function("identity", |(x,): (Value,)| Ok(x))
         .function("large", |()| Ok("x".repeat(1000)))
@@ -415,7 +416,7 @@ fn interrupted(interrupt: &str, site: &str, stack_pointer: &str) -> Result<Value
         .unwrap();
     let mut branch = pool.branch().unwrap();
     let result = branch.eval::<Value>("1");
-    assert_eq!(pool.live(), 0);
+    assert_eq!(pool.live_count(), 0);
     assert!(
         !called.load(Ordering::Relaxed),
         "it called a function after it was stopped"
@@ -500,5 +501,5 @@ fn time_without_end_is_refused_to_it_before_its_first_call() {
         .unwrap();
     let error = pool.branch().unwrap_err();
     assert!(error.is_internal(), "{error}");
-    assert_eq!(pool.live(), 0);
+    assert_eq!(pool.live_count(), 0);
 }

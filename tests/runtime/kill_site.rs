@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use moonfork::{Cancel, Chunk, Error, Grants, Handle, Pool, RunOptions, Site};
+use moonfork::{Cancel, Chunk, Error, Grants, Pool, RunOptions, Site};
 use rstest::rstest;
 
 use crate::common;
@@ -125,7 +125,7 @@ fn a_cancelled_run_says_it() {
     let fired = cancel.clone();
     // The script says itself that it runs.
     let grants = Grants::none().output(move |_| fired.cancel());
-    let options = RunOptions::new().cancel(&cancel).grants(grants);
+    let options = RunOptions::new().cancel_handle(&cancel).grants(grants);
     let mut branch = common::pool().branch_with(&options).unwrap();
     let error = branch
         .eval::<()>(

@@ -1,6 +1,6 @@
 //! Modules that one instance has and its pool hasn't.
 
-use moonfork::{Grants, Handle, RunOptions};
+use moonfork::{Grants, RunOptions};
 
 use crate::common;
 

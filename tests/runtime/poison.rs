@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use moonfork::{ErrorKind, Handle, Pool};
+use moonfork::{ErrorKind, Pool};
 
 use crate::common;
 
 fn pool() -> Pool {
     common::builder()
         .wall(Duration::from_millis(700))
-        .branches(2)
+        .max_branches(2)
         .grants(moonfork::Grants::none().all_functions())
         .function("panics", |()| -> Result<(), String> {
             panic!("of the host")
@@ -53,7 +53,7 @@ fn main_that_was_not_stopped_is_kept() {
     let mut main = pool.main().unwrap();
     main.eval::<()>("x = 1 error('boom')").unwrap_err();
     let mut again = pool.main().unwrap();
-    assert!(again.is_same_store(&main));
+    assert_eq!(again.store_id(), main.store_id());
     assert_eq!(again.global::<i64>("x").unwrap(), 1);
 }
 

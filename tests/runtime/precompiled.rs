@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use moonfork::{CodeOrigin, ErrorKind, Handle, Pool, PoolBuilder, Processors};
+use moonfork::{CodeOrigin, ErrorKind, Pool, PoolBuilder, Processors};
 use tempfile::TempDir;
 
 fn settings() -> PoolBuilder {
-    Pool::builder().branches(1).runs(0)
+    Pool::builder().max_branches(1).max_runs(0)
 }
 
 /// A folder as an application would be shipped with: files for pools that count fuel and for
@@ -60,7 +60,7 @@ fn assert_compiled(pool: PoolBuilder, file: &Path, why: &str) {
 fn it_is_loaded_whatever_the_size_of_the_pool() {
     let (plain, metered) = shipped();
     assert_loaded(settings().precompiled(&plain), &plain);
-    let other = settings().branches(5).memory(8 << 20);
+    let other = settings().max_branches(5).memory(8 << 20);
     assert_loaded(other.precompiled(&plain), &plain);
     assert_loaded(settings().metered().precompiled(&metered), &metered);
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use moonfork::{Clock, Grants, Handle, Main, Pool, RunOptions};
+use moonfork::{Clock, Grants, Main, Pool, RunOptions};
 
 use crate::common;
 
@@ -13,7 +13,7 @@ fn pool(f: impl Fn(&Pool) -> Result<i64, moonfork::Error> + Send + Sync + 'stati
     let own: Arc<OnceLock<Pool>> = Arc::default();
     let known = Arc::clone(&own);
     let pool = common::builder()
-        .branches(1)
+        .max_branches(1)
         .slot_timeout(Duration::ZERO)
         .grants(moonfork::Grants::none().all_functions())
         .function("ask", move |()| {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use moonfork::{Grants, Handle, HostCall, Outcome, Pool, Report, Role, RunOptions};
+use moonfork::{Grants, HostCall, Outcome, Pool, Report, Role, RunOptions};
 use serde_json::json;
 
 use crate::common;

@@ -4,14 +4,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use moonfork::{Handle, Pool};
+use moonfork::Pool;
 
 use crate::common;
 
 fn pool(branches: u32, patience: Duration) -> Pool {
     common::builder()
-        .branches(branches)
-        .runs(1)
+        .max_branches(branches)
+        .max_runs(1)
         .slot_timeout(patience)
         .build()
         .unwrap()
@@ -21,9 +21,9 @@ fn pool(branches: u32, patience: Duration) -> Pool {
 fn as_many_branches_as_slots_can_live() {
     let pool = pool(3, Duration::ZERO);
     let branches: Vec<_> = (0..3).map(|_| pool.branch().unwrap()).collect();
-    assert_eq!(pool.live(), 3);
+    assert_eq!(pool.live_count(), 3);
     drop(branches);
-    assert_eq!(pool.live(), 0);
+    assert_eq!(pool.live_count(), 0);
 }
 
 #[test]
@@ -61,9 +61,9 @@ fn main_and_runs_have_slots_of_their_own() {
     let _branch = pool.branch().unwrap();
     let main = pool.main().unwrap();
     let run = pool.run_main().unwrap();
-    assert!(!main.is_same_store(&run));
+    assert_ne!(main.store_id(), run.store_id());
     assert!(pool.run_main().unwrap_err().is_busy());
-    assert_eq!(pool.live(), 3);
+    assert_eq!(pool.live_count(), 3);
 }
 
 #[test]
@@ -78,5 +78,5 @@ fn many_threads_share_few_slots() {
             });
         }
     });
-    assert_eq!(pool.live(), 0);
+    assert_eq!(pool.live_count(), 0);
 }

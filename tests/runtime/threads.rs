@@ -3,7 +3,6 @@
 use std::sync::Barrier;
 use std::thread;
 
-use moonfork::Handle;
 use serde_json::{Value, json};
 
 use crate::common::{self, pool};
@@ -11,7 +10,7 @@ use crate::common::{self, pool};
 #[test]
 fn a_thread_with_a_small_stack_can_do_everything() {
     let work = || {
-        let pool = common::builder().branches(1).build().unwrap();
+        let pool = common::builder().max_branches(1).build().unwrap();
         let mut branch = pool.branch().unwrap();
         let deep = (0..90).fold(json!([]), |inner, _| json!({ "in": inner }));
         assert_eq!(branch.eval_with::<_, Value>("state", &deep).unwrap(), deep);
@@ -28,7 +27,7 @@ fn a_thread_with_a_small_stack_can_do_everything() {
 
 #[tokio::main]
 async fn inside_tokio() {
-    let pool = common::builder().branches(2).build().unwrap();
+    let pool = common::builder().max_branches(2).build().unwrap();
     let mut main = pool.main().unwrap();
     assert_eq!(
         main.eval::<i64>("print('x') x = math.random(1, 1) return x")
@@ -75,7 +74,7 @@ fn two_branches_overlap_in_time() {
     let meeting = Barrier::new(2);
     let meeting: &'static Barrier = Box::leak(Box::new(meeting));
     let pool = common::builder()
-        .branches(2)
+        .max_branches(2)
         .grants(moonfork::Grants::none().all_functions())
         .function("meet", move |()| {
             meeting.wait();

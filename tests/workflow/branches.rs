@@ -105,7 +105,7 @@ fn a_branch_that_takes_too_much_memory_is_an_entry() {
 #[test]
 fn a_branch_that_gets_no_instance_is_an_entry_without_a_report() {
     let pool = common::builder()
-        .branches(1)
+        .max_branches(1)
         .slot_timeout(Duration::from_millis(50))
         .build()
         .expect("a pool");

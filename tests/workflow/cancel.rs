@@ -79,7 +79,7 @@ fn a_stream_that_is_dropped_stops_its_run() {
         .expect("a thread");
     assert!(run.any(|event| at_node(&event.kind)));
     drop(run);
-    assert_eq!(pool.live(), 0);
+    assert_eq!(pool.live_count(), 0);
 }
 
 #[test]

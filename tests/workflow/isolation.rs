@@ -215,7 +215,7 @@ fn two_runs_share_no_instance_and_none_is_the_main_one_of_the_pool() {
         .flat_map(|report| &report.instances)
         .map(|instance| instance.store_id)
         .collect();
-    ids.push(moonfork::Handle::store_id(&main));
+    ids.push(main.store_id());
     let distinct: HashSet<_> = ids.iter().collect();
     assert_eq!(distinct.len(), ids.len());
 }
@@ -224,7 +224,7 @@ fn two_runs_share_no_instance_and_none_is_the_main_one_of_the_pool() {
 fn no_instance_of_a_run_outlives_it() {
     let pool = common::builder().build().expect("a pool");
     run_on(&pool, TWO_FAN_OUTS);
-    assert_eq!(pool.live(), 0);
+    assert_eq!(pool.live_count(), 0);
 }
 
 #[test]

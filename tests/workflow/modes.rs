@@ -108,7 +108,10 @@ fn resumed() {
 fn with_one_worker_and_only_as_many_instances_as_branches_are_deep() {
     let workflow = workflow();
     for (workers, slots) in [(1, 2), (2, 2), (8, 2), (8, 3), (3, 16)] {
-        let pool = common::builder().branches(slots).build().expect("a pool");
+        let pool = common::builder()
+            .max_branches(slots)
+            .build()
+            .expect("a pool");
         let mut options = RunOptions::new();
         options.max_workers = std::num::NonZeroUsize::new(workers);
         let outcome = workflow
@@ -120,7 +123,7 @@ fn with_one_worker_and_only_as_many_instances_as_branches_are_deep() {
 
 #[test]
 fn fewer_instances_than_branches_are_deep_are_refused_at_once() {
-    let pool = common::builder().branches(1).build().expect("a pool");
+    let pool = common::builder().max_branches(1).build().expect("a pool");
     let error = workflow()
         .run(&pool, Map::new(), &RunOptions::new())
         .expect_err("one is not enough");

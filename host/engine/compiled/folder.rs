@@ -12,9 +12,8 @@ use std::time::SystemTime;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, OpenOptions};
-use wasmtime::{Engine, Module};
 
-use super::{mapped, seal, trust};
+use super::{seal, trust};
 
 /// How names of files with machine code end.
 pub(super) const EXTENSION: &str = "code";
@@ -58,17 +57,12 @@ impl Folder {
         Folder::open(path)
     }
 
-    /// Loads the code in a file.
+    /// Opens a file with code.
     ///
     /// # Errors
     ///
-    /// When there is none that can be trusted and fits.
-    pub(super) fn load(&self, engine: &Engine, name: impl AsRef<Path>) -> io::Result<Module> {
-        let file = self.trusted(name.as_ref())?;
-        mapped::load(engine, file).map_err(|error| io::Error::other(format!("{error:#}")))
-    }
-
-    fn trusted(&self, name: &Path) -> io::Result<Trusted> {
+    /// When there is none that can be trusted.
+    pub(super) fn trusted(&self, name: impl AsRef<Path>) -> io::Result<Trusted> {
         let mut file = self.0.open_with(name, &for_mapping())?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {

@@ -140,7 +140,7 @@ pub(crate) fn module(
     let key = key(engine);
     let name = file_name(key);
     if let Some(path) = &places.kept {
-        match Folder::open(path).map(|folder| folder.load(engine, &name)) {
+        match Folder::open(path).map(|folder| load(engine, &folder, &name)) {
             Ok(Ok(module)) => {
                 return Ok((
                     module,
@@ -202,7 +202,17 @@ fn shipped(engine: &Engine, path: &Path) -> io::Result<Module> {
     // It may be reached through links; where it really lies is what has to be well protected.
     let path = path.canonicalize()?;
     let (folder, name) = folder::split(&path)?;
-    Folder::open(folder)?.load(engine, name)
+    load(engine, &Folder::open(folder)?, name)
+}
+
+/// Loads the code in a file of `folder`.
+///
+/// # Errors
+///
+/// When there is none that can be trusted and fits.
+fn load(engine: &Engine, folder: &Folder, name: impl AsRef<Path>) -> io::Result<Module> {
+    let file = folder.trusted(name)?;
+    mapped::load(engine, file).map_err(|error| io::Error::other(format!("{error:#}")))
 }
 
 fn keep(module: &Module, path: &Path, name: &str) -> io::Result<()> {

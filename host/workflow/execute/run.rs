@@ -81,7 +81,7 @@ pub(crate) fn run(
         started,
         events: Events::new(started, options.listener.clone()),
         budget: Budget::new(&workflow.model.settings.limits),
-        workers: Workers::new(options.workers(workflow), pool.branches(), plan.depth()),
+        workers: Workers::new(options.workers(workflow), pool.max_branches(), plan.depth()),
         stops: HashSet::new(),
     };
     run.start(from)
@@ -121,11 +121,11 @@ impl<'r> Run<'r> {
         self.check_capabilities()?;
         let plan = &self.workflow.plan;
         let depth = plan.depth();
-        if depth > self.pool.branches() {
+        if depth > self.pool.max_branches() {
             let message = format!(
                 "branches can be {depth} deep in each other, and the pool may have {} at once: \
                  build it with more",
-                self.pool.branches()
+                self.pool.max_branches()
             );
             return Err(Failure::own("BusyError", message).into());
         }

@@ -83,7 +83,7 @@ impl Terms {
 
     /// The options of an instance: when and by whom it is stopped.
     pub(crate) fn of_instance(&self) -> RunOptions {
-        let options = RunOptions::new().cancel(&self.cancel);
+        let options = RunOptions::new().cancel_handle(&self.cancel);
         match self.deadline {
             Some(deadline) => options.deadline(deadline),
             None => options,

@@ -11,7 +11,7 @@ use crate::workflow::execute::state::State;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::report::{Failure, InstanceReport, NodeReport, RunOutcome, chunk_name, ms};
-use crate::{Branch, Chunk, Handle, RunMain, StoreId};
+use crate::{Branch, Chunk, RunMain, StoreId};
 
 /// The instance that the nodes of a path run on, one after the other. If it is stopped, what
 /// comes next runs on a new one.

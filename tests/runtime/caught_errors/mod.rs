@@ -1,7 +1,7 @@
 //! Errors in the guest take shorter ways than in Lua as it comes (guest/lua/). Whatever
 //! lies between an error and what catches it, all that a script sees is what native Lua shows.
 
-use moonfork::{Chunk, Handle};
+use moonfork::Chunk;
 use rstest::rstest;
 
 use crate::common;

@@ -2,7 +2,7 @@
 //! (guest/lua/lvm_ahead.h). What it does is what native Lua does: each script here works through
 //! operands, tables, calls or loops, and gives the log of what came of it.
 
-use moonfork::{Handle, Limits, Pool};
+use moonfork::{Limits, Pool};
 use rstest::rstest;
 
 /// What every script begins with: `note` writes a line of the log, with how many values it has.
@@ -22,7 +22,7 @@ const LOG: &str = "local log = {} \
 #[case::collector(include_str!("collector.lua"))]
 fn a_script_gives_what_it_gives_natively(#[case] script: &str) {
     let script = format!("{LOG}{script}");
-    let pool = Pool::builder().branches(1).limits(Limits::unlimited());
+    let pool = Pool::builder().max_branches(1).limits(Limits::unlimited());
     let pool = pool.build().unwrap();
     let ours: String = pool.branch().unwrap().eval(&*script).unwrap();
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use moonfork::{Error, Grants, Handle, Limits, Pool, RunOptions};
+use moonfork::{Error, Grants, Limits, Pool, RunOptions};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -160,7 +160,7 @@ fn limits_only_narrow() {
             "{error}"
         );
     }
-    assert_eq!(pool.live(), 0);
+    assert_eq!(pool.live_count(), 0);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_deadline_is_for_all_calls_together() {
 
 #[test]
 fn waiting_for_an_instance_ends_at_the_deadline() {
-    let pool = common::builder().branches(1).build().unwrap();
+    let pool = common::builder().max_branches(1).build().unwrap();
     let _only = pool.branch().unwrap();
     let deadline = Instant::now() + Duration::from_millis(50);
     let error = pool
@@ -208,8 +208,8 @@ fn waiting_for_an_instance_ends_at_the_deadline() {
 fn the_presets_can_be_kept() {
     for limits in [Limits::strict(), Limits::default(), Limits::unlimited()] {
         let pool = common::builder()
-            .branches(1)
-            .runs(1)
+            .max_branches(1)
+            .max_runs(1)
             .limits(limits)
             .build()
             .unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use moonfork::{Handle, Limits, Pool, RunOptions};
+use moonfork::{Limits, Pool, RunOptions};
 use rstest::rstest;
 
 use crate::common;

@@ -1,6 +1,6 @@
 //! The memory limit: a script sees an error it can catch before the sandbox has to stop it.
 
-use moonfork::{Handle, Limits, Pool, RunOptions};
+use moonfork::{Limits, Pool, RunOptions};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ const MIB: usize = 1 << 20;
 fn pool(memory: usize) -> Pool {
     common::builder()
         .memory(memory)
-        .branches(2)
+        .max_branches(2)
         .build()
         .unwrap()
 }
@@ -77,7 +77,7 @@ fn a_value_that_does_not_fit_is_an_error_and_the_instance_goes_on() {
 #[test]
 fn what_unfolds_beyond_all_measure_is_an_error_for_every_kind_of_caller() {
     let pool = common::builder()
-        .branches(1)
+        .max_branches(1)
         .grants(moonfork::Grants::none().all_functions())
         .function("takes", |(n,): (i64,)| Ok(n))
         .build()
@@ -106,7 +106,7 @@ fn a_value_that_is_just_small_enough_passes_whatever_it_is_made_of() {
     };
     let pool = common::builder()
         .limits(limits)
-        .branches(1)
+        .max_branches(1)
         .build()
         .unwrap();
     let mut branch = pool.branch().unwrap();
@@ -157,7 +157,7 @@ fn a_value_larger_than_allowed_is_refused_on_both_ways() {
     };
     let pool = common::builder()
         .limits(limits)
-        .branches(1)
+        .max_branches(1)
         .build()
         .unwrap();
     let mut branch = pool.branch().unwrap();

@@ -3,7 +3,7 @@
 //! a script nests.
 
 use moonfork::testing::memory_of;
-use moonfork::{Chunk, Grants, Handle, RunOptions};
+use moonfork::{Chunk, Grants, RunOptions};
 use rstest::rstest;
 
 use crate::common;

@@ -1,7 +1,6 @@
 //! Deep recursion is an error that scripts can catch, in Lua and in C alike, before the
 //! WebAssembly stack ends: on a thread with a small stack as on any other.
 
-use moonfork::Handle;
 use rstest::rstest;
 
 use crate::common;

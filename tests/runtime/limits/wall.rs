@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use moonfork::{Handle, Pool};
+use moonfork::Pool;
 use rstest::rstest;
 
 use crate::common;
 
 fn pool(wall: Duration) -> Pool {
-    common::builder().wall(wall).branches(4).build().unwrap()
+    common::builder()
+        .wall(wall)
+        .max_branches(4)
+        .build()
+        .unwrap()
 }
 
 #[test]
@@ -50,7 +54,7 @@ fn a_script_beyond_it_is_stopped(#[case] code: &str) {
     assert!(!error.is_script());
     assert!(error.to_string().contains("50ms"), "{error}");
     assert!(!branch.is_live());
-    assert_eq!(pool.live(), 0, "its slot is free at once");
+    assert_eq!(pool.live_count(), 0, "its slot is free at once");
     assert!(branch.eval::<()>("1").unwrap_err().is_poisoned());
 }
 

@@ -188,7 +188,7 @@ impl Case {
         if stops.next().is_some() {
             return Err("it stops once less than it should".to_owned());
         }
-        if pool.live() > 0 {
+        if pool.live_count() > 0 {
             return Err("an instance outlives the run".to_owned());
         }
         let events = std::mem::take(&mut *events.lock().unwrap());

@@ -34,7 +34,7 @@ pub(crate) fn pool(slots: u32, metered: bool) -> Pool {
         _ => Ok("fine"),
     };
     let builder = common_builder()
-        .branches(slots)
+        .max_branches(slots)
         .function("add", |(a, b): (i64, i64)| Ok(a + b))
         .function("greet", |(text,): (String,)| Ok(format!("{text}!")))
         .function("describe", |(value,): (Value,)| Ok(json!({"got": value})))

@@ -3,10 +3,6 @@
 
 /// Who needs whom, as paths in `host/`.
 pub(super) const KNOWN: &[(&str, &str)] = &[
-    // A pool asks whether it is to break its promises.
-    ("pool/mod.rs", "testing.rs"),
-    // What is trusted, and what is loaded because of that.
-    ("engine/compiled/mapped.rs", "engine/compiled/folder.rs"),
     // Plugins: a tenant needs the host and a call what they need of it.
     ("plugin/read/table.rs", "plugin/read/mod.rs"),
     ("plugin/source/file.rs", "plugin/source/mod.rs"),
