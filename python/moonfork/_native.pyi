@@ -187,7 +187,7 @@ class PluginHost:
         cls,
         pool: Pool,
         *paths: StrPath,
-        allow_kept: int | None = None,
+        max_kept: int | None = None,
         turn_timeout: Seconds | None = None,
         **settings: Unpack[RunOptions],
     ) -> Self: ...

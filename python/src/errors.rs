@@ -57,7 +57,7 @@ fn fields<'py>(
         fields.set_item("report", to_python(py, report)?)?;
     }
     if let Some(site) = error.site() {
-        fields.set_item("position", &site.position)?;
+        fields.set_item("position", site.position.to_string())?;
     }
     if let Some(traceback) = error.traceback() {
         fields.set_item("lua_traceback", traceback)?;
@@ -66,7 +66,7 @@ fn fields<'py>(
         ErrorKind::Script {
             value: Some(value), ..
         } => fields.set_item("value", to_python(py, value)?)?,
-        ErrorKind::Denied { capability, .. } => fields.set_item("capability", capability)?,
+        ErrorKind::Denied { capability, .. } => fields.set_item("capability", capability.to_string())?,
         _ => {}
     }
     Ok(fields)

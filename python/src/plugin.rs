@@ -23,12 +23,12 @@ pub(crate) struct PyPluginHost(PluginHost);
 #[pymethods]
 impl PyPluginHost {
     #[new]
-    #[pyo3(signature = (pool, *paths, allow_kept = None, turn_timeout = None, **settings))]
+    #[pyo3(signature = (pool, *paths, max_kept = None, turn_timeout = None, **settings))]
     fn new(
         py: Python<'_>,
         pool: &Bound<'_, PyPool>,
         paths: Vec<PathBuf>,
-        allow_kept: Option<usize>,
+        max_kept: Option<usize>,
         turn_timeout: Option<&Bound<'_, PyAny>>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyPluginHost> {
@@ -49,7 +49,7 @@ impl PyPluginHost {
         for path in paths {
             builder = builder.path(path);
         }
-        if let Some(instances) = allow_kept {
+        if let Some(instances) = max_kept {
             builder = builder.max_kept(instances);
         }
         if let Some(timeout) = turn_timeout {

@@ -233,7 +233,7 @@ impl PyPool {
     /// How many branches may be alive at once.
     #[getter]
     fn max_branches(&self) -> PyResult<usize> {
-        Ok(self.open()?.branches())
+        Ok(self.open()?.max_branches())
     }
 
     /// Whether the pool counts fuel.

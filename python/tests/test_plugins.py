@@ -23,7 +23,7 @@ def host() -> Iterator[moonfork.PluginHost]:
             EXAMPLES,
             functions=["list_price"],
             variables={"currency": "EUR"},
-            allow_kept=4,
+            max_kept=4,
         )
 
 

@@ -20,7 +20,7 @@ use crate::workflow::{Workflow, plan};
 /// let workflow = Source::text("nodes: [{name: a, run: return 1}]", "base.yaml")
 ///     .overlay_text("nodes: [{name: a, run: return 2}]", "overlay.yaml")
 ///     .load()?;
-/// assert_eq!(workflow.nodes(), 1);
+/// assert_eq!(workflow.node_count(), 1);
 /// # Ok::<(), moonfork::diagnostics::LoadError>(())
 /// ```
 #[derive(Clone, Debug)]
