@@ -58,7 +58,7 @@ pub use pool::Pool;
 pub use pool::builder::PoolBuilder;
 pub use report::output::Output;
 pub use report::{Outcome, Report};
-pub use run::limits::Limits;
+pub use run::limits::{Amount, Limit, Limits, PartialLimits, Unit};
 pub use run::options::{RunOptions, Wait};
 pub use run::quantity;
 pub use sync::cancel::{Cancel, CancelWatch};

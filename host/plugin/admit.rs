@@ -1,12 +1,12 @@
 //! What a plugin wants, against what the host grants.
 
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::manifest::Lifetime;
 use super::source::Source;
 use crate::diagnostics::{Code, Problems};
-use crate::{Access, Grants, Limits, Pool, quantity};
+use crate::{Access, Grants, Limit, Limits, PartialLimits, Pool};
 
 /// The most that a host gives to any plugin.
 #[derive(Debug)]
@@ -161,48 +161,26 @@ impl Admission<'_> {
 
     fn limits(&mut self) -> Limits {
         let (wanted, host) = (self.source.manifest.limits, self.policy.limits);
-        let bytes = |bytes: usize| quantity::format_size(bytes as u64);
-        let fuel = match wanted.fuel {
-            Some(_) if !self.pool.is_metered() => {
-                let message = "the plugin wants a limit of fuel, and the host doesn't meter fuel";
-                self.refuse(Code::LimitTooWide, "limits.fuel", message.into(), None);
-                host.fuel
-            }
-            Some(fuel) => {
-                Some(self.narrower("fuel", Some(fuel), host.fuel.unwrap_or(u64::MAX), |n| n))
-            }
-            None => host.fuel,
-        };
-        Limits {
-            wall: self.narrower("wall", wanted.wall, host.wall, quantity::format_duration),
-            fuel,
-            memory: self.narrower("memory", wanted.memory, host.memory, bytes),
-            output: self.narrower("output", wanted.output, host.output, bytes),
-            host_calls: self.narrower("host_calls", wanted.host_calls, host.host_calls, |n| n),
-            value: self.narrower("value", wanted.value, host.value, bytes),
-            depth: self.narrower("depth", wanted.depth, host.depth, |n| n),
+        let mut limits = PartialLimits::default();
+        for &limit in Limit::ALL {
+            let (Some(amount), given) = (wanted.get(limit), host.get(limit)) else {
+                continue;
+            };
+            let refusal = if limit == Limit::Fuel && !self.pool.is_metered() {
+                "the plugin wants a limit of fuel, and the host doesn't meter fuel".to_owned()
+            } else if amount > given {
+                format!(
+                    "the plugin wants a limit `{}` of {amount}, and the host gives {given}",
+                    limit.name()
+                )
+            } else {
+                // A manifest has been checked.
+                let _ = limits.set(limit, amount);
+                continue;
+            };
+            let key = format!("limits.{}", limit.name());
+            self.refuse(Code::LimitTooWide, &key, refusal, None);
         }
-    }
-
-    fn narrower<T: PartialOrd + Copy + Debug, D: Display>(
-        &mut self,
-        name: &str,
-        wanted: Option<T>,
-        given: T,
-        show: impl Fn(T) -> D,
-    ) -> T {
-        match wanted {
-            Some(wanted) if wanted > given => {
-                let message = format!(
-                    "the plugin wants a limit `{name}` of {}, and the host gives {}",
-                    show(wanted),
-                    show(given)
-                );
-                self.refuse(Code::LimitTooWide, &format!("limits.{name}"), message, None);
-                given
-            }
-            Some(wanted) => wanted,
-            None => given,
-        }
+        host.with(&limits)
     }
 }

@@ -9,9 +9,11 @@ pub(super) fn left(options: RunOptions, limits: &Limits, spent: &Report) -> RunO
     let options = options
         .host_calls(limits.host_calls.saturating_sub(calls))
         .output(limits.output.saturating_sub(printed));
-    match (limits.fuel, spent.fuel) {
+    match spent.fuel {
         // No fuel at all is a mistake in the options, not an empty tank.
-        (Some(limit), Some(spent)) => options.fuel(limit.saturating_sub(spent).max(1)),
+        Some(spent) if limits.limits_fuel() => {
+            options.fuel(limits.fuel.saturating_sub(spent).max(1))
+        }
         _ => options,
     }
 }
@@ -19,16 +21,16 @@ pub(super) fn left(options: RunOptions, limits: &Limits, spent: &Report) -> RunO
 /// The error of a run that had what was left of `limits`, as one of a run that had all of them.
 /// `walled` says that its time was that of the limit.
 pub(super) fn whole(error: Error, limits: &Limits, walled: bool) -> Error {
-    let kind = match (error.kind(), limits.fuel) {
-        (ErrorKind::OutOfFuel { at, .. }, Some(limit)) => ErrorKind::OutOfFuel {
-            limit,
+    let kind = match error.kind() {
+        ErrorKind::OutOfFuel { at, .. } => ErrorKind::OutOfFuel {
+            limit: limits.fuel,
             at: at.clone(),
         },
-        (ErrorKind::TooManyHostCalls { at, .. }, _) => ErrorKind::TooManyHostCalls {
+        ErrorKind::TooManyHostCalls { at, .. } => ErrorKind::TooManyHostCalls {
             limit: limits.host_calls,
             at: at.clone(),
         },
-        (ErrorKind::Timeout { at, begun, .. }, _) if walled => ErrorKind::Timeout {
+        ErrorKind::Timeout { at, begun, .. } if walled => ErrorKind::Timeout {
             limit: limits.wall,
             at: at.clone(),
             begun: *begun,

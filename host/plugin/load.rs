@@ -125,7 +125,7 @@ impl Loader {
     /// Whether the pool can give what the host grants.
     fn is_sound(&self, problems: &mut Problems) -> bool {
         let options = RunOptions::new()
-            .limits(&self.policy.limits)
+            .limits(self.policy.limits)
             .grants(self.policy.grants.clone());
         match self.pool.branch_with(&options) {
             Ok(_) => true,
@@ -199,7 +199,7 @@ impl Loader {
             problems.sort_since(before);
             return false;
         };
-        let options = RunOptions::new().limits(&terms.limits).grants(terms.grants);
+        let options = RunOptions::new().limits(terms.limits).grants(terms.grants);
         check(&source, &options, &self.pool, problems);
         problems.sort_since(before);
         if problems.count() > before {

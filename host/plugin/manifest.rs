@@ -1,12 +1,11 @@
 //! What a plugin says about itself.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use semver::Version;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::{Access, quantity};
+use crate::{Access, PartialLimits};
 
 /// What a plugin says about itself: the file `plugin.toml` of its folder, or the comment that
 /// its only file begins with.
@@ -32,8 +31,8 @@ pub struct Manifest {
     pub exports: BTreeMap<String, String>,
     /// What the plugin wants to do besides computing.
     pub wants: Wants,
-    /// How much a call may use, where that is less than what the host gives.
-    pub limits: WantedLimits,
+    /// How much a call may use, loading included, where that is less than what the host gives.
+    pub limits: PartialLimits,
 }
 
 /// How long an instance of a plugin lives.
@@ -67,44 +66,6 @@ pub struct Wants {
     pub seed: Option<u64>,
 }
 
-/// Limits that a plugin asks for: of one call, loading included. What is missing is what the
-/// host gives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct WantedLimits {
-    /// [`Limits::wall`](crate::Limits::wall).
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "as_duration"
-    )]
-    pub wall: Option<Duration>,
-    /// [`Limits::fuel`](crate::Limits::fuel).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fuel: Option<u64>,
-    /// [`Limits::memory`](crate::Limits::memory), in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<usize>,
-    /// [`Limits::output`](crate::Limits::output), in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<usize>,
-    /// [`Limits::host_calls`](crate::Limits::host_calls).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_calls: Option<u64>,
-    /// [`Limits::value`](crate::Limits::value), in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<usize>,
-    /// [`Limits::depth`](crate::Limits::depth).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub depth: Option<usize>,
-}
-
 fn as_text<S: Serializer>(version: &Version, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(version)
-}
-
-fn as_duration<S: Serializer>(wall: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-    match wall {
-        Some(wall) => to.collect_str(&quantity::format_duration(*wall)),
-        None => to.serialize_none(),
-    }
 }

@@ -54,7 +54,7 @@ mod tenant;
 pub use call::CallOptions;
 pub use error::{CallError, CallErrorKind};
 pub use host::{PluginHost, PluginHostBuilder, Reload};
-pub use manifest::{Lifetime, Manifest, WantedLimits, Wants};
+pub use manifest::{Lifetime, Manifest, Wants};
 pub use report::CallReport;
 pub use source::{read_manifests, read_sound_manifests};
 pub use tenant::{Reply, Tenant};

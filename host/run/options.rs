@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::grants::Grants;
-use crate::run::limits::Limits;
+use crate::run::limits::{Limits, PartialLimits, table};
 use crate::sync::cancel::Cancel;
 use crate::sync::monitor::Until;
 use crate::{Error, Result};
@@ -65,17 +65,30 @@ impl Wait {
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct RunOptions {
-    wall: Option<Duration>,
-    fuel: Option<u64>,
-    memory: Option<usize>,
-    output: Option<usize>,
-    host_calls: Option<u64>,
-    value: Option<usize>,
-    depth: Option<usize>,
+    limits: PartialLimits,
     deadline: Option<Instant>,
     cancel: Option<Cancel>,
     grants: Option<Grants>,
 }
+
+macro_rules! setters {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident $limit:ident: $type:ty { $($about:tt)* }
+    )*) => {
+        impl RunOptions {
+            $(
+                #[doc = concat!("[`Limits::", stringify!($field), "`](crate::Limits::", stringify!($field), ") of each call.")]
+                pub fn $field(mut self, $field: $type) -> Self {
+                    self.limits.$field = Some($field);
+                    self
+                }
+            )*
+        }
+    };
+}
+
+table!(setters);
 
 impl RunOptions {
     /// Nothing narrower than what the pool has.
@@ -83,58 +96,10 @@ impl RunOptions {
         RunOptions::default()
     }
 
-    /// [`Limits::wall`] of each call.
-    pub fn wall(mut self, wall: Duration) -> Self {
-        self.wall = Some(wall);
-        self
-    }
-
-    /// [`Limits::fuel`] of each call.
-    pub fn fuel(mut self, fuel: u64) -> Self {
-        self.fuel = Some(fuel);
-        self
-    }
-
-    /// [`Limits::memory`], in bytes.
-    pub fn memory(mut self, memory: usize) -> Self {
-        self.memory = Some(memory);
-        self
-    }
-
-    /// [`Limits::output`], in bytes.
-    pub fn output(mut self, output: usize) -> Self {
-        self.output = Some(output);
-        self
-    }
-
-    /// [`Limits::host_calls`] of each call.
-    pub fn host_calls(mut self, host_calls: u64) -> Self {
-        self.host_calls = Some(host_calls);
-        self
-    }
-
-    /// [`Limits::value`].
-    pub fn value(mut self, value: usize) -> Self {
-        self.value = Some(value);
-        self
-    }
-
-    /// [`Limits::depth`].
-    pub fn depth(mut self, depth: usize) -> Self {
-        self.depth = Some(depth);
-        self
-    }
-
-    /// All of `limits` at once, as limits of the run.
-    pub fn limits(self, limits: &Limits) -> Self {
+    /// All of these limits, in place of any that were set before.
+    pub fn limits(self, limits: impl Into<PartialLimits>) -> Self {
         RunOptions {
-            wall: Some(limits.wall),
-            fuel: limits.fuel,
-            memory: Some(limits.memory),
-            output: Some(limits.output),
-            host_calls: Some(limits.host_calls),
-            value: Some(limits.value),
-            depth: Some(limits.depth),
+            limits: limits.into(),
             ..self
         }
     }
@@ -177,37 +142,26 @@ impl RunOptions {
     ///
     /// `Options` for what is wider here, and for limits that can't be kept.
     pub(crate) fn narrow(&self, limits: &Limits, metered: bool) -> Result<Limits> {
-        let fuel = self.fuel.or(limits.fuel);
-        let narrowed = Limits {
-            wall: narrower("wall", self.wall, limits.wall)?,
-            fuel: match limits.fuel {
-                Some(wider) => Some(narrower("fuel", fuel, wider)?),
-                None => fuel,
-            },
-            memory: narrower("memory", self.memory, limits.memory)?,
-            output: narrower("output", self.output, limits.output)?,
-            host_calls: narrower("host_calls", self.host_calls, limits.host_calls)?,
-            value: narrower("value", self.value, limits.value)?,
-            depth: narrower("depth", self.depth, limits.depth)?,
-        };
+        if self.limits == PartialLimits::default() {
+            return Ok(*limits);
+        }
+        let narrowed = limits.narrowed(&self.limits);
+        let narrowed = narrowed.map_err(|(limit, asked, given)| {
+            Error::options(format_args!(
+                "the limit `{}` is {asked}, more than the {given} that it is part of; limits can \
+                 only be narrowed",
+                limit.name()
+            ))
+        })?;
         narrowed.check(metered).map_err(Error::options)?;
         Ok(narrowed)
     }
 }
 
-fn narrower<T: PartialOrd + std::fmt::Debug>(name: &str, asked: Option<T>, given: T) -> Result<T> {
-    match asked {
-        Some(asked) if asked > given => Err(Error::options(format_args!(
-            "the limit `{name}` is {asked:?}, more than the {given:?} that it is part of; limits \
-             can only be narrowed"
-        ))),
-        Some(asked) => Ok(asked),
-        None => Ok(given),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -253,7 +207,7 @@ mod tests {
         let options = RunOptions::new().fuel(1000);
         assert!(options.narrow(&Limits::default(), false).is_err());
         let narrowed = options.narrow(&Limits::default(), true).unwrap();
-        assert_eq!(narrowed.fuel, Some(1000));
+        assert_eq!(narrowed.fuel, 1000);
         assert!(
             RunOptions::new()
                 .fuel(1001)

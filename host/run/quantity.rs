@@ -15,9 +15,15 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-/// A text that is no duration, or no size.
+/// A text that is no duration, no size or no number, or one that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantityError(String);
+
+impl QuantityError {
+    pub(crate) fn new(message: String) -> QuantityError {
+        QuantityError(message)
+    }
+}
 
 impl fmt::Display for QuantityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,6 +64,16 @@ pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
         )),
         bytes => Ok(bytes),
     }
+}
+
+/// A number of things.
+///
+/// # Errors
+/// If it is no whole number, or more than 64 bits hold.
+pub fn parse_count(text: &str) -> Result<u64, QuantityError> {
+    text.trim()
+        .parse()
+        .map_err(|error| QuantityError(format!("{error}; write it as in 1000")))
 }
 
 /// A duration as [`parse_duration`] reads it: `1m 30s`.

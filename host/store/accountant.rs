@@ -18,7 +18,7 @@ pub(crate) fn allowance(limits: &Limits, fixed: usize) -> Allowance {
     Allowance {
         lua_memory: clamp((all - all / 16).saturating_sub(fixed)),
         max_value: clamp(limits.value),
-        max_depth: clamp(limits.depth),
+        max_depth: limits.depth,
     }
 }
 

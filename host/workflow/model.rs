@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::PartialLimits;
 use crate::diagnostics::Place;
 use crate::workflow::expression::{Condition, Template};
 use crate::workflow::schema::Schema;
@@ -60,7 +61,7 @@ pub(crate) struct Settings {
     /// What nodes do that don't say it themselves.
     pub(crate) on_error: Option<OnError>,
     pub(crate) parallel: Parallel,
-    pub(crate) limits: LimitSettings,
+    pub(crate) limits: PartialLimits,
     pub(crate) capabilities: Option<Capabilities>,
 }
 
@@ -71,7 +72,7 @@ impl Default for Settings {
             allow_cycles: true,
             on_error: None,
             parallel: Parallel::default(),
-            limits: LimitSettings::default(),
+            limits: PartialLimits::default(),
             capabilities: None,
         }
     }
@@ -109,16 +110,6 @@ pub(crate) struct Config {
     pub(crate) checkpoint_dir: Option<String>,
     /// Whether a failed branch fails the run.
     pub(crate) raise_exceptions: bool,
-}
-
-/// What may be used, where it is said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LimitSettings {
-    pub(crate) wall: Option<Duration>,
-    pub(crate) fuel: Option<u64>,
-    pub(crate) memory: Option<usize>,
-    pub(crate) output: Option<usize>,
-    pub(crate) host_calls: Option<u64>,
 }
 
 /// The names of what may be used; nothing else is granted then.
@@ -253,7 +244,7 @@ pub(crate) struct Policy {
     pub(crate) on_error: Option<OnError>,
     /// What one attempt may take.
     pub(crate) timeout: Option<Duration>,
-    pub(crate) limits: LimitSettings,
+    pub(crate) limits: PartialLimits,
     pub(crate) capabilities: Option<Capabilities>,
 }
 

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use moonfork::{Access, Clock, Folder, Grants, Limits, RunOptions};
+use moonfork::{
+    Access, Amount, Clock, Folder, Grants, Limit, Limits, PartialLimits, RunOptions, Unit,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
@@ -16,89 +18,37 @@ use crate::value::{ToLua, take_fault};
 
 /// Limits, as far as they are given.
 #[derive(Default)]
-pub(crate) struct SomeLimits {
-    wall: Option<Duration>,
-    fuel: Option<u64>,
-    memory: Option<usize>,
-    output: Option<usize>,
-    host_calls: Option<u64>,
-    value: Option<usize>,
-    depth: Option<usize>,
-}
+pub(crate) struct SomeLimits(PartialLimits);
 
 impl SomeLimits {
     /// Takes `name` if it is the name of a limit.
     pub(crate) fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-        match name {
-            "wall" => self.wall = Some(duration(name, value)?),
-            "fuel" => self.fuel = Some(whole(name, value)?),
-            "memory" => self.memory = Some(bytes(name, value)?),
-            "output" => self.output = Some(bytes(name, value)?),
-            "host_calls" => self.host_calls = Some(whole(name, value)?),
-            "value" => self.value = Some(bytes(name, value)?),
-            "depth" => self.depth = Some(whole(name, value)?),
-            _ => return Ok(false),
-        }
+        let Some(&limit) = Limit::ALL.iter().find(|limit| limit.name() == name) else {
+            return Ok(false);
+        };
+        let amount = match limit.unit() {
+            Unit::Time => Amount::Time(duration(name, value)?),
+            Unit::Bytes => Amount::Bytes(bytes(name, value)? as u64),
+            _ => Amount::Count(whole(name, value)?),
+        };
+        let set = self.0.set(limit, amount);
+        set.map_err(|error| PyValueError::new_err(format!("{name} {error}")))?;
         Ok(true)
     }
 
     /// All limits, where those that aren't given are `others`.
     pub(crate) fn or(&self, others: Limits) -> Limits {
-        let mut limits = others;
-        if let Some(wall) = self.wall {
-            limits.wall = wall;
-        }
-        if self.fuel.is_some() {
-            limits.fuel = self.fuel;
-        }
-        if let Some(memory) = self.memory {
-            limits.memory = memory;
-        }
-        if let Some(output) = self.output {
-            limits.output = output;
-        }
-        if let Some(host_calls) = self.host_calls {
-            limits.host_calls = host_calls;
-        }
-        if let Some(value) = self.value {
-            limits.value = value;
-        }
-        if let Some(depth) = self.depth {
-            limits.depth = depth;
-        }
-        limits
+        others.with(&self.0)
     }
 
     /// Narrows `options` by what is given.
     pub(crate) fn narrow(&self, options: RunOptions) -> RunOptions {
-        let mut options = options;
-        if let Some(wall) = self.wall {
-            options = options.wall(wall);
-        }
-        if let Some(fuel) = self.fuel {
-            options = options.fuel(fuel);
-        }
-        if let Some(memory) = self.memory {
-            options = options.memory(memory);
-        }
-        if let Some(output) = self.output {
-            options = options.output(output);
-        }
-        if let Some(host_calls) = self.host_calls {
-            options = options.host_calls(host_calls);
-        }
-        if let Some(value) = self.value {
-            options = options.value(value);
-        }
-        if let Some(depth) = self.depth {
-            options = options.depth(depth);
-        }
-        options
+        options.limits(self.0)
     }
 
     /// Whether fuel is among them.
     pub(crate) fn has_fuel(&self) -> bool {
-        self.fuel.is_some()
+        self.0.fuel.is_some()
     }
 }
 

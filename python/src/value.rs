@@ -159,7 +159,7 @@ impl Node<'_, '_> {
 impl Serialize for Node<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let object = self.object;
-        if self.depth > Limits::MAX_DEPTH {
+        if self.depth > Limits::MAX_DEPTH as usize {
             return Err(fault(
                 Kind::Value,
                 format!(

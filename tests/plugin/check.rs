@@ -42,14 +42,11 @@ const MANIFEST: &str = "name = 'a'\nversion = '0.1.0'\nentry = 'main.lua'\nexpor
 )]
 fn broken_lua(#[case] lua: &str, #[case] expected: &str) {
     let plugins = Plugins::one("one", "[exports]\nrun = ''", lua);
-    let limits = moonfork::Limits {
-        wall: if lua.contains("while") {
-            Duration::from_millis(100)
-        } else {
-            pool().limits().wall
-        },
-        ..*pool().limits()
-    };
+    let limits = pool().limits().wall(if lua.contains("while") {
+        Duration::from_millis(100)
+    } else {
+        pool().limits().wall
+    });
     let problems = plugins.problems(pool(), |builder| builder.limits(limits));
     assert!(
         problems.starts_with(expected),

@@ -208,9 +208,6 @@ fn what_a_manifest_leaves_out_is_the_hosts() {
     let host = plugins
         .host(&pool, |builder| builder.limits(Limits::strict()))
         .unwrap();
-    let expected = Limits {
-        memory: 6 << 20,
-        ..Limits::strict()
-    };
+    let expected = Limits::strict().memory(6 << 20);
     assert_eq!(host.limits("one"), Some(expected));
 }

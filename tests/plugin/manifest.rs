@@ -187,14 +187,17 @@ fn a_manifest_is_serialised_as_it_is_written() {
     "wall = \"0s\"",
     "24:8: error [INVALID_VALUE]: `limits.wall` is \"0s\": nothing could run in no time"
 )]
-#[case::fuel_zero("fuel = 0", "25:8: error [INVALID_VALUE]: `limits.fuel` is zero")]
+#[case::fuel_zero(
+    "fuel = 0",
+    "25:8: error [INVALID_VALUE]: `limits.fuel` is 0; it must be at least 1"
+)]
 #[case::fuel_float(
     "fuel = 1.5",
     "25:8: error [INVALID_VALUE]: `limits.fuel` must be a whole number, not negative, not a float"
 )]
 #[case::memory_too_small(
     "memory = \"1KiB\"",
-    "26:10: error [INVALID_VALUE]: `limits.memory` is 1KiB; it must be between 4MiB and 4GiB"
+    "26:10: error [INVALID_VALUE]: `limits.memory` is \"1KiB\": it must be between 4MiB and 4GiB"
 )]
 #[case::memory_no_size(
     "memory = \"much\"",
@@ -206,7 +209,7 @@ fn a_manifest_is_serialised_as_it_is_written() {
 )]
 #[case::value_too_small(
     "value = 10",
-    "29:9: error [INVALID_VALUE]: `limits.value` is 10B; it must be between 1KiB"
+    "29:9: error [INVALID_VALUE]: `limits.value` is 10B; it must be at least 1KiB"
 )]
 #[case::depth(
     "depth = 101",

@@ -185,15 +185,14 @@ fn a_refusal_lists_all_that_is_too_much() {
 #[case::depth("depth = 9", "depth = 10", "`depth` of 10, and the host gives 9")]
 fn limits_are_narrowed_only(#[case] kept: &str, #[case] broken: &str, #[case] said: &str) {
     let pool = common::builder().metered().build().unwrap();
-    let limits = Limits {
-        wall: Duration::from_secs(2),
-        fuel: Some(1_000_000),
-        memory: 8 << 20,
-        output: 10,
-        host_calls: 3,
-        value: 1 << 20,
-        depth: 9,
-    };
+    let limits = Limits::default()
+        .wall(Duration::from_secs(2))
+        .fuel(1_000_000)
+        .memory(8 << 20)
+        .output(10)
+        .host_calls(3)
+        .value(1 << 20)
+        .depth(9);
     let problems = |limit: &str| {
         let manifest = format!("[exports]\nrun = ''\n[limits]\n{limit}");
         let plugins = Plugins::one("one", &manifest, "function run() end");

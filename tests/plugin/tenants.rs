@@ -194,10 +194,7 @@ fn calls_for_different_tenants_overlap_and_each_has_an_instance(#[case] instance
                 (is_new, found) => Err(format!("{found} came, new: {is_new}")),
             }
         })
-        .limits(moonfork::Limits {
-            wall: 2 * PATIENCE,
-            ..Default::default()
-        })
+        .limits(moonfork::Limits::default().wall(2 * PATIENCE))
         .build()
         .unwrap();
     let manifest =

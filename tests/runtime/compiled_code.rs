@@ -115,10 +115,7 @@ fn code_is_shared_with_pools_that_stop_scripts_in_the_same_way_alone() {
             .unwrap_err()
             .is_timeout()
     );
-    let metered = Limits {
-        fuel: Some(100_000),
-        ..Limits::default()
-    };
+    let metered = Limits::default().fuel(100_000);
     let mut metered = branch(Pool::builder().metered().limits(metered));
     let error = metered.eval::<()>("while true do end").unwrap_err();
     assert!(error.is_out_of_fuel());

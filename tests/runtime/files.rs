@@ -265,10 +265,7 @@ fn what_is_written_is_held_to_the_size_of_a_value(
 
 #[rstest]
 fn a_value_may_be_as_large_as_can_be_counted(site: Site) {
-    let limits = Limits {
-        value: usize::MAX,
-        ..Limits::default()
-    };
+    let limits = Limits::default().value(usize::MAX);
     let folder = Folder::open(site.data(), Access::ReadOnly).unwrap();
     let pool = common::builder()
         .limits(limits)

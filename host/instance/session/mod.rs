@@ -194,9 +194,8 @@ impl Session {
         if !self.shared.image.is_metered() {
             return Ok(None);
         }
-        let fuel = limits.fuel.unwrap_or(u64::MAX);
-        self.store.set_fuel(fuel).map_err(Error::internal)?;
-        Ok(Some(fuel))
+        self.store.set_fuel(limits.fuel).map_err(Error::internal)?;
+        Ok(Some(limits.fuel))
     }
 
     /// Books what the call cost.

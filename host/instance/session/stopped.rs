@@ -36,7 +36,7 @@ pub(super) fn stopped(
             message: message.clone(),
         },
         _ if matches!(error.downcast_ref(), Some(Trap::OutOfFuel)) => ErrorKind::OutOfFuel {
-            limit: limits.fuel.unwrap_or(u64::MAX),
+            limit: limits.fuel,
             at,
         },
         // The guest aborts when an allocation fails that can't be reported to Lua.

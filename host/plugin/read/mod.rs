@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::manifest::{Manifest, WantedLimits, Wants};
+use super::manifest::{Manifest, Wants};
 use crate::diagnostics::{Code, Place, Problems};
-use crate::{Access, Limits};
+use crate::{Access, Limit, PartialLimits};
 
 use table::{Entry, Table};
 
@@ -62,15 +61,6 @@ const WANTS: &[&str] = &[
     "variables",
     "folders",
     "seed",
-];
-const LIMITS: &[&str] = &[
-    "wall",
-    "fuel",
-    "memory",
-    "output",
-    "host_calls",
-    "value",
-    "depth",
 ];
 
 /// The most that a manifest may have, in bytes.
@@ -235,27 +225,20 @@ impl Reader<'_, '_> {
         Some(folders)
     }
 
-    fn limits(&mut self, _key: &str, entry: Entry<'_, '_>) -> Option<WantedLimits> {
-        let table = self.table("limits", entry, "a table", Some(LIMITS))?;
-        let memory = (*Limits::MEMORY_RANGE.start(), *Limits::MEMORY_RANGE.end());
-        let limits = WantedLimits {
-            wall: self.optional(&table, "wall", Self::duration),
-            fuel: self.optional(&table, "fuel", Self::number),
-            memory: self.optional(&table, "memory", |reader, key, entry| {
-                reader.size(key, entry, memory)
-            }),
-            output: self.optional(&table, "output", |reader, key, entry| {
-                reader.size(key, entry, (0, usize::MAX))
-            }),
-            host_calls: self.optional(&table, "host_calls", Self::number),
-            value: self.optional(&table, "value", |reader, key, entry| {
-                reader.size(key, entry, (Limits::MIN_VALUE, u32::MAX as usize))
-            }),
-            depth: self.optional(&table, "depth", Self::depth),
-        };
-        if limits.fuel == Some(0) {
-            let at = table.get("fuel").map_or(entry.span(), Spanned::span);
-            self.invalid("limits.fuel", &at, "is zero; no call could run");
+    fn limits(&mut self, _key: &str, entry: Entry<'_, '_>) -> Option<PartialLimits> {
+        let table = self.table("limits", entry, "a table", Some(Limit::NAMES))?;
+        let mut limits = PartialLimits::default();
+        for &limit in Limit::ALL {
+            let amount = self.optional(&table, limit.name(), |reader, key, entry| {
+                reader.amount(key, entry, limit)
+            });
+            if let Some(amount) = amount
+                && let Some(entry) = table.get(limit.name())
+                && let Err(error) = limits.set(limit, amount)
+            {
+                let why = format!("is {amount}; {error}");
+                self.invalid(&table.path(limit.name()), &entry.span(), why);
+            }
         }
         Some(limits)
     }

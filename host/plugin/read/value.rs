@@ -1,14 +1,13 @@
 //! Single values of a manifest: names, versions, paths, numbers, durations, sizes.
 
 use std::path::{Component, Path};
-use std::time::Duration;
 
 use semver::Version;
 
 use super::Reader;
 use super::table::Entry;
 use crate::plugin::manifest::Lifetime;
-use crate::{Limits, quantity};
+use crate::{Amount, Limit, Unit};
 
 impl Reader<'_, '_> {
     pub(super) fn name(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<String> {
@@ -61,47 +60,21 @@ impl Reader<'_, '_> {
         })
     }
 
-    pub(super) fn depth(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<usize> {
-        let depth = self.number(key, entry)?;
-        match usize::try_from(depth) {
-            Ok(depth) if (1..=Limits::MAX_DEPTH).contains(&depth) => Some(depth),
-            _ => {
-                let why = format!("is {depth}; it must be between 1 and {}", Limits::MAX_DEPTH);
-                self.invalid(key, &entry.span(), why);
-                None
-            }
-        }
-    }
-
-    pub(super) fn duration(&mut self, key: &str, entry: Entry<'_, '_>) -> Option<Duration> {
-        self.parsed(key, entry, |text| {
-            quantity::parse_duration(text).map_err(|error| error.to_string())
-        })
-    }
-
-    /// A number of bytes, as a number or as in `16MiB`.
-    pub(super) fn size(
+    /// An amount of a limit: a number, but for times, or text as in `16MiB`.
+    pub(super) fn amount(
         &mut self,
         key: &str,
         entry: Entry<'_, '_>,
-        (least, most): (usize, usize),
-    ) -> Option<usize> {
-        let bytes = if entry.get_ref().as_integer().is_some() {
-            self.number(key, entry)?
-        } else {
-            self.parsed(key, entry, |text| {
-                quantity::parse_size(text).map_err(|error| error.to_string())
-            })?
-        };
-        match usize::try_from(bytes) {
-            Ok(bytes) if (least..=most).contains(&bytes) => Some(bytes),
-            _ => {
-                let [bytes, least, most] =
-                    [bytes, least as u64, most as u64].map(quantity::format_size);
-                let why = format!("is {bytes}; it must be between {least} and {most}");
-                self.invalid(key, &entry.span(), why);
-                None
+        limit: Limit,
+    ) -> Option<Amount> {
+        match limit.unit() {
+            Unit::Count => self.number(key, entry).map(Amount::Count),
+            Unit::Bytes if entry.get_ref().as_integer().is_some() => {
+                self.number(key, entry).map(Amount::Bytes)
             }
+            _ => self.parsed(key, entry, |text| {
+                limit.parse(text).map_err(|error| error.to_string())
+            }),
         }
     }
 }

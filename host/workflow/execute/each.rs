@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use crate::PartialLimits;
 use crate::workflow::execute::fan_out::{Branches, merge_entries};
 use crate::workflow::execute::path::{At, Flow, Path};
 use crate::workflow::execute::state::{PARALLEL_RESULTS, State};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::expression::Scope;
-use crate::workflow::model::{Each, Items, LimitSettings, Node, Policy, Subgraph, Work};
+use crate::workflow::model::{Each, Items, Node, Policy, Subgraph, Work};
 use crate::workflow::plan::{NodeId, Plan};
 use crate::workflow::report::{Failure, chunk_name};
 
@@ -111,7 +112,7 @@ impl Path<'_> {
         let limits = &inside.settings.limits;
         self.terms = terms.narrowed(&Policy {
             timeout: limits.wall,
-            limits: LimitSettings {
+            limits: PartialLimits {
                 wall: None,
                 ..*limits
             },

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::workflow::execute::budget::Left;
-use crate::workflow::model::{LimitSettings, Policy, Settings};
-use crate::{Cancel, Grants, Limits, RunOptions};
+use crate::workflow::model::{Policy, Settings};
+use crate::{Cancel, Grants, Limits, PartialLimits, RunOptions};
 
 /// The terms of one attempt at a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
-    limits: LimitSettings,
+    limits: PartialLimits,
     /// The names of what may be used, where anything is said of it.
     capabilities: Option<Vec<String>>,
     /// When it must have ended.
@@ -23,11 +22,8 @@ pub(crate) const VARIABLES: &str = "variables";
 impl Terms {
     /// The terms of a run, by the settings of its workflow.
     pub(crate) fn of_run(settings: &Settings, deadline: Option<Instant>, cancel: Cancel) -> Terms {
-        // All other limits of a workflow are totals.
-        let limits = LimitSettings {
-            memory: settings.limits.memory,
-            ..LimitSettings::default()
-        };
+        // The others of a workflow are totals: its deadline, and its budget.
+        let limits = settings.limits.of_each();
         let of_run = Policy {
             capabilities: settings.capabilities.clone(),
             ..Policy::default()
@@ -91,7 +87,12 @@ impl Terms {
     }
 
     /// The options of a call of Lua, which may have no more than its instance.
-    pub(crate) fn of_eval(&self, limits: &Limits, left: Left, granted: &Grants) -> RunOptions {
+    pub(crate) fn of_eval(
+        &self,
+        limits: &Limits,
+        left: &PartialLimits,
+        granted: &Grants,
+    ) -> RunOptions {
         let options = self.of_call(limits, left);
         match &self.capabilities {
             // Variables are there or not since the instance was made.
@@ -109,46 +110,9 @@ impl Terms {
 
     /// The options of any call under these terms, on a pool that lets it have `limits`; what it
     /// is granted is left open.
-    pub(crate) fn of_call(&self, limits: &Limits, left: Left) -> RunOptions {
-        let mut options = self.of_instance();
-        if let Some(wall) = self.limits.wall {
-            options = options.wall(wall);
-        }
-        if let Some(memory) = self.limits.memory {
-            options = options.memory(memory);
-        }
+    pub(crate) fn of_call(&self, limits: &Limits, left: &PartialLimits) -> RunOptions {
         // What is left of a total may be more than a call can have.
-        let fuel = left
-            .fuel
-            .map(|left| limits.fuel.map_or(left, |most| left.min(most)));
-        if let Some(fuel) = fuel.into_iter().chain(self.limits.fuel).min() {
-            options = options.fuel(fuel);
-        }
-        let output = left.output.and_then(|left| usize::try_from(left).ok());
-        let output = output.map(|left| left.min(limits.output));
-        if let Some(output) = output.into_iter().chain(self.limits.output).min() {
-            options = options.output(output);
-        }
-        let host_calls = left.host_calls.map(|left| left.min(limits.host_calls));
-        if let Some(calls) = host_calls.into_iter().chain(self.limits.host_calls).min() {
-            options = options.host_calls(calls);
-        }
-        options
-    }
-}
-
-impl LimitSettings {
-    /// The narrower of both, limit by limit.
-    pub(crate) fn and(&self, other: &LimitSettings) -> LimitSettings {
-        fn less<T: Ord + Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
-            one.into_iter().chain(other).min()
-        }
-        LimitSettings {
-            wall: less(self.wall, other.wall),
-            fuel: less(self.fuel, other.fuel),
-            memory: less(self.memory, other.memory),
-            output: less(self.output, other.output),
-            host_calls: less(self.host_calls, other.host_calls),
-        }
+        let limits = self.limits.and(&left.at_most(limits));
+        self.of_instance().limits(limits)
     }
 }

@@ -11,7 +11,7 @@ use crate::workflow::execute::state::State;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::report::{Failure, InstanceReport, NodeReport, RunOutcome, chunk_name, ms};
-use crate::{Branch, Chunk, RunMain, StoreId};
+use crate::{Branch, Chunk, Limit, RunMain, StoreId};
 
 /// The instance that the nodes of a path run on, one after the other. If it is stopped, what
 /// comes next runs on a new one.
@@ -108,7 +108,7 @@ impl<'r> Track<'r> {
     ) -> Result<Value, Trouble> {
         self.revive()?;
         let left = self.run.budget.left()?;
-        let options = terms.of_eval(self.run.pool.limits(), left, self.run.granted());
+        let options = terms.of_eval(self.run.pool.limits(), &left, self.run.granted());
         let chunk = Chunk::body(code).named(chunk_name(node));
         let result = on!(&mut self.instance, handle => {
             handle.with(&options).eval_with::<_, Value>(chunk, state)
@@ -140,10 +140,10 @@ impl<'r> Track<'r> {
             let message = "the run has used up the host calls of `settings.limits`";
             return Err(Failure::own("HostCallError", message).into());
         }
-        self.run.budget.spend(0, 0, 1);
+        self.run.budget.spend(Limit::HostCalls, 1);
         let calls = &mut self.report().host_calls;
         *calls.entry(function.to_owned()).or_default() += 1;
-        let mut options = terms.of_call(self.run.pool.limits(), left);
+        let mut options = terms.of_call(self.run.pool.limits(), &left);
         if let Some(grants) = &self.run.options.grants {
             options = options.grants(grants.clone());
         }
@@ -176,7 +176,10 @@ impl<'r> Track<'r> {
         let cost = on!(&mut self.instance, handle => handle.take_report());
         let calls = cost.host_calls.values().sum();
         let fuel = cost.fuel.unwrap_or(0);
-        self.run.budget.spend(fuel, cost.output_bytes, calls);
+        let budget = &self.run.budget;
+        budget.spend(Limit::Fuel, fuel);
+        budget.spend(Limit::Output, cost.output_bytes);
+        budget.spend(Limit::HostCalls, calls);
         self.printed.text.push_str(&cost.output);
         self.printed.truncated |= cost.output_truncated;
         let report = self.report();

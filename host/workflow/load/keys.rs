@@ -1,5 +1,6 @@
 //! Which keys may stand where.
 
+use crate::Limit;
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::yaml::Entry;
 
@@ -278,7 +279,7 @@ pub(crate) const ON_ERROR: Keys = Keys {
 /// `limits`, wherever they are.
 pub(crate) const LIMITS: Keys = Keys {
     of: "`limits`",
-    known: &[&["wall", "fuel", "memory", "output", "host_calls"]],
+    known: &[Limit::NAMES],
     elsewhere: &[],
     foreign: &[],
 };

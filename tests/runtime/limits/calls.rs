@@ -151,7 +151,7 @@ fn limits_only_narrow() {
         ("wall", RunOptions::new().wall(Duration::from_secs(2))),
         ("memory", RunOptions::new().memory(9 << 20)),
         ("host_calls", RunOptions::new().host_calls(1001)),
-        ("all", RunOptions::new().limits(&Limits::default())),
+        ("all", RunOptions::new().limits(Limits::default())),
     ] {
         let error = pool.branch_with(&options).unwrap_err();
         assert!(error.is_options(), "{name}: {error}");

@@ -83,10 +83,7 @@ fn a_pool_that_does_not_meter_refuses_a_limit_of_it() {
     let error = pool.branch_with(&RunOptions::new().fuel(FUEL)).unwrap_err();
     assert!(error.is_options(), "{error}");
     assert!(error.to_string().contains("`metered`"), "{error}");
-    let limits = Limits {
-        fuel: Some(FUEL),
-        ..Limits::default()
-    };
+    let limits = Limits::default().fuel(FUEL);
     assert!(common::builder().limits(limits).build().is_err());
     assert!(common::builder().limits(limits).metered().build().is_ok());
 }

@@ -100,10 +100,7 @@ fn what_unfolds_beyond_all_measure_is_an_error_for_every_kind_of_caller() {
 /// What the guest lets out, the host takes in: both count the same.
 #[test]
 fn a_value_that_is_just_small_enough_passes_whatever_it_is_made_of() {
-    let limits = Limits {
-        value: 100_000,
-        ..Limits::default()
-    };
+    let limits = Limits::default().value(100_000);
     let pool = common::builder()
         .limits(limits)
         .max_branches(1)
@@ -151,10 +148,7 @@ fn a_message_of_any_length_is_an_error_that_leaves_the_instance() {
 
 #[test]
 fn a_value_larger_than_allowed_is_refused_on_both_ways() {
-    let limits = Limits {
-        value: MIB,
-        ..Limits::default()
-    };
+    let limits = Limits::default().value(MIB);
     let pool = common::builder()
         .limits(limits)
         .max_branches(1)

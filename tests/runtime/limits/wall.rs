@@ -102,7 +102,9 @@ fn stopping_one_run_leaves_another_on_the_same_engine_alone() {
 fn a_limit_of_zero_is_refused() {
     let error = common::builder().wall(Duration::ZERO).build().unwrap_err();
     assert!(
-        error.to_string().contains("wall-clock limit is zero"),
+        error
+            .to_string()
+            .contains("the limit `wall` is 0s; it must be at least 1ns"),
         "{error}"
     );
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::shape::{
-    boolean, duration, mapping, number, section, size, some, string, strings, whole, word,
+    boolean, duration, get, mapping, number, section, size, some, string, strings, whole, word,
 };
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::Entry;
-use crate::workflow::model::{Capabilities, ErrorMode, LimitSettings, OnError, Policy, Retry};
+use crate::workflow::model::{Capabilities, ErrorMode, OnError, Policy, Retry};
+use crate::{Amount, Limit, PartialLimits, Unit};
 
 pub(crate) fn read(node: &[Entry], problems: &mut Problems) -> Policy {
     let policy = Policy {
@@ -105,17 +106,26 @@ pub(crate) fn on_error(parent: &[Entry], key: &str, problems: &mut Problems) -> 
     })
 }
 
-pub(crate) fn limits(parent: &[Entry], problems: &mut Problems) -> LimitSettings {
+pub(crate) fn limits(parent: &[Entry], problems: &mut Problems) -> PartialLimits {
+    let mut limits = PartialLimits::default();
     let Some(section) = section(parent, &keys::LIMITS, "limits", problems) else {
-        return LimitSettings::default();
+        return limits;
     };
-    LimitSettings {
-        wall: duration(section, "wall", problems),
-        fuel: whole(section, "fuel", 1..=u64::MAX, problems),
-        memory: size(section, "memory", problems),
-        output: size(section, "output", problems),
-        host_calls: whole(section, "host_calls", 0..=u64::MAX, problems),
+    for &limit in Limit::ALL {
+        let name = limit.name();
+        let amount = match limit.unit() {
+            Unit::Time => duration(section, name, problems).map(Amount::Time),
+            Unit::Bytes => size(section, name, problems).map(|bytes| Amount::Bytes(bytes as u64)),
+            Unit::Count => whole(section, name, 0..=u64::MAX, problems).map(Amount::Count),
+        };
+        if let (Some(amount), Some(yaml)) = (amount, get(section, name))
+            && let Err(error) = limits.set(limit, amount)
+        {
+            let message = format!("`{name}` is {amount}; {error}");
+            problems.error(Code::InvalidValue, yaml.place, message);
+        }
     }
+    limits
 }
 
 pub(crate) fn capabilities(parent: &[Entry], problems: &mut Problems) -> Option<Capabilities> {
