@@ -31,6 +31,7 @@ mod identity;
 mod instance;
 pub mod plugin;
 mod pool;
+mod private_file;
 mod report;
 mod run;
 mod store;

@@ -37,7 +37,7 @@ pub(super) fn eval(args: EvalArgs) -> anyhow::Result<()> {
         None => Chunk::new(args.code),
     };
     let state = args.input.load()?;
-    let (pool, grants) = args.grants.apply(args.limits.builder(0))?;
+    let (pool, grants) = args.grants.apply(args.limits.builder(0)?)?;
     let pool = pool.grants(grants.output(stream::pass_on_bytes)).build()?;
     let mut main = pool.main()?;
     let result = main.eval_with::<_, Value>(chunk, &state);

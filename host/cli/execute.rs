@@ -60,7 +60,18 @@ pub(super) struct ExecuteArgs {
     verbose: u8,
 }
 
-/// Where a run begins: gets the workflow, the pool and the options, and runs it.
+/// What a run goes on from, if it doesn't begin anew.
+#[derive(Clone, Copy)]
+pub(super) enum From {
+    Start,
+    /// A checkpoint, beside which the next ones are written.
+    Checkpoint {
+        /// Whether the workflow may do something else than when the run began.
+        changed: bool,
+    },
+}
+
+/// Begins a run: gets the workflow, the pool and the options, and runs it.
 type Begin<'b> = dyn FnOnce(&Workflow, &Pool, &RunOptions) -> Result<Outcome, RunError> + 'b;
 
 impl ExecuteArgs {
@@ -69,12 +80,13 @@ impl ExecuteArgs {
         self,
         file: &Path,
         workflow: &Workflow,
+        from: From,
         begin: Box<Begin<'_>>,
     ) -> anyhow::Result<()> {
-        let mut options = self.options(workflow)?;
+        let mut options = self.options(workflow, from)?;
         // One more than the branches: an action may run Lua as well.
         let branches = workflow.branches_at_once(&options).saturating_add(1);
-        let (pool, grants) = self.grants.apply(self.limits.builder(branches))?;
+        let (pool, grants) = self.grants.apply(self.limits.builder(branches)?)?;
         let own = actions::OwnPool::default();
         let (pool, mut grants) = actions::install(pool, grants, &self.grants, &own)?;
         if !self.quiet {
@@ -100,20 +112,23 @@ impl ExecuteArgs {
                 if let Err(error) = written {
                     stream::note(format_args!("error: {error:#}"));
                 }
-                Err(failed(error))
+                Err(failed(file, error))
             }
         }
     }
 
-    fn options(&self, workflow: &Workflow) -> anyhow::Result<RunOptions> {
+    fn options(&self, workflow: &Workflow, from: From) -> anyhow::Result<RunOptions> {
         let mut options = RunOptions::new();
+        options.changed = matches!(from, From::Checkpoint { changed: true });
         options.max_workers = self.max_workers;
         options.max_iterations = self.max_iterations;
         options.cancel = Some(cancel_on_signal()?);
         options.interrupt_before.clone_from(&self.interrupt_before);
         options.interrupt_after.clone_from(&self.interrupt_after);
         options.checkpoint_dir.clone_from(&self.checkpoint_dir);
-        let is_kept = options.checkpoint_dir.is_some() || workflow.checkpoint_dir().is_some();
+        let is_kept = options.checkpoint_dir.is_some()
+            || workflow.checkpoint_dir().is_some()
+            || matches!(from, From::Checkpoint { .. });
         if !is_kept && workflow.may_interrupt(&options) {
             // A run that stops has to be kept somewhere, or nobody could resume it.
             options.checkpoint_dir = Some(private_folder()?);
@@ -145,19 +160,28 @@ impl ExecuteArgs {
             .checkpoint
             .path()
             .unwrap_or(Path::new("CHECKPOINT"));
-        let message = format!(
-            "interrupted {when} `{node}`; to go on: moonfork resume {} --workflow {}",
-            checkpoint.display(),
-            file.display()
-        );
-        Err(Interrupted(message).into())
+        let go_on = go_on(checkpoint, file);
+        Err(Interrupted(format!("interrupted {when} `{node}`; {go_on}")).into())
     }
 }
 
-fn failed(error: RunError) -> anyhow::Error {
+/// How to go on with a run.
+fn go_on(checkpoint: &Path, file: &Path) -> String {
+    format!(
+        "to go on: moonfork resume {} --workflow {}",
+        checkpoint.display(),
+        file.display()
+    )
+}
+
+fn failed(file: &Path, error: RunError) -> anyhow::Error {
     match error.failure().error_type {
         "OptionError" => Mistake(error.to_string()).into(),
-        _ if error.is_cancelled() => Interrupted(error.to_string()).into(),
+        _ if error.is_cancelled() => {
+            let go_on = error.checkpoint().map(|checkpoint| go_on(checkpoint, file));
+            let go_on = go_on.map(|how| format!("; {how}")).unwrap_or_default();
+            Interrupted(format!("{error}{go_on}")).into()
+        }
         _ => error.into(),
     }
 }
@@ -180,17 +204,8 @@ fn cancel_on_signal() -> anyhow::Result<Cancel> {
 
 /// A new folder for the checkpoints of one run that nobody else can look into.
 fn private_folder() -> anyhow::Result<PathBuf> {
-    let stamp = std::time::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |since| since.as_nanos());
-    let name = format!("moonfork-{}-{stamp:x}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    let made = builder.create(&folder);
-    made.with_context(|| format!("the folder for checkpoints: {}", folder.display()))?;
-    Ok(folder)
+    let made = tempfile::Builder::new().prefix("moonfork-").tempdir();
+    Ok(made.context("the folder for checkpoints")?.keep())
 }
 
 /// Passes on what nobody should miss.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use moonfork::{Access, Clock, Grants, PoolBuilder};
 
-use super::input;
+use super::{cache, input};
 
 /// What a script may do besides computing: nothing, unless it is granted here.
 #[derive(Debug, clap::Args)]
@@ -66,6 +66,9 @@ impl GrantArgs {
                     other.display(),
                     path.display()
                 );
+            }
+            if *access == Access::ReadWrite {
+                cache::check(path)?;
             }
             grants = grants.folder(name, moonfork::Folder::open(path, *access)?);
         }

@@ -12,7 +12,10 @@ pub(super) struct LimitArgs(PartialLimits);
 impl LimitArgs {
     /// Settings for a pool that keeps these limits, for one run with at most `branches`
     /// branches at once: each of them reserves address space.
-    pub(super) fn builder(&self, branches: usize) -> PoolBuilder {
+    ///
+    /// # Errors
+    /// If the folder for compiled code is named so that it can't be trusted.
+    pub(super) fn builder(&self, branches: usize) -> anyhow::Result<PoolBuilder> {
         let branches = u32::try_from(branches).unwrap_or(u32::MAX);
         let limits = Limits::default().with(&self.0);
         let pool = Pool::builder().max_branches(branches).max_runs(1);
@@ -21,10 +24,10 @@ impl LimitArgs {
             true => pool.metered(),
             false => pool,
         };
-        match cache::folder() {
+        Ok(match cache::folder()? {
             Some(folder) => pool.cache_dir(folder),
             None => pool,
-        }
+        })
     }
 }
 

@@ -191,7 +191,7 @@ fn listed(manifest: &Manifest) -> String {
 }
 
 fn check(args: CheckArgs) -> anyhow::Result<()> {
-    let (mut pool, mut grants) = args.host.apply(args.limits.builder(1))?;
+    let (mut pool, mut grants) = args.host.apply(args.limits.builder(1)?)?;
     for name in functions_wanted(&args.paths) {
         let message = format!("the check has no host functions, so '{name}' can't be called");
         pool = pool.function(name.clone(), move |_: Vec<Value>| {
@@ -233,7 +233,7 @@ fn call(args: CallArgs) -> anyhow::Result<()> {
         .into_iter()
         .map(Argument::load)
         .collect::<anyhow::Result<_>>()?;
-    let (pool, grants) = args.host.apply(args.limits.builder(1))?;
+    let (pool, grants) = args.host.apply(args.limits.builder(1)?)?;
     let mut host = PluginHost::builder(&pool.build()?)
         .path(&args.path)
         .grants(grants);

@@ -22,7 +22,7 @@ pub(super) struct ReplArgs {
 /// A line that Lua finds unfinished goes on in the next one. Globals last from line to line; a
 /// line that is stopped by a limit loses them, and says so.
 pub(super) fn repl(args: ReplArgs) -> anyhow::Result<()> {
-    let (pool, grants) = args.grants.apply(args.limits.builder(0))?;
+    let (pool, grants) = args.grants.apply(args.limits.builder(0)?)?;
     let pool = pool.grants(grants.output(stream::pass_on_bytes)).build()?;
     let prompt = Prompt {
         shown: io::stdin().is_terminal(),

@@ -35,6 +35,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
     args.execute.execute(
         &args.file,
         &workflow,
+        execute::From::Start,
         Box::new(|workflow, pool, options| workflow.run(pool, input, options)),
     )
 }

@@ -18,10 +18,12 @@ pub(super) struct OverlayArgs {
 impl OverlayArgs {
     /// The workflow in `file` with the overlays.
     pub(super) fn source(&self, file: &PathBuf) -> Source {
-        let base = Source::file(file);
-        self.overlays
-            .iter()
-            .fold(base, |source, overlay| source.overlay(overlay))
+        self.on(Source::file(file))
+    }
+
+    /// These overlays on top of what is there.
+    pub(super) fn on(&self, source: Source) -> Source {
+        self.overlays.iter().fold(source, Source::overlay)
     }
 }
 

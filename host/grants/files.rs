@@ -13,6 +13,7 @@ use cap_std::fs::{Dir, FileType, Metadata, OpenOptions};
 use serde_json::json;
 
 use crate::capability::Access;
+use crate::grants::lineage::Lineage;
 use crate::wire::Service;
 use crate::{Error, Result};
 
@@ -26,10 +27,17 @@ use crate::{Error, Result};
 pub struct Folder {
     dir: Arc<Dir>,
     access: Access,
+    /// Where it is, if it may be written to and that can be told.
+    lineage: Option<Arc<Lineage>>,
 }
 
 impl Folder {
     /// Opens a folder.
+    ///
+    /// No pool grants a folder to write to that holds compiled code of its own, or lies where it
+    /// lies ([`PoolBuilder::cache_dir`](crate::PoolBuilder::cache_dir),
+    /// [`PoolBuilder::precompiled`](crate::PoolBuilder::precompiled)): a script could place machine
+    /// code there.
     ///
     /// # Errors
     ///
@@ -42,10 +50,20 @@ impl Folder {
                 path.display()
             ))
         })?;
+        let lineage = match access {
+            Access::ReadOnly => None,
+            Access::ReadWrite => Lineage::of(path).ok().map(Arc::new),
+        };
         Ok(Folder {
             dir: Arc::new(dir),
             access,
+            lineage,
         })
+    }
+
+    /// Where it is, if scripts may write to it.
+    pub(crate) fn lineage(&self) -> Option<&Lineage> {
+        self.lineage.as_deref()
     }
 
     /// What scripts may do there.
@@ -56,9 +74,14 @@ impl Folder {
     /// The same folder, with no more access than `access`.
     #[must_use]
     pub fn narrowed(&self, access: Access) -> Folder {
+        let access = self.access.min(access);
         Folder {
             dir: Arc::clone(&self.dir),
-            access: self.access.min(access),
+            access,
+            lineage: match access {
+                Access::ReadOnly => None,
+                Access::ReadWrite => self.lineage.clone(),
+            },
         }
     }
 

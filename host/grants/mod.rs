@@ -5,6 +5,7 @@ pub(crate) mod driver;
 pub(crate) mod files;
 pub(crate) mod function;
 pub(crate) mod host_call;
+pub(crate) mod lineage;
 pub(crate) mod module;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use crate::capability::Capability;
 use crate::grants::clock::Clock;
 use crate::grants::files::Folder;
 use crate::grants::function::Functions;
+use crate::grants::lineage::Lineage;
 use crate::grants::module::Modules;
 use crate::{Error, Result};
 
@@ -302,6 +304,23 @@ impl Grants {
         }
     }
 
+    /// Refuses folders to write to that hold one of `kept`, are one of them or lie in it: folders
+    /// of machine code that this process runs.
+    pub(crate) fn check_folders(&self, kept: &[Lineage]) -> Result<()> {
+        for (name, folder) in &self.folders {
+            let overlaps = |kept: &&Lineage| folder.lineage().is_some_and(|it| it.overlaps(kept));
+            if let Some(kept) = kept.iter().find(overlaps) {
+                return Err(Error::options(format_args!(
+                    "the folder '{name}' is granted for writing, and whoever writes to it could \
+                     replace the compiled code in {}, which is run as it is: grant another folder, \
+                     grant it for reading, or keep compiled code elsewhere",
+                    kept.path().display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses more than `granted`, which an instance has since it was made.
     pub(crate) fn check_narrower(&self, granted: &Grants) -> Result<()> {
         let refuse = |what: String| {
@@ -363,6 +382,8 @@ pub(crate) struct Granted {
     grants: Grants,
     functions: Arc<Functions>,
     modules: Arc<Modules>,
+    /// Folders with compiled code, which no script may write to.
+    kept: Arc<[Lineage]>,
     /// Whether there is anything that the guest has to be told.
     needs_setup: bool,
 }
@@ -372,12 +393,14 @@ impl Granted {
     ///
     /// # Errors
     ///
-    /// `Options` for names that there are not.
+    /// `Options` for names that there are not, and for folders to write to where one of `kept` is.
     pub(crate) fn new(
         grants: Grants,
         functions: &Arc<Functions>,
         modules: &Arc<Modules>,
+        kept: &Arc<[Lineage]>,
     ) -> Result<Granted> {
+        grants.check_folders(kept)?;
         let unknown = |what: &str, name: &str, known: &mut dyn Iterator<Item = &str>| {
             let known: Vec<_> = known.collect();
             Error::options(format_args!(
@@ -412,6 +435,7 @@ impl Granted {
             grants,
             functions: Arc::clone(functions),
             modules: Arc::clone(modules),
+            kept: Arc::clone(kept),
             needs_setup: false,
         };
         granted.needs_setup = granted.functions().any(|(.., granted)| granted)
@@ -428,7 +452,7 @@ impl Granted {
     ///
     /// As [`new`](Self::new).
     pub(crate) fn instead(&self, grants: Grants) -> Result<Granted> {
-        Granted::new(grants, &self.functions, &self.modules)
+        Granted::new(grants, &self.functions, &self.modules, &self.kept)
     }
 
     /// Whether there is anything that the guest has to be told before it runs a script.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::image::Image;
 use crate::grants::function::Functions;
+use crate::grants::lineage::Lineage;
 use crate::grants::module::Modules;
 use crate::grants::{Granted, Grants};
 use crate::instance::chunk_cache::ChunkCache;
@@ -36,23 +37,26 @@ impl Shared {
     /// Instances that compile chunks at once. Who finds none free runs the text as it is.
     pub(crate) const COMPILERS: u32 = 1;
 
-    /// The shared parts of a pool with these settings.
+    /// The shared parts of a pool with these settings. `kept` are folders with compiled code.
     ///
     /// # Errors
     ///
-    /// `Options` when `grants` has names that aren't there.
+    /// `Options` when `grants` has names that aren't there, or folders that no script may write to.
     pub(crate) fn new(
         image: Image,
         limits: Limits,
         functions: Arc<Functions>,
         modules: Arc<Modules>,
         grants: Grants,
+        kept: Vec<Lineage>,
     ) -> Result<Shared> {
+        let kept = kept.into();
+        let granted = |grants| Granted::new(grants, &functions, &modules, &kept);
         Ok(Shared {
             image,
             limits,
-            granted: Arc::new(Granted::new(grants, &functions, &modules)?),
-            nothing: Arc::new(Granted::new(Grants::none(), &functions, &modules)?),
+            granted: Arc::new(granted(grants)?),
+            nothing: Arc::new(granted(Grants::none())?),
             functions,
             modules,
             chunks: ChunkCache::new(),

@@ -237,6 +237,9 @@ impl PoolBuilder {
     /// Keeps the compiled guest in this folder, for the next process to load in a moment
     /// where compiling takes half a second. Without a folder nothing is kept.
     ///
+    /// The path has to be absolute: another one isn't used. No folder that holds this one, or lies in
+    /// it, can be granted to scripts for writing.
+    ///
     /// What lies there is run as machine code: nobody else may be able to write to it. On Unix
     /// this is looked at: folder and file have to belong to this user or to root, without the
     /// right for others to write, or are not used; a folder that isn't there is made for this
@@ -340,7 +343,9 @@ impl PoolBuilder {
             .and_then(|slots| slots.checked_add(self.max_runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
         let image = Image::new(foreign, slots, &self.limits, checks, &self.places)?;
-        let shared = Shared::new(image, self.limits, functions, modules, self.grants)?;
+        // The folder that keeps code may have been made just now.
+        let kept = self.places.folders();
+        let shared = Shared::new(image, self.limits, functions, modules, self.grants, kept)?;
         Ok(Pool {
             inner: Arc::new(Inner {
                 shared: Arc::new(shared),

@@ -1,6 +1,7 @@
 //! Why a run failed.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use crate::diagnostics::Place;
 use crate::workflow::Workflow;
@@ -17,6 +18,7 @@ struct Inner {
     node: Option<FailedNode>,
     failure: Failure,
     cause: Option<crate::Error>,
+    checkpoint: Option<PathBuf>,
     report: Report,
 }
 
@@ -29,7 +31,12 @@ struct FailedNode {
 }
 
 impl RunError {
-    pub(crate) fn new(workflow: &Workflow, trouble: Trouble, report: Report) -> Self {
+    pub(crate) fn new(
+        workflow: &Workflow,
+        trouble: Trouble,
+        checkpoint: Option<PathBuf>,
+        report: Report,
+    ) -> Self {
         let node = trouble.node.map(|(name, place)| FailedNode {
             name: name.to_string(),
             file: workflow.file_of(place).to_owned(),
@@ -39,6 +46,7 @@ impl RunError {
             node,
             failure: trouble.failure,
             cause: trouble.cause,
+            checkpoint,
             report,
         }))
     }
@@ -71,6 +79,11 @@ impl RunError {
     /// The error of the runtime, if it is one.
     pub fn runtime(&self) -> Option<&crate::Error> {
         self.0.cause.as_ref()
+    }
+
+    /// The file of the checkpoint that the run can [go on](Workflow::resume) from, if there is one.
+    pub fn checkpoint(&self) -> Option<&Path> {
+        self.0.checkpoint.as_deref()
     }
 
     /// What the run did, up to and including what failed.

@@ -39,15 +39,17 @@ mod error;
 mod event;
 mod execute;
 mod expression;
+mod fingerprint;
 mod load;
 mod model;
 mod options;
 mod plan;
 mod report;
 mod schema;
+mod state;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -75,6 +77,10 @@ pub struct Workflow {
     model: Model,
     plan: Plan,
     warnings: Vec<Problem>,
+    /// The file that it was read from, and its overlays, if they are files.
+    origin: Vec<PathBuf>,
+    /// A hash of what it does, once it is asked for.
+    fingerprint: OnceLock<String>,
 }
 
 impl Workflow {
@@ -116,10 +122,14 @@ impl Workflow {
     /// state of the checkpoint, key by key.
     ///
     /// The run has a new main instance: Lua's globals from before are gone. Branches that were
-    /// running start again; those that had come to their end don't, unless there is input.
+    /// running start again; those that had come to their end don't, unless there is input. It stops
+    /// where it was told to when it began, too. The checkpoint stays as it is, and can be resumed
+    /// once more: the run writes others, beside it unless [`RunOptions::checkpoint_dir`] says
+    /// where.
     ///
     /// # Errors
-    /// As [`run`](Self::run), and when the checkpoint is of another workflow.
+    /// As [`run`](Self::run), and when the checkpoint is of another workflow, of a run that is over,
+    /// or of a workflow that has changed (see [`RunOptions::changed`]).
     pub fn resume(
         &self,
         pool: &Pool,
@@ -175,6 +185,12 @@ impl Workflow {
             };
             all.saturating_add(of_level)
         })
+    }
+
+    /// A hash of what it does.
+    fn fingerprint(&self) -> &str {
+        self.fingerprint
+            .get_or_init(|| fingerprint::of(&self.model))
     }
 
     /// The file that a place is in.

@@ -5,11 +5,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::PartialLimits;
 use crate::diagnostics::Place;
 use crate::workflow::expression::{Condition, Template};
+use crate::workflow::fingerprint;
 use crate::workflow::schema::Schema;
 
 /// The name that stands for where a run begins, in edges.
@@ -18,25 +20,31 @@ pub(crate) const START: &str = "__start__";
 pub(crate) const END: &str = "__end__";
 
 /// A value and where it was written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,
+    #[serde(skip)]
     pub(crate) place: Place,
 }
 
 /// A workflow file, or a subgraph.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Model {
     pub(crate) name: Option<String>,
+    #[serde(skip)]
     pub(crate) description: Option<String>,
+    #[serde(skip)]
     pub(crate) version: Option<String>,
     /// In the written order.
     pub(crate) nodes: Vec<Node>,
     /// What is known of nodes that couldn't be read.
+    #[serde(skip)]
     pub(crate) unread: Unread,
     /// In the written order.
     pub(crate) edges: Vec<Edge>,
     pub(crate) initial_state: Map<String, Value>,
+    #[serde(serialize_with = "fingerprint::shared")]
     pub(crate) variables: Arc<Map<String, Value>>,
     pub(crate) schema: Schema,
     pub(crate) settings: Settings,
@@ -52,7 +60,7 @@ pub(crate) struct Unread {
 }
 
 /// `settings`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Settings {
     /// Node runs on one path.
     pub(crate) max_iterations: usize,
@@ -79,7 +87,7 @@ impl Default for Settings {
 }
 
 /// `settings.parallel`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Parallel {
     pub(crate) max_workers: Option<NonZeroUsize>,
     pub(crate) merge: MergeStrategy,
@@ -89,7 +97,7 @@ pub(crate) struct Parallel {
 }
 
 /// What becomes of the states that branches end with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) enum MergeStrategy {
     /// They are in `parallel_results` and nowhere else.
     #[default]
@@ -103,17 +111,18 @@ pub(crate) enum MergeStrategy {
 }
 
 /// `config`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Config {
     pub(crate) interrupt_before: Vec<Spanned<String>>,
     pub(crate) interrupt_after: Vec<Spanned<String>>,
+    #[serde(skip)]
     pub(crate) checkpoint_dir: Option<String>,
     /// Whether a failed branch fails the run.
     pub(crate) raise_exceptions: bool,
 }
 
 /// The names of what may be used; nothing else is granted then.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Capabilities {
     pub(crate) names: Vec<Spanned<String>>,
 }
@@ -127,9 +136,11 @@ impl PartialEq for Spanned<String> {
 impl Eq for Spanned<String> {}
 
 /// An entry of `nodes`, a node of a loop's body, or a step.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Node {
+    #[serde(serialize_with = "fingerprint::name")]
     pub(crate) name: Spanned<Arc<str>>,
+    #[serde(skip)]
     pub(crate) description: Option<String>,
     pub(crate) work: Work,
     /// In the written order.
@@ -142,12 +153,12 @@ pub(crate) struct Node {
 }
 
 /// What a node does.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) enum Work {
     /// Nothing: a place to go by.
     Nothing,
     /// Lua source.
-    Lua(Spanned<String>),
+    Lua(#[serde(serialize_with = "fingerprint::lua")] Spanned<String>),
     /// An expression.
     Expression(Expression),
     /// A host function.
@@ -163,7 +174,7 @@ pub(crate) enum Work {
 }
 
 /// `uses`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct HostCall {
     pub(crate) function: Spanned<String>,
     pub(crate) with: Option<Template>,
@@ -172,7 +183,7 @@ pub(crate) struct HostCall {
 }
 
 /// `run: {type: expression}`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Expression {
     pub(crate) value: Spanned<Template>,
     /// The key that its value goes under.
@@ -180,7 +191,7 @@ pub(crate) struct Expression {
 }
 
 /// `type: while_loop`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct WhileLoop {
     pub(crate) condition: Spanned<Condition>,
     pub(crate) max_iterations: usize,
@@ -188,7 +199,7 @@ pub(crate) struct WhileLoop {
 }
 
 /// A node that fans out at run time.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Each {
     pub(crate) items: Items,
     /// What runs for each of them.
@@ -203,7 +214,7 @@ pub(crate) struct Each {
 }
 
 /// The values that an [`Each`] runs for, and what they go by in the state.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) enum Items {
     /// `type: dynamic_parallel`.
     Dynamic {
@@ -218,26 +229,30 @@ pub(crate) enum Items {
 }
 
 /// A workflow inside of another.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Subgraph {
     /// The file that it is in, if it isn't written out.
+    #[serde(skip)]
     pub(crate) file: Option<Spanned<String>>,
     /// One for each file, however many nodes use it.
+    #[serde(serialize_with = "fingerprint::shared")]
     pub(crate) model: Arc<Model>,
     /// The state that it starts on, instead of a copy of that outside.
     pub(crate) input: Option<Template>,
 }
 
 /// An entry of `goto`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Rule {
+    #[serde(skip)]
     pub(crate) place: Place,
+    #[serde(serialize_with = "fingerprint::condition")]
     pub(crate) condition: Option<Arc<Condition>>,
     pub(crate) to: Spanned<String>,
 }
 
 /// What a node may use, and what happens when it fails.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Policy {
     pub(crate) retry: Option<Retry>,
     pub(crate) fallback: Option<Spanned<String>>,
@@ -249,7 +264,7 @@ pub(crate) struct Policy {
 }
 
 /// `retry`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Retry {
     pub(crate) max_retries: u32,
     pub(crate) base_delay: Duration,
@@ -274,7 +289,7 @@ impl Default for Retry {
 }
 
 /// `on_error`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct OnError {
     pub(crate) mode: ErrorMode,
     pub(crate) fallback: Option<Spanned<String>>,
@@ -282,7 +297,7 @@ pub(crate) struct OnError {
 }
 
 /// What follows on the last failure of a node.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) enum ErrorMode {
     /// The run, or the branch, fails.
     Raise,
@@ -293,16 +308,18 @@ pub(crate) enum ErrorMode {
 }
 
 /// An entry of `edges`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Edge {
+    #[serde(skip)]
     pub(crate) place: Place,
     pub(crate) from: Spanned<String>,
+    #[serde(serialize_with = "fingerprint::condition")]
     pub(crate) condition: Option<Arc<Condition>>,
     pub(crate) way: Way,
 }
 
 /// Where an edge leads.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) enum Way {
     /// To one node.
     To(Spanned<String>),

@@ -29,6 +29,9 @@ pub struct RunOptions {
     /// The folder that checkpoints are written to, in place of the one that the workflow
     /// names. Where there is none, none are written.
     pub checkpoint_dir: Option<PathBuf>,
+    /// Whether a run may go on with a workflow that has changed since it began. Comments and
+    /// descriptions are no change.
+    pub changed: bool,
     /// How many nodes may run on one path, in place of what the workflow says.
     pub max_iterations: Option<NonZeroUsize>,
     pub(crate) listener: Option<Listener>,
@@ -64,6 +67,7 @@ impl fmt::Debug for RunOptions {
             .field("interrupt_before", &self.interrupt_before)
             .field("interrupt_after", &self.interrupt_after)
             .field("checkpoint_dir", &self.checkpoint_dir)
+            .field("changed", &self.changed)
             .field("max_iterations", &self.max_iterations)
             .finish_non_exhaustive()
     }

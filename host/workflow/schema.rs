@@ -1,17 +1,18 @@
 //! `state_schema`: the types that keys of the state have.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::workflow::execute::state::State;
+use crate::workflow::state::State;
 
 /// The declared keys. Other keys may be there, and declared ones may be absent or null.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Schema {
     keys: Vec<(String, Type)>,
 }
 
 /// The type of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Type {
     Any,
     Bool,

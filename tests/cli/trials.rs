@@ -12,7 +12,6 @@ use crate::command::{Folder, Ran, moonfork, run};
 /// Trials that don't give what they should yet. One that does has to come off.
 const NOT_YET: &[&str] = &[
     "append-reducer.yaml",
-    "checkpoint-file-is-overwritten-by-resume.yaml",
     "decoded-null-is-not-null.lua",
     "empty-lua-list-against-schema-list.yaml",
     "empty-lua-list-as-items.yaml",
@@ -21,10 +20,8 @@ const NOT_YET: &[&str] = &[
     "failed-item-says-nothing-of-item-or-error.yaml",
     "failing-guard-lets-through.yaml",
     "integers-beyond-u64-become-floats.lua",
-    "interrupt-flags-forgotten-on-resume.yaml",
     "map-by-numeric-id.yaml",
     "matrix-include-exclude-become-dimensions.yaml",
-    "resume-of-finished-run-takes-input.yaml",
     "return-state-drops-nested-nulls.yaml",
     "source-not-utf8.lua",
     "source-with-shebang.lua",

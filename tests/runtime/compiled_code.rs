@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use moonfork::{CodeOrigin, CompiledCode, Limits, Pool, PoolBuilder};
+use moonfork::{
+    Access, CodeOrigin, CompiledCode, Folder, Grants, Limits, Pool, PoolBuilder, RunOptions,
+};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -218,6 +220,8 @@ fn old_files_of_ours_are_removed_and_no_others() {
     for number in 0..20 {
         fs::write(folder.join(format!("{number:016x}.code")), "old").unwrap();
         fs::write(folder.join(format!("{number:016x}.part")), "unfinished").unwrap();
+        let random = format!("67e55044-10b1-426f-9247-{number:012x}");
+        fs::write(folder.join(random), "unfinished").unwrap();
         fs::write(folder.join(format!("{number:016x}.txt")), "not ours").unwrap();
         fs::write(folder.join(format!("{number}.code")), "not ours").unwrap();
     }
@@ -327,4 +331,59 @@ mod trust {
             assert!(code.notes()[0].contains("another user"), "{code:?}");
         }
     }
+}
+
+/// A script that could write there could place machine code.
+#[test]
+fn a_folder_to_write_to_is_not_where_code_is_kept() {
+    let folder = temporary();
+    let (cache, data) = (folder.path().join("cache"), folder.path().join("data"));
+    fs::create_dir(&data).unwrap();
+    let pool = keeping(&cache).build().unwrap();
+    let inside = cache.join("inside");
+    fs::create_dir(&inside).unwrap();
+    let grant =
+        |path: &Path, access| Grants::none().folder("d", Folder::open(path, access).unwrap());
+    let branch = |grants: Grants| {
+        pool.branch_with(&RunOptions::new().grants(grants))
+            .map(drop)
+    };
+    for held in [folder.path(), &cache, &inside] {
+        let error = branch(grant(held, Access::ReadWrite)).unwrap_err();
+        assert!(
+            error.to_string().contains("is granted for writing"),
+            "{error}"
+        );
+        assert!(branch(grant(held, Access::ReadOnly)).is_ok());
+        let narrowed = Folder::open(held, Access::ReadWrite)
+            .unwrap()
+            .narrowed(Access::ReadOnly);
+        assert!(branch(Grants::none().folder("d", narrowed)).is_ok());
+        let pool = keeping(&cache)
+            .grants(grant(held, Access::ReadWrite))
+            .build();
+        assert!(
+            pool.unwrap_err()
+                .to_string()
+                .contains("is granted for writing")
+        );
+    }
+    assert!(branch(grant(&data, Access::ReadWrite)).is_ok());
+    assert!(
+        keeping(&cache)
+            .grants(grant(&data, Access::ReadWrite))
+            .build()
+            .is_ok()
+    );
+}
+
+/// Whoever made the folder that the process works in could have put code there.
+#[test]
+fn a_relative_path_keeps_nothing() {
+    let code = code_of(keeping(Path::new("moonfork-relative-cache")));
+    assert!(
+        code.notes()[0].contains("it is no absolute path"),
+        "{code:?}"
+    );
+    assert!(!Path::new("moonfork-relative-cache").exists());
 }

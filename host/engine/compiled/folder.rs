@@ -5,20 +5,20 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, OpenOptions};
+use cap_std::fs::{Dir, OpenOptions};
 
 use super::{seal, trust};
+use crate::private_file::{self, For};
 
 /// How names of files with machine code end.
 pub(super) const EXTENSION: &str = "code";
 
-/// How names of files end that are being written.
+/// How names of files end that version 0.1 was writing when it was ended.
 const UNFINISHED: &str = "part";
 
 /// As many files as a folder may keep: those of several settings, programs and versions.
@@ -50,10 +50,7 @@ impl Folder {
 
     /// As [`open`](Self::open); makes it, for this user alone, if it isn't there.
     pub(super) fn make(path: &Path) -> io::Result<Folder> {
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(path)?;
+        private_file::make_folder(path)?;
         Folder::open(path)
     }
 
@@ -79,7 +76,7 @@ impl Folder {
     ///
     /// As [`put`].
     pub(super) fn keep(&self, name: impl AsRef<Path>, code: &[u8]) -> io::Result<()> {
-        write(&self.0, name.as_ref(), code)
+        write(&self.0, name.as_ref().as_os_str(), code)
     }
 
     /// Removes all but the newest files of ours.
@@ -111,52 +108,15 @@ impl Folder {
 ///
 /// When that can't be done; then a file that was there still is.
 pub(super) fn put(path: &Path, code: &[u8]) -> io::Result<()> {
-    let (folder, name) = split(path)?;
+    let (folder, name) = private_file::split(path)?;
     let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
-    write(&dir, name.as_ref(), code)
-}
-
-/// A file's folder and its name there.
-///
-/// # Errors
-///
-/// When the path is that of no file.
-pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
-    let Some(name) = path.file_name() else {
-        return Err(io::Error::other("it is no file"));
-    };
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => Ok((folder, name)),
-        _ => Ok((Path::new("."), name)),
-    }
+    write(&dir, name, code)
 }
 
 /// Writes code to a file, so that there is either all of it or none, also for those that read it
-/// or write it at the same time.
-fn write(dir: &Dir, name: &Path, code: &[u8]) -> io::Result<()> {
-    // No other writer has the name, nor had one that was ended before it was done.
-    let random = RandomState::new().hash_one(std::process::id());
-    let unfinished = format!("{random:016x}.{UNFINISHED}");
-    let written = create(dir, &unfinished)
-        .and_then(|mut file| {
-            file.write_all(code)?;
-            file.write_all(&seal::of(code))
-        })
-        .and_then(|()| dir.rename(&unfinished, dir, name));
-    if written.is_err() {
-        // It may not even be there, and that it failed is said already.
-        let _ = dir.remove_file(&unfinished);
-    }
-    written
-}
-
-fn create(dir: &Dir, name: &str) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    // Whoever reads it maps it, so nobody is to write into it, not even by mistake.
-    #[cfg(unix)]
-    cap_std::fs::OpenOptionsExt::mode(&mut options, 0o444);
-    dir.open_with(name, &options)
+/// or write it at the same time. Whoever reads it maps it, so nobody is to write into it.
+fn write(dir: &Dir, name: &OsStr, code: &[u8]) -> io::Result<()> {
+    private_file::write(dir, name, For::Reading, &[code, &seal::of(code)])
 }
 
 /// Whether a file's name is one that we give: the folder may hold what isn't ours.
@@ -164,7 +124,11 @@ fn is_ours(name: &Path) -> bool {
     let is_number = |stem: &str| stem.len() == 16 && u64::from_str_radix(stem, 16).is_ok();
     let stem = name.file_stem().and_then(|stem| stem.to_str());
     let extension = name.extension().and_then(|extension| extension.to_str());
-    stem.is_some_and(is_number) && extension.is_some_and(|it| [EXTENSION, UNFINISHED].contains(&it))
+    match extension {
+        Some(EXTENSION | UNFINISHED) => stem.is_some_and(is_number),
+        Some(_) => false,
+        None => stem.is_some_and(private_file::is_unfinished),
+    }
 }
 
 /// How a file is opened that is to be mapped: no link, and without waiting for the other end of
@@ -172,12 +136,7 @@ fn is_ours(name: &Path) -> bool {
 fn for_mapping() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        cap_std::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
-    }
+    private_file::no_links(&mut options);
     #[cfg(windows)]
     {
         const GENERIC_READ_AND_EXECUTE: u32 = 0x0012_0089 | 0x0012_00a0;

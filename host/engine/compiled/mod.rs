@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::{Engine, Module, ModuleVersionStrategy};
 
+use crate::grants::lineage::Lineage;
 use folder::Folder;
 
 /// Where a pool's machine code came from: [`Pool::compiled_code`](crate::Pool::compiled_code).
@@ -75,6 +76,22 @@ pub(crate) struct Places {
     pub(crate) precompiled: Vec<PathBuf>,
     /// The folder that keeps what was compiled.
     pub(crate) kept: Option<PathBuf>,
+}
+
+/// Why a folder isn't trusted that is named from where the process happens to be.
+const RELATIVE: &str = "it is no absolute path, and whoever made the folder that the process works \
+                        in could have put code there";
+
+impl Places {
+    /// The folders that code lies in, as far as they are there.
+    pub(crate) fn folders(&self) -> Vec<Lineage> {
+        let shipped = self.precompiled.iter().filter_map(|file| {
+            let file = file.canonicalize().ok()?;
+            Lineage::of(file.parent()?).ok()
+        });
+        let kept = self.kept.iter().filter_map(|path| Lineage::of(path).ok());
+        shipped.chain(kept).collect()
+    }
 }
 
 /// What code belongs to, in words. wasmtime writes it into the code and compares it on loading;
@@ -139,7 +156,14 @@ pub(crate) fn module(
     }
     let key = key(engine);
     let name = file_name(key);
-    if let Some(path) = &places.kept {
+    let kept = places.kept.as_ref().filter(|path| {
+        let is_absolute = path.is_absolute();
+        if !is_absolute {
+            notes.push(note(path, "is not used", RELATIVE));
+        }
+        is_absolute
+    });
+    if let Some(path) = kept {
         match Folder::open(path).map(|folder| load(engine, &folder, &name)) {
             Ok(Ok(module)) => {
                 return Ok((
@@ -158,7 +182,7 @@ pub(crate) fn module(
         }
     }
     let (module, shared) = process::cache().get(engine, key, || Module::new(engine, wasm))?;
-    if let Some(path) = &places.kept
+    if let Some(path) = kept
         && let Err(error) = keep(&module, path, &name)
     {
         notes.push(note(path, "keeps no compiled code", error));
@@ -201,7 +225,7 @@ pub(crate) fn write(engine: &Engine, wasm: &[u8], path: &Path) -> wasmtime::Resu
 fn shipped(engine: &Engine, path: &Path) -> io::Result<Module> {
     // It may be reached through links; where it really lies is what has to be well protected.
     let path = path.canonicalize()?;
-    let (folder, name) = folder::split(&path)?;
+    let (folder, name) = crate::private_file::split(&path)?;
     load(engine, &Folder::open(folder)?, name)
 }
 

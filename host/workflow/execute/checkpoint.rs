@@ -1,97 +1,105 @@
 //! How far a run has come, on disk: written whole or not at all.
 //!
 //! A checkpoint is written after every node of the main path, before the run goes on: a run
-//! that is killed loses at most the node in progress. Branches that come to their end while
-//! others of their fan-out are still running leave their entries in files of their own, beside
-//! the checkpoint, so that they are not run again.
+//! that is killed loses at most the node in progress. A run that is resumed writes a file of its own:
+//! the one that it began with stays as it is, and can be resumed once more.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::private_file;
 use crate::workflow::event::Moment;
-use crate::workflow::execute::path::At;
-use crate::workflow::execute::state::State;
-use crate::workflow::plan::{FanOut, Plan};
+use crate::workflow::execute::file;
+use crate::workflow::execute::finished::{Beside, Finished};
+use crate::workflow::execute::position::{At, Position};
+use crate::workflow::plan::Plan;
+use crate::workflow::state::State;
 
 /// How far a run has come: its state, and where it goes on.
 ///
 /// It holds the state and no Lua globals: a run that is resumed has a new main instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Checkpoint {
     /// The version of this layout: [`Checkpoint::SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The name of the workflow, if it has one.
     pub workflow: Option<String>,
+    /// The files that the workflow was read from, if it was read from files: the first one, and
+    /// the overlays on top of it.
+    pub files: Vec<PathBuf>,
     /// When it was written, as in RFC 3339.
     pub written_at: String,
     /// The node that the run stopped at, and on which side of it, if it was interrupted.
     pub interrupt: Option<(String, Moment)>,
     /// The state.
     pub state: Map<String, Value>,
+    /// A hash of what the workflow does.
+    hash: String,
+    /// Nodes that the run was told to stop at, besides those that the workflow names.
+    stops: Stops,
     position: Position,
     /// Nodes that ran on the main path.
-    ran: usize,
-    /// The file that it was loaded from.
+    ran: u64,
+    /// The file that it was loaded from, or written to.
     #[serde(skip)]
     path: Option<PathBuf>,
+    /// What the branches left that had come to their end.
+    #[serde(skip)]
+    branches: Option<Beside>,
 }
 
-/// Where a run goes on, by name: files change less in their names than in their order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "at", content = "node")]
-pub(crate) enum Position {
-    Start,
-    Before(String),
-    /// Where it was interrupted: it doesn't stop there a second time.
-    Resumed(String),
-    After(String),
-    End,
+/// What is written, as [`Checkpoint`] reads it.
+#[derive(Serialize)]
+struct Written<'s> {
+    schema_version: u32,
+    workflow: Option<&'s str>,
+    files: &'s [PathBuf],
+    written_at: &'s str,
+    interrupt: Option<&'s (String, Moment)>,
+    state: &'s State,
+    hash: &'s str,
+    stops: &'s Stops,
+    position: &'s Position,
+    ran: u64,
 }
 
-impl Position {
-    pub(crate) fn of(at: At, plan: &Plan) -> Position {
-        match at {
-            At::Start => Position::Start,
-            At::Node(id) => Position::Before(plan.name(id).to_owned()),
-            At::Resumed(id) => Position::Resumed(plan.name(id).to_owned()),
-            At::After(id) => Position::After(plan.name(id).to_owned()),
-            At::End => Position::End,
-        }
-    }
+/// Nodes that a run was told to stop at when it began: it stops there after resuming, too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stops {
+    pub(crate) before: Vec<String>,
+    pub(crate) after: Vec<String>,
+}
 
-    fn resolve(&self, plan: &Plan) -> Result<At, String> {
-        let find = |name: &str| {
-            plan.find(name).ok_or_else(|| {
-                format!("the checkpoint is at the node `{name}`, which the workflow doesn't have")
-            })
+impl Stops {
+    /// Adds those of `other` that aren't there.
+    pub(crate) fn add(&mut self, other: &Stops) {
+        let add = |own: &mut Vec<String>, others: &[String]| {
+            for name in others {
+                if !own.contains(name) {
+                    own.push(name.clone());
+                }
+            }
         };
-        Ok(match self {
-            Position::Start => At::Start,
-            Position::Before(name) => At::Node(find(name)?),
-            Position::Resumed(name) => At::Resumed(find(name)?),
-            Position::After(name) => At::After(find(name)?),
-            Position::End => At::End,
-        })
-    }
-
-    fn node(&self) -> Option<&str> {
-        match self {
-            Position::Start | Position::End => None,
-            Position::Before(name) | Position::Resumed(name) | Position::After(name) => Some(name),
-        }
+        add(&mut self.before, &other.before);
+        add(&mut self.after, &other.after);
     }
 }
 
 impl Checkpoint {
     /// The version of the layout. It changes when a key changes its meaning or goes.
-    pub const SCHEMA_VERSION: u32 = 1;
+    pub const SCHEMA_VERSION: u32 = 2;
 
     /// Loads a checkpoint from its file; of a folder, the one that was written last.
     ///
@@ -99,26 +107,44 @@ impl Checkpoint {
     /// If there is none, or the file isn't one.
     pub fn load(path: impl AsRef<Path>) -> Result<Checkpoint, CheckpointError> {
         let path = path.as_ref();
-        let fail = |why: String| CheckpointError {
+        let fail = |path: &Path, why: String| CheckpointError {
             path: path.to_owned(),
             why,
         };
-        let file = match path.is_dir() {
-            true => newest(path).map_err(|error| fail(error.to_string()))?,
+        let cannot = |error: io::Error| fail(path, error.to_string());
+        // It may be reached through links; where it lies is a folder that is reached by its handle.
+        let real = path.canonicalize().map_err(cannot)?;
+        let (folder, name) = match real.is_dir() {
+            true => {
+                let dir = open_folder(&real).map_err(cannot)?;
+                let name = newest(&dir).map_err(cannot)?;
+                (dir, name)
+            }
+            false => {
+                let (folder, name) = private_file::split(&real).map_err(cannot)?;
+                (open_folder(folder).map_err(cannot)?, name.into())
+            }
+        };
+        let path = match real.is_dir() {
+            true => path.join(&name),
             false => path.to_owned(),
         };
-        let text = fs::read(&file).map_err(|error| fail(error.to_string()))?;
-        let checkpoint: Checkpoint = serde_json::from_slice(&text)
-            .map_err(|error| fail(format!("not a checkpoint: {error}")))?;
-        if checkpoint.schema_version != Self::SCHEMA_VERSION {
-            return Err(fail(format!(
+        let beside = Beside::new(Arc::new(folder), &path, &name.to_string_lossy());
+        let version: Version =
+            file::read(beside.parent(), &name).map_err(|why| fail(&path, why))?;
+        if version.schema_version != Self::SCHEMA_VERSION {
+            let why = format!(
                 "a checkpoint of version {}; this program writes and reads version {}",
-                checkpoint.schema_version,
+                version.schema_version,
                 Self::SCHEMA_VERSION
-            )));
+            );
+            return Err(fail(&path, why));
         }
+        let checkpoint: Checkpoint =
+            file::read(beside.parent(), &name).map_err(|why| fail(&path, why))?;
         Ok(Checkpoint {
-            path: Some(file),
+            path: Some(path),
+            branches: Some(beside),
             ..checkpoint
         })
     }
@@ -138,28 +164,79 @@ impl Checkpoint {
         self.position.node()
     }
 
-    pub(crate) fn ran(&self) -> usize {
+    /// Nodes that ran on the main path.
+    pub(crate) fn ran(&self) -> u64 {
         self.ran
+    }
+
+    /// Nodes that the run was told to stop at.
+    pub(crate) fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
+    /// Where it goes on, by name.
+    pub(crate) fn position(&self) -> &Position {
+        &self.position
     }
 
     /// Where a run of the workflow with this plan goes on.
     pub(crate) fn at(&self, plan: &Plan) -> Result<At, String> {
         self.position.resolve(plan)
     }
+
+    /// Refuses to go on with another workflow than the one that the run began with, unless that is
+    /// wanted.
+    ///
+    /// # Errors
+    /// If it isn't the same.
+    pub(crate) fn check(&self, of: &Of, changed: bool) -> Result<(), String> {
+        if self.is_finished() {
+            let message = "the run is over: there is nothing to go on with (what it came to is in the \
+                           checkpoint, as `state`)";
+            return Err(message.to_owned());
+        }
+        if let (Some(theirs), Some(ours)) = (&self.workflow, &of.name)
+            && theirs != ours
+        {
+            return Err(format!(
+                "the checkpoint is of the workflow `{theirs}`, not `{ours}`"
+            ));
+        }
+        if self.hash != of.hash && !changed {
+            return Err(
+                "the workflow has changed since the run began (comments don't count); to go on \
+                 with it as it is now, allow that: --changed"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
 }
 
-/// The checkpoint in a folder that was written last.
-fn newest(folder: &Path) -> io::Result<PathBuf> {
+/// What is looked at first.
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}
+
+fn open_folder(path: &Path) -> io::Result<Dir> {
+    Dir::open_ambient_dir(path, ambient_authority())
+}
+
+/// The name of the checkpoint in a folder that was written last.
+fn newest(folder: &Dir) -> io::Result<PathBuf> {
     let mut found: Option<(SystemTime, PathBuf)> = None;
-    for entry in fs::read_dir(folder)? {
+    for entry in folder.entries()? {
         let entry = entry?;
-        let path = entry.path();
-        if path.extension().is_none_or(|it| it != EXTENSION) || !entry.file_type()?.is_file() {
+        let name = PathBuf::from(entry.file_name());
+        if name.extension().is_none_or(|it| it != EXTENSION) || !entry.file_type()?.is_file() {
             continue;
         }
-        let written = entry.metadata()?.modified()?;
-        if found.as_ref().is_none_or(|(newest, _)| written > *newest) {
-            found = Some((written, path));
+        let written = entry.metadata()?.modified()?.into_std();
+        let this = (written, name);
+        // Of those of the same moment it is the run that began last: the names tell.
+        if found.as_ref().is_none_or(|newest| this > *newest) {
+            found = Some(this);
         }
     }
     found.map(|(_, path)| path).ok_or_else(|| {
@@ -187,30 +264,55 @@ impl std::error::Error for CheckpointError {}
 
 const EXTENSION: &str = "checkpoint";
 
+/// The run that checkpoints are of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Of {
+    /// The name of its workflow.
+    pub(crate) name: Option<String>,
+    /// The files of its workflow.
+    pub(crate) files: Vec<PathBuf>,
+    /// A hash of what its workflow does.
+    pub(crate) hash: String,
+    /// Where it was told to stop.
+    pub(crate) stops: Stops,
+}
+
 /// Writes the checkpoints of one run: always the same file.
 pub(crate) struct Saver {
-    file: Option<PathBuf>,
-    workflow: Option<String>,
+    of: Of,
+    file: Option<SavedFile>,
+    /// Where branches are noted that came to their end before the run went on.
+    before: Option<Beside>,
     last: Option<Checkpoint>,
+}
+
+/// Where checkpoints are written to.
+struct SavedFile {
+    folder: Arc<Dir>,
+    name: String,
+    path: PathBuf,
+    branches: Beside,
 }
 
 impl Saver {
     /// A saver that keeps the last checkpoint, and writes none.
-    pub(crate) fn in_memory(workflow: Option<String>) -> Saver {
+    pub(crate) fn in_memory(of: Of) -> Saver {
         Saver {
+            of,
             file: None,
-            workflow,
+            before: None,
             last: None,
         }
     }
 
-    /// A saver for a new run.
+    /// A saver with a file of its own in a folder.
     ///
     /// # Errors
     /// If the folder can't be made.
-    pub(crate) fn new(folder: &Path, workflow: Option<String>) -> Result<Saver, String> {
-        fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
-        let name: String = workflow
+    pub(crate) fn in_folder(folder: &Path, of: Of) -> Result<Saver, String> {
+        let dir = private_file::make_folder(folder).map_err(|error| cannot(folder, &error))?;
+        let title: String = of
+            .name
             .as_deref()
             .unwrap_or("run")
             .chars()
@@ -219,29 +321,35 @@ impl Saver {
             .collect();
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let stamp = since.map_or(0, |since| since.as_nanos());
-        let file = format!("{name}-{stamp:x}-{}.{EXTENSION}", std::process::id());
+        // Not to be guessed, and as good as never twice the same.
+        let random = RandomState::new().hash_one(std::process::id());
+        let name = format!("{title}-{stamp:020x}-{random:016x}.{EXTENSION}");
+        let (dir, path) = (Arc::new(dir), folder.join(&name));
         Ok(Saver {
-            file: Some(folder.join(file)),
-            workflow,
-            last: None,
+            file: Some(SavedFile {
+                branches: Beside::new(Arc::clone(&dir), &path, &name),
+                folder: dir,
+                name,
+                path,
+            }),
+            ..Saver::in_memory(of)
         })
     }
 
-    /// A saver that goes on where `checkpoint` was written.
-    pub(crate) fn of(checkpoint: &Checkpoint, workflow: Option<String>) -> Saver {
+    /// Counts the branches that came to their end before `checkpoint` was resumed.
+    pub(crate) fn going_on_from(self, checkpoint: &Checkpoint) -> Saver {
         Saver {
-            file: checkpoint.path.clone(),
-            workflow,
-            last: None,
+            before: checkpoint.branches.clone(),
+            ..self
         }
     }
 
     /// The file.
     pub(crate) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 
-    /// The last checkpoint.
+    /// The last checkpoint, if the run was interrupted there.
     pub(crate) fn into_last(self) -> Option<Checkpoint> {
         self.last
     }
@@ -254,135 +362,58 @@ impl Saver {
         &mut self,
         position: Position,
         state: &State,
-        ran: usize,
+        ran: u64,
         interrupt: Option<(String, Moment)>,
     ) -> Result<(), String> {
-        if self.file.is_none() && interrupt.is_none() {
-            return Ok(());
-        }
-        let checkpoint = Checkpoint {
-            schema_version: Checkpoint::SCHEMA_VERSION,
-            workflow: self.workflow.clone(),
-            written_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            interrupt,
-            state: state.to_json(),
-            position,
-            ran,
-            path: self.file.clone(),
-        };
+        let written_at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         if let Some(file) = &self.file {
-            write(file, &checkpoint).map_err(|error| cannot(file, &error))?;
+            let written = Written {
+                schema_version: Checkpoint::SCHEMA_VERSION,
+                workflow: self.of.name.as_deref(),
+                files: &self.of.files,
+                written_at: &written_at,
+                interrupt: interrupt.as_ref(),
+                state,
+                hash: &self.of.hash,
+                stops: &self.of.stops,
+                position: &position,
+                ran,
+            };
+            file::write(&file.folder, &file.name, &written)
+                .map_err(|error| cannot(&file.path, &error))?;
         }
-        self.last = Some(checkpoint);
+        if interrupt.is_some() {
+            self.last = Some(Checkpoint {
+                schema_version: Checkpoint::SCHEMA_VERSION,
+                workflow: self.of.name.clone(),
+                files: self.of.files.clone(),
+                written_at,
+                interrupt,
+                state: state.to_json(),
+                hash: self.of.hash.clone(),
+                stops: self.of.stops.clone(),
+                position,
+                ran,
+                path: self.file().map(Path::to_owned),
+                branches: self.file.as_ref().map(|file| file.branches.clone()),
+            });
+        }
         Ok(())
     }
 
     /// The branches of a fan-out that are known to have come to their end.
-    pub(crate) fn finished(&self, plan: &Plan, fan_out: &FanOut) -> Finished {
-        let names: Vec<_> = fan_out.branches.iter().map(|id| plan.name(*id)).collect();
-        Finished {
-            folder: self.finished_folder(),
-            fan_out: format!("{} -> {}", names.join(", "), plan.name(fan_out.fan_in)),
+    pub(crate) fn finished(&self, branches: &[&str], fan_in: &str) -> Finished {
+        let own = self.file.as_ref().map(|file| file.branches.clone());
+        Finished::new(own, self.before.clone(), branches, fan_in)
+    }
+
+    /// Removes what finished branches left: their fan-out is over.
+    pub(crate) fn forget_finished(&mut self) {
+        if let Some(file) = &self.file {
+            file.branches.remove();
         }
+        self.before = None;
     }
-
-    /// Removes what finished branches left: their fan-out is over, or not what it was.
-    pub(crate) fn forget_finished(&self) {
-        if let Some(folder) = self.finished_folder() {
-            // What stays there is of no use, and no harm: it is checked before it is used.
-            let _ = fs::remove_dir_all(folder);
-        }
-    }
-
-    fn finished_folder(&self) -> Option<PathBuf> {
-        let mut folder = self.file.clone()?.into_os_string();
-        folder.push(".branches");
-        Some(folder.into())
-    }
-}
-
-/// The entries of finished branches of one fan-out, each in a file.
-pub(crate) struct Finished {
-    folder: Option<PathBuf>,
-    /// What the fan-out is known by.
-    fan_out: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct FinishedBranch {
-    fan_out: String,
-    branch: String,
-    entry: Value,
-}
-
-impl Finished {
-    /// The entry of a branch, if it is there.
-    pub(crate) fn get(&self, index: usize, branch: &str) -> Option<Value> {
-        let text = fs::read(self.file(index)?).ok()?;
-        let found: FinishedBranch = serde_json::from_slice(&text).ok()?;
-        (found.fan_out == self.fan_out && found.branch == branch).then(|| {
-            let mut entry = found.entry;
-            // Its instances were those of another process, where others had their numbers.
-            entry["report"] = Value::Null;
-            entry
-        })
-    }
-
-    /// Notes that a branch came to its end. If that can't be written, it will be run again.
-    pub(crate) fn note(&self, index: usize, branch: &str, entry: &Value) {
-        let (Some(folder), Some(file)) = (&self.folder, self.file(index)) else {
-            return;
-        };
-        let finished = FinishedBranch {
-            fan_out: self.fan_out.clone(),
-            branch: branch.to_owned(),
-            entry: entry.clone(),
-        };
-        let _ = fs::create_dir_all(folder).and_then(|()| write(&file, &finished));
-    }
-
-    fn file(&self, index: usize) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(format!("{index}.json")))
-    }
-}
-
-/// Writes a file so that it is there as a whole or not at all, whatever happens meanwhile.
-fn write(file: &Path, value: &impl Serialize) -> io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut unfinished = file.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    let unfinished = PathBuf::from(unfinished);
-    let mut text = serde_json::to_vec(value)?;
-    text.push(b'\n');
-    let mut out = private(&unfinished)?;
-    out.write_all(&text)?;
-    out.sync_all()?;
-    fs::rename(&unfinished, file)?;
-    sync_folder(folder)
-}
-
-/// A new, empty file that nobody else can read: states hold whatever a run works on.
-fn private(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Makes sure that a new name in the folder is there after a power cut, too.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    // A folder can't be opened as a file there.
-    Ok(())
 }
 
 fn cannot(path: &Path, error: &io::Error) -> String {

@@ -7,14 +7,15 @@ use serde_json::{Map, Value, json};
 
 use crate::PartialLimits;
 use crate::workflow::execute::fan_out::{Branches, merge_entries};
-use crate::workflow::execute::path::{At, Flow, Path};
-use crate::workflow::execute::state::{PARALLEL_RESULTS, State};
+use crate::workflow::execute::path::{Flow, Path};
+use crate::workflow::execute::position::At;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::expression::Scope;
 use crate::workflow::model::{Each, Items, Node, Policy, Subgraph, Work};
 use crate::workflow::plan::{NodeId, Plan};
 use crate::workflow::report::{Failure, chunk_name};
+use crate::workflow::state::{PARALLEL_RESULTS, State};
 
 impl Path<'_> {
     /// Runs the body of `each` for each of its values, and puts what they gave into the state.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,17 @@ use serde_json::{Value, json};
 
 use crate::Cancel;
 use crate::workflow::event::EventKind;
-use crate::workflow::execute::checkpoint::Finished;
+use crate::workflow::execute::context::Run;
+use crate::workflow::execute::finished::{Finished, FinishedBranch};
 use crate::workflow::execute::merge::merge;
-use crate::workflow::execute::path::{At, Flow, Path};
-use crate::workflow::execute::run::Run;
-use crate::workflow::execute::state::{PARALLEL_RESULTS, State};
+use crate::workflow::execute::path::{Flow, Path};
+use crate::workflow::execute::position::At;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::plan::{FanOut, NodeId};
 use crate::workflow::report::{Failure, InstanceReport, ms};
+use crate::workflow::state::{PARALLEL_RESULTS, State};
 
 /// What branches have in common.
 pub(crate) struct Branches<'a> {
@@ -71,10 +72,10 @@ impl Path<'_> {
             path.follow(At::Node(fan_out.branches[index]), &mut state)?;
             Ok(state)
         };
-        let finished = self
-            .saver
-            .as_ref()
-            .map(|saver| saver.finished(plan, fan_out));
+        let finished = self.saver.as_ref().map(|saver| {
+            let names: Vec<_> = fan_out.branches.iter().map(|id| plan.name(*id)).collect();
+            saver.finished(&names, plan.name(fan_out.fan_in))
+        });
         let entries = self.run_branches(&branches, state, finished.as_ref(), &body)?;
         merge_entries(settings.merge, state, &entries, &[]).map_err(|why| {
             let failure = Failure::own("ConflictError", why);
@@ -82,7 +83,7 @@ impl Path<'_> {
             Trouble::from(failure).at(&origin, fan_out.place)
         })?;
         state.set(PARALLEL_RESULTS.to_owned(), Value::Array(entries));
-        if let Some(saver) = &self.saver {
+        if let Some(saver) = &mut self.saver {
             saver.forget_finished();
         }
         Ok(())
@@ -103,6 +104,14 @@ impl Path<'_> {
         body: &Body<'_>,
     ) -> Result<Vec<Value>, Trouble> {
         let count = branches.names.len();
+        let mut known = Vec::new();
+        if let Some(finished) = finished {
+            for (index, name) in branches.names.iter().enumerate() {
+                let branch = finished.get(index, name);
+                let branch = branch.map_err(|why| Failure::own("CheckpointError", why))?;
+                known.push(Mutex::new(branch));
+            }
+        }
         let fan_in = branches.fan_in.map(|id| self.flow.plan.name(id).to_owned());
         self.run
             .events
@@ -118,6 +127,7 @@ impl Path<'_> {
             branches,
             state,
             finished,
+            known,
             body,
             cancel: branches.terms.cancel.child(),
             failed_first: OnceLock::new(),
@@ -189,6 +199,8 @@ struct FanOutRun<'a, 'r> {
     branches: &'a Branches<'a>,
     state: &'a State,
     finished: Option<&'a Finished>,
+    /// What branches gave that came to their end before the run was resumed.
+    known: Vec<Mutex<Option<FinishedBranch>>>,
     body: &'a Body<'a>,
     /// Stops those that run.
     cancel: Cancel,
@@ -239,11 +251,12 @@ impl FanOutRun<'_, '_> {
 
     fn branch(&self, index: usize) -> BranchRun {
         let name = &self.branches.names[index];
-        if let Some(entry) = self.finished.and_then(|it| it.get(index, name)) {
-            return BranchRun {
-                entry,
-                reports: Vec::new(),
-            };
+        let known = self.known.get(index).and_then(|known| {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.take()
+        });
+        if let Some(known) = known {
+            return self.ended_before(index, known);
         }
         let deadline = self.branches.terms.deadline;
         let workers = &self.run.workers;
@@ -336,6 +349,9 @@ impl FanOutRun<'_, '_> {
             }
             state
         });
+        if let (Some(finished), Some(state)) = (self.finished, &state) {
+            finished.note(index, name, state, ms(wall), retries);
+        }
         let entry = json!({
             "branch": &**name,
             "success": failure.is_none(),
@@ -347,9 +363,6 @@ impl FanOutRun<'_, '_> {
             "retry_count": retries,
             "report": reports.first(),
         });
-        if let Some(finished) = self.finished.filter(|_| failure.is_none()) {
-            finished.note(index, name, &entry);
-        }
         self.run
             .events
             .emit(Some(&full_name), || EventKind::BranchEnd {
@@ -359,5 +372,31 @@ impl FanOutRun<'_, '_> {
                 report: reports.first().cloned(),
             });
         BranchRun { entry, reports }
+    }
+
+    /// Makes the entry of a branch that came to its end before the run was resumed. Its instances
+    /// were those of another process, where others had their numbers.
+    fn ended_before(&self, index: usize, known: FinishedBranch) -> BranchRun {
+        let name = &self.branches.names[index];
+        let (timing_ms, retry_count) = (known.timing_ms, known.retry_count);
+        let state = State::from_json(known.state);
+        if let Some(finished) = self.finished {
+            // The run may be ended by force again.
+            finished.note(index, name, &state, timing_ms, retry_count);
+        }
+        BranchRun {
+            entry: json!({
+                "branch": &**name,
+                "success": true,
+                "state": state,
+                "error": null,
+                "error_type": null,
+                "timeout": false,
+                "timing_ms": timing_ms,
+                "retry_count": retry_count,
+                "report": null,
+            }),
+            reports: Vec::new(),
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::workflow::execute::state::{PARALLEL_RESULTS, State};
 use crate::workflow::model::MergeStrategy;
+use crate::workflow::state::{PARALLEL_RESULTS, State};
 
 /// Takes what the branches changed into `state`, by the strategy. `branches` are their names
 /// and the states that they ended with, in the written order; `leave` are keys that are no

@@ -2,13 +2,16 @@
 
 pub(crate) mod budget;
 pub(crate) mod checkpoint;
+pub(crate) mod context;
 pub(crate) mod each;
 pub(crate) mod fan_out;
+pub(crate) mod file;
+pub(crate) mod finished;
 pub(crate) mod merge;
 pub(crate) mod node;
 pub(crate) mod path;
+pub(crate) mod position;
 pub(crate) mod run;
-pub(crate) mod state;
 pub(crate) mod stream;
 pub(crate) mod terms;
 pub(crate) mod track;

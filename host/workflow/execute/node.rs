@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::path::Path;
-use crate::workflow::execute::state::State;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::execute::wait::wait;
@@ -15,6 +14,7 @@ use crate::workflow::expression::Scope;
 use crate::workflow::model::{ErrorMode, HostCall, Node, OnError, Retry, WhileLoop, Work};
 use crate::workflow::plan::NodeId;
 use crate::workflow::report::{Failure, RunOutcome, chunk_name, ms};
+use crate::workflow::state::State;
 
 /// The key under which a node that fails gracefully leaves its error.
 const ERROR: &str = "__error__";
@@ -54,7 +54,7 @@ impl Path<'_> {
             {
                 let delay = delay(retry, attempt);
                 attempt += 1;
-                self.retries += 1;
+                self.retries = self.retries.saturating_add(1);
                 self.run
                     .events
                     .emit(self.track.branch.as_ref(), || EventKind::Retry {

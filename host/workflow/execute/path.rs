@@ -1,9 +1,9 @@
 //! One way through a workflow, node after node: the main path, or that of a branch.
 
 use crate::workflow::event::{EventKind, Moment};
-use crate::workflow::execute::checkpoint::{Position, Saver};
-use crate::workflow::execute::run::Run;
-use crate::workflow::execute::state::State;
+use crate::workflow::execute::checkpoint::Saver;
+use crate::workflow::execute::context::Run;
+use crate::workflow::execute::position::{At, Position};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
@@ -12,6 +12,7 @@ use crate::workflow::expression::Scope;
 use crate::workflow::model::Model;
 use crate::workflow::plan::{Exits, Leads, Next, NodeId, Plan, Way};
 use crate::workflow::report::{Failure, InstanceReport};
+use crate::workflow::state::State;
 
 /// A workflow, or a subgraph, with its plan.
 #[derive(Clone, Copy)]
@@ -35,26 +36,11 @@ pub(crate) struct Path<'r> {
     /// Where the main path notes how far it has come.
     pub(crate) saver: Option<Saver>,
     /// Nodes that ran.
-    pub(crate) ran: usize,
+    pub(crate) ran: u64,
     /// How often any of them was tried again.
     pub(crate) retries: u32,
     /// Instances of branches that started from here.
     pub(crate) instances: Vec<InstanceReport>,
-}
-
-/// Where a path is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum At {
-    /// Before the first node.
-    Start,
-    /// Before this node.
-    Node(NodeId),
-    /// Before this node, where the run was interrupted.
-    Resumed(NodeId),
-    /// After this node.
-    After(NodeId),
-    /// At the end.
-    End,
 }
 
 /// How a path ended that didn't fail.
@@ -98,13 +84,13 @@ impl<'r> Path<'r> {
 
     /// Runs a node; the answer is where the path is then.
     fn step(&mut self, id: NodeId, state: &mut State) -> Result<At, Trouble> {
-        self.ran += 1;
+        self.ran = self.ran.saturating_add(1);
         let most = match self.run.options.max_iterations {
             Some(most) => most.get(),
             None => self.flow.model.settings.max_iterations,
         };
         let node = &self.flow.model.nodes[id.0];
-        if self.ran > most {
+        if self.ran > most as u64 {
             let message = format!(
                 "{}: max iterations ({most}) exceeded: a loop without end?",
                 crate::workflow::report::chunk_name(&node.name.value)

@@ -6,11 +6,11 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::workflow::event::EventKind;
-use crate::workflow::execute::run::Run;
-use crate::workflow::execute::state::State;
+use crate::workflow::execute::context::Run;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::report::{Failure, InstanceReport, NodeReport, RunOutcome, chunk_name, ms};
+use crate::workflow::state::State;
 use crate::{Branch, Chunk, Limit, RunMain, StoreId};
 
 /// The instance that the nodes of a path run on, one after the other. If it is stopped, what
@@ -183,10 +183,12 @@ impl<'r> Track<'r> {
         self.printed.text.push_str(&cost.output);
         self.printed.truncated |= cost.output_truncated;
         let report = self.report();
-        report.fuel = cost.fuel.map(|fuel| fuel + report.fuel.unwrap_or(0));
+        let before = report.fuel.unwrap_or(0);
+        report.fuel = cost.fuel.map(|fuel| fuel.saturating_add(before));
         report.peak_memory = report.peak_memory.max(cost.peak_memory);
         for (function, count) in cost.host_calls {
-            *report.host_calls.entry(function).or_default() += count;
+            let calls = report.host_calls.entry(function).or_default();
+            *calls = calls.saturating_add(count);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use minijinja::Expression;
 use minijinja::value::{Value, ValueKind};
+use serde::{Serialize, Serializer};
 
 use super::{MAX_MADE, Scope, environment, message, rewrite, strict};
 
@@ -71,6 +72,12 @@ impl Condition {
     }
 }
 
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        self.source.serialize(out)
+    }
+}
+
 /// Bytes that an expression may have. Each level of nesting takes frames of the stack, of the
 /// parser's and of whoever drops what it made, and a byte can be a level: a file must not be
 /// able to overrun the stack of a thread.
@@ -120,7 +127,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::workflow::execute::state::State;
+    use crate::workflow::state::State;
 
     fn object(value: Value) -> Map<String, Value> {
         match value {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use minijinja::value::{Enumerator, Object, Serde, Value};
 use serde_json::Map;
 
-use crate::workflow::execute::state::State;
+use crate::workflow::state::State;
 
 /// The names that an expression may use.
 #[derive(Clone, Debug)]

@@ -1,22 +1,24 @@
 //! Values with `{{ }}` in them.
 
 use minijinja::Expression;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::condition::{bare, check_len, compile};
 use super::{Scope, environment, message, rewrite, to_json};
 
 /// A value that is filled in when it is needed.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) enum Template {
     /// Nothing to fill in.
     Fixed(Value),
     /// One expression and nothing else: its value, of whatever type.
-    Value(String, Expression<'static, 'static>),
+    Value(String, #[serde(skip)] Expression<'static, 'static>),
     /// Text with expressions in it.
     Text {
         source: String,
         /// The same with strict expressions.
+        #[serde(skip)]
         strict: String,
     },
     /// Each item by itself.
@@ -117,7 +119,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::workflow::execute::state::State;
+    use crate::workflow::state::State;
 
     #[rstest]
     #[case("plain", json!("plain"))]

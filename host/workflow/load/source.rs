@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::diagnostics::{Code, LoadError, Place, Problems};
 use crate::workflow::load::overlay;
@@ -107,6 +107,8 @@ impl Source {
             model,
             plan,
             warnings,
+            origin: self.origin(),
+            fingerprint: OnceLock::new(),
         })
     }
 
@@ -119,6 +121,16 @@ impl Source {
         let merged = self.merge(&mut problems);
         let (root, _) = problems.finish(merged)?;
         Ok(root.to_text())
+    }
+
+    /// The files, by paths that lead to them from anywhere; none, if one of them is text.
+    fn origin(&self) -> Vec<PathBuf> {
+        let path = |document: &Document| match document {
+            Document::File(path) => std::path::absolute(path).ok(),
+            Document::Text { .. } => None,
+        };
+        let all = std::iter::once(&self.base).chain(&self.overlays);
+        all.map(path).collect::<Option<_>>().unwrap_or_default()
     }
 
     fn merge(&self, problems: &mut Problems) -> Option<Yaml> {

@@ -3,10 +3,10 @@
 use super::policy;
 use super::shape::{self, find, get, missing, only_lua, some, string, template, word};
 use crate::diagnostics::{Code, Problems};
-use crate::workflow::execute::state::RESULT;
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
 use crate::workflow::model::{Expression, HostCall, Spanned, Work};
+use crate::workflow::state::RESULT;
 
 /// The ways to say what a node does, by their keys.
 pub(super) const WAYS: [&str; 6] = ["run", "script", "uses", "action", "steps", "subgraph"];

@@ -1,0 +1,73 @@
+//! What all parts of a run share.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::workflow::Workflow;
+use crate::workflow::event::{Events, Moment};
+use crate::workflow::execute::budget::Budget;
+use crate::workflow::execute::terms::{Terms, VARIABLES};
+use crate::workflow::execute::workers::Workers;
+use crate::workflow::options::RunOptions;
+use crate::workflow::plan::NodeId;
+use crate::{Grants, Pool};
+
+/// What all parts of a run share.
+pub(crate) struct Run<'r> {
+    pub(crate) workflow: &'r Workflow,
+    pub(crate) pool: &'r Pool,
+    pub(crate) options: &'r RunOptions,
+    pub(crate) started: Instant,
+    pub(crate) events: Events,
+    pub(crate) budget: Budget,
+    pub(crate) workers: Arc<Workers>,
+    /// The nodes that it stops at.
+    pub(crate) stops: HashSet<(NodeId, Moment)>,
+}
+
+impl<'r> Run<'r> {
+    pub(crate) fn new(workflow: &'r Workflow, pool: &'r Pool, options: &'r RunOptions) -> Run<'r> {
+        let started = Instant::now();
+        let depth = workflow.plan.depth();
+        Run {
+            workflow,
+            pool,
+            options,
+            started,
+            events: Events::new(started, options.listener.clone()),
+            budget: Budget::new(&workflow.model.settings.limits),
+            workers: Workers::new(options.workers(workflow), pool.max_branches(), depth),
+            stops: HashSet::new(),
+        }
+    }
+
+    /// What nodes may do besides computing.
+    pub(crate) fn granted(&self) -> &Grants {
+        let of_run = self.options.grants.as_ref();
+        of_run.unwrap_or_else(|| self.pool.grants())
+    }
+
+    /// Whether it stops there.
+    pub(crate) fn stops(&self, id: NodeId, moment: Moment) -> bool {
+        self.stops.contains(&(id, moment))
+    }
+
+    /// The options that an instance is made with.
+    pub(crate) fn instance_options(&self, terms: &Terms) -> crate::RunOptions {
+        let options = terms.of_instance();
+        let model = &self.workflow.model;
+        let named = model.settings.capabilities.as_ref();
+        let asks = named.is_some_and(|named| named.names.iter().any(|it| it.value == VARIABLES));
+        if !asks && self.options.grants.is_none() {
+            return options;
+        }
+        let mut grants = self.granted().clone();
+        if asks {
+            for (name, value) in model.variables.iter() {
+                grants = grants.variable(name.clone(), value.clone());
+            }
+        }
+        options.grants(grants)
+    }
+}
