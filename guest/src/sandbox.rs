@@ -8,8 +8,6 @@ use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 use crate::Host;
 use crate::failure::Failure;
 use crate::json::{Json, outcome};
-#[cfg(target_family = "wasm")]
-use crate::raw::layout;
 use crate::raw::memory::Account;
 use crate::raw::raised;
 use crate::raw::random::Random;
@@ -188,11 +186,8 @@ impl Sandbox {
         // The snapshot made of this state should not hold its garbage.
         lua.gc_collect()?;
         reserve::fill();
-
-        #[cfg(target_family = "wasm")]
-        layout::begin(&lua);
         values.begin_book()?;
-        let sandbox = Sandbox {
+        Ok(Sandbox {
             random: Random::of(&lua, &prelude.random)?,
             grant: prelude.grant,
             freeze: prelude.freeze,
@@ -201,9 +196,6 @@ impl Sandbox {
             memory: Account::open(&lua)?,
             lua,
             values,
-        };
-        #[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
-        layout::gather(&sandbox.lua);
-        Ok(sandbox)
+        })
     }
 }

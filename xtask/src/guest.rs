@@ -9,9 +9,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::compile::{PACKAGE, compile};
 use crate::patch::Selection;
+use crate::layout;
 use crate::provenance::{self, Inputs, ModuleRecord, Provenance};
 use crate::recipe::Recipe;
 use crate::snapshot;
+use crate::stacks;
 use crate::toolchain::{TARGET, Toolchain, cargo, output};
 
 /// Builds the guest and writes the module and its record.
@@ -98,7 +100,9 @@ pub(crate) fn build(
     let recipe = Recipe::read(workspace)?;
     let linked = compile(workspace, toolchain, &recipe, selection, target)?;
     let linked = fs::read(&linked).with_context(|| format!("reading {}", linked.display()))?;
-    snapshot::preinitialise(&linked, &recipe.snapshot)
+    let (arranged, stacks) = layout::arrange(&linked, &recipe.memory).context("moving its data")?;
+    let checked = stacks::split(&arranged, stacks).context("checking its stacks")?;
+    snapshot::preinitialise(&checked, &recipe.snapshot)
         .map_err(|error| anyhow::Error::from_boxed(error.into_boxed_dyn_error()))
         .context("pre-initialising the guest")
 }

@@ -17,12 +17,14 @@ mod compiler;
 mod guest;
 mod isolation;
 mod layers;
+mod layout;
 mod patch;
 mod perf;
 #[path = "../../host/build/provenance.rs"]
 mod provenance;
 mod recipe;
 mod snapshot;
+mod stacks;
 mod stress;
 mod toolchain;
 

@@ -13,6 +13,8 @@ pub(crate) struct Recipe {
     pub(crate) c: C,
     /// Linking.
     pub(crate) link: Link,
+    /// Where in memory things lie.
+    pub(crate) memory: Memory,
     /// Pre-initialising.
     pub(crate) snapshot: Snapshot,
 }
@@ -31,6 +33,17 @@ pub(crate) struct C {
 pub(crate) struct Link {
     /// Arguments in addition to rustc's.
     pub(crate) args: Vec<String>,
+}
+
+/// Where in memory things lie: see `layout.rs`.
+#[derive(Deserialize)]
+pub(crate) struct Memory {
+    /// Bytes at the start of it that all has to fit into that is in front.
+    pub(crate) hot: u32,
+    /// Pieces of data with more bytes aren't.
+    pub(crate) small_data: u32,
+    /// Bytes of the large stack.
+    pub(crate) large_stack: u32,
 }
 
 /// What the guest sees of the world while it is pre-initialised.

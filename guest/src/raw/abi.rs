@@ -25,7 +25,6 @@
 
 use std::cell::RefCell;
 
-use super::{blocks, interrupt, layout};
 use crate::vm::Vm;
 use crate::wire::{self, Allowance, Service};
 use crate::{Host, Refused};
@@ -139,15 +138,10 @@ extern "C" fn moonfork_preinit() {
         let message = panic.to_string();
         import::panicked(message.as_ptr(), message.len());
     }));
-    interrupt::begin();
-    blocks::to_next_page();
     let vm = Vm::new(Outside);
     GUEST.with_borrow_mut(|guest| {
         guest.vm = Some(vm);
-        layout::fill();
         guest.request = vec![0; wire::ROOM as usize];
-        // What scripts allocate begins on the page of small answers.
-        blocks::to_next_page();
         guest.answer = Vec::with_capacity(512);
     });
 }

@@ -1,19 +1,22 @@
 //! Small blocks of memory that are kept for whoever asks for as much next.
 //!
-//! Lua makes and frees small objects all the time, and the system's allocator takes longer for
-//! each than Lua for what it does with them. So freed blocks are kept, by size, for the next of
+//! Lua makes and frees small objects all the time, and the heap takes longer for each than Lua for
+//! what it does with them. So freed blocks are kept, by size, for the next of
 //! that size: only so many, since what is kept here can't be put together for a larger block.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[cfg(not(target_family = "wasm"))]
+use std::alloc::System as HEAP;
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
-#[cfg(target_family = "wasm")]
-use std::hint;
 use std::ptr;
+
+#[cfg(target_family = "wasm")]
+use super::heap::HEAP;
 
 /// Sizes are rounded up to multiples of this.
 const STEP: usize = 16;
 
-/// How blocks are aligned. For more, the system's allocator takes a longer way.
+/// How blocks are aligned. For more, the heap takes a longer way.
 const ALIGN: usize = 8;
 
 /// The largest size that is kept, in bytes.
@@ -41,11 +44,11 @@ thread_local! {
     };
 }
 
-/// The system's allocator, with small blocks kept in front of it.
+/// The heap, with small blocks kept in front of it.
 pub(crate) struct Blocks;
 
 impl Blocks {
-    /// Gives all that is kept back to the system; says whether there was any.
+    /// Gives all that is kept back to the heap; says whether there was any.
     fn clear() -> bool {
         SHELVES.with(|shelves| {
             let mut any = false;
@@ -55,62 +58,13 @@ impl Blocks {
                 unsafe {
                     let layout = Layout::from_size_align_unchecked(size * STEP, ALIGN);
                     while let Some(block) = shelf.take(size * STEP) {
-                        System.dealloc(block, layout);
+                        HEAP.dealloc(block, layout);
                         any = true;
                     }
                 }
             }
             any
         })
-    }
-}
-
-/// Fills every hole below `end`, for good.
-///
-/// What starting up has freed lies scattered over the memory, and what an instance allocates would
-/// come to lie there: each page that it touches has to be written over when it ends. From here on
-/// all is allocated behind `end`, close together.
-#[cfg(target_family = "wasm")]
-pub(super) fn fill_holes(end: *const u8) {
-    /// No hole is larger: what starting up allocates and frees is small.
-    const LARGEST: usize = 64 << 10;
-
-    Blocks::clear();
-    for size in (STEP..=LARGEST).rev().step_by(STEP) {
-        // SAFETY: a layout of that size isn't empty; what is freed was just made with it.
-        unsafe {
-            let layout = Layout::from_size_align_unchecked(size, ALIGN);
-            loop {
-                let block = System.alloc(layout);
-                if block.cast_const() >= end {
-                    System.dealloc(block, layout);
-                    break;
-                }
-                if block.is_null() {
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Has what is allocated next, where there is no hole for it, begin a page of the processor's.
-#[cfg(target_family = "wasm")]
-pub(super) fn to_next_page() {
-    const PAGE: usize = 4096;
-    /// What the system's allocator has in front of each block.
-    const OVERHEAD: usize = 4;
-
-    // SAFETY: neither layout is empty; the first block is freed with the one that it was made with.
-    unsafe {
-        let smallest = Layout::from_size_align_unchecked(STEP, ALIGN);
-        let next = hint::black_box(System.alloc(smallest));
-        System.dealloc(next, smallest);
-        let left = PAGE - next.addr() % PAGE;
-        let left = if left < 2 * STEP { left + PAGE } else { left };
-        let filler = Layout::from_size_align_unchecked(left - OVERHEAD, ALIGN);
-        // What nobody uses wouldn't be allocated.
-        hint::black_box(System.alloc(filler));
     }
 }
 
@@ -149,7 +103,7 @@ impl Shelf {
     }
 }
 
-/// What is asked of the system for `layout`, and the shelf for it, where there is one.
+/// What is asked of the heap for `layout`, and the shelf for it, where there is one.
 #[inline]
 fn rounded(layout: Layout) -> (Layout, Option<usize>) {
     let size = layout.size();
@@ -163,7 +117,7 @@ fn rounded(layout: Layout) -> (Layout, Option<usize>) {
 }
 
 // SAFETY: a block has at least the size and the alignment that were asked for, since both are only
-// rounded up. The same layout always is rounded to the same, so that the system gets its blocks
+// rounded up. The same layout always is rounded to the same, so that the heap gets its blocks
 // back with the layout that they came with; and a block is either on a shelf or with a caller.
 unsafe impl GlobalAlloc for Blocks {
     #[inline]
@@ -176,9 +130,9 @@ unsafe impl GlobalAlloc for Blocks {
         }
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe {
-            let made = System.alloc(layout);
+            let made = HEAP.alloc(layout);
             if made.is_null() && Blocks::clear() {
-                return System.alloc(layout);
+                return HEAP.alloc(layout);
             }
             made
         }
@@ -194,7 +148,7 @@ unsafe impl GlobalAlloc for Blocks {
                 SHELVES.with(|shelves| shelves[place].put(block, layout.size()))
             });
             if !kept {
-                System.dealloc(block, layout);
+                HEAP.dealloc(block, layout);
             }
         }
     }
@@ -211,9 +165,9 @@ unsafe impl GlobalAlloc for Blocks {
         // copied as far as both go, and what can't be made leaves it as it was.
         unsafe {
             if shelf.is_none() && other_shelf.is_none() {
-                let made = System.realloc(block, layout, size);
+                let made = HEAP.realloc(block, layout, size);
                 if made.is_null() && Blocks::clear() {
-                    return System.realloc(block, layout, size);
+                    return HEAP.realloc(block, layout, size);
                 }
                 return made;
             }

@@ -29,12 +29,7 @@ mod import {
 }
 
 thread_local! {
-    static SITE: RefCell<Text> = RefCell::new(Text::new());
-}
-
-/// Makes the text that a site is written to.
-pub(super) fn begin() {
-    SITE.with_borrow_mut(Text::clear);
+    static SITE: RefCell<Text> = const { RefCell::new(Text::new()) };
 }
 
 /// Frames that are described.
@@ -187,15 +182,17 @@ fn new_frame() -> lua_Debug {
 
 /// A text of bounded length.
 struct Text {
-    /// Not where the guest's statics are, since what lies around those is written to all the time.
-    bytes: Box<[u8]>,
+    bytes: [u8; Text::MAX],
     len: usize,
 }
 
 impl Text {
-    fn new() -> Text {
+    /// Bytes that it has room for.
+    const MAX: usize = 4 << 10;
+
+    const fn new() -> Text {
         Text {
-            bytes: vec![0; 4 << 10].into(),
+            bytes: [0; Text::MAX],
             len: 0,
         }
     }

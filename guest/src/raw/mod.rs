@@ -9,9 +9,9 @@
 mod abi;
 mod blocks;
 #[cfg(target_family = "wasm")]
-mod interrupt;
+mod heap;
 #[cfg(target_family = "wasm")]
-pub(crate) mod layout;
+mod interrupt;
 pub(crate) mod memory;
 pub(crate) mod quick;
 pub(crate) mod raised;

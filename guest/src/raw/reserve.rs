@@ -12,7 +12,7 @@ use std::ptr;
 use super::blocks::Blocks;
 
 /// Bytes kept aside: many times what reporting an error takes.
-const RESERVE: Layout = match Layout::from_size_align(256 << 10, 16) {
+const RESERVE: Layout = match Layout::from_size_align(256 << 10, 8) {
     Ok(layout) => layout,
     Err(_) => panic!("the reserve has a size"),
 };
@@ -33,12 +33,6 @@ fn set_aside() -> bool {
     let block = unsafe { Blocks.alloc(RESERVE) };
     BLOCK.set(block);
     !block.is_null()
-}
-
-/// Where the block begins.
-#[cfg(target_family = "wasm")]
-pub(super) fn start() -> *const u8 {
-    BLOCK.get()
 }
 
 /// Gives the block to whoever allocates next; says whether there was one.
