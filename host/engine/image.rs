@@ -250,6 +250,11 @@ enum Reservation {
 /// processor has at hand. Places that no instance may take cost address space alone.
 const LISTS_BY_THREAD: u32 = 128;
 
+/// Bytes at the start of a memory that are copied for the next instance, so that they needn't be asked
+/// of the kernel page by page: what almost every script touches lies there (`xtask/src/layout.rs`).
+/// As in `guest/wasi/recipe.toml`.
+const HOT: usize = 116 << 10;
+
 impl Plan {
     fn engine(&self) -> wasmtime::Result<Engine> {
         Engine::new(&self.config())
@@ -268,10 +273,15 @@ impl Plan {
             .max_memory_size(self.memory)
             // The slots that were used last are used first, since their pages are warm.
             .max_unused_warm_slots(self.slots)
-            // All pages of an ended instance are given back, for the kernel to fill from the image
-            // again. wasmtime could ask the kernel which ones were written to and write over those,
-            // but asks for pages that are present: one that is swapped out or being moved is not,
-            // and would show the next instance what this one left (docs/threat-model.md).
+            // The first pages of an ended instance are copied from the image, and the kernel takes back
+            // all others, to fill them from the image again when they are next used. Both are done
+            // to every page, whether it was written to or not, so nothing depends on what the kernel
+            // knows of pages: not on swap, nor on pages that are being moved or put together.
+            // wasmtime could ask it which ones were written to, but asks for pages that are present: one
+            // that is swapped out or being moved isn't (docs/threat-model.md).
+            .linear_memory_keep_resident(HOT)
+            // As large as the guest's table is: written over, rather than given back.
+            .table_keep_resident(4 << 10)
             .pagemap_scan(Enabled::No);
 
         let mut config = Config::new();
@@ -309,3 +319,19 @@ impl Plan {
 
 /// Bytes of guard behind a memory that is checked anyway.
 const GUARD: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::HOT;
+
+    #[test]
+    fn what_the_guest_has_in_front_is_what_is_copied() {
+        let recipe = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/guest/wasi/recipe.toml"
+        ));
+        let recipe: toml::Table = recipe.parse().unwrap();
+        let hot = recipe["memory"]["hot"].as_integer().unwrap();
+        assert_eq!(usize::try_from(hot).unwrap(), HOT);
+    }
+}
