@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::compile::{PACKAGE, compile};
-use crate::patch::Selection;
 use crate::layout;
+use crate::patch::Selection;
 use crate::provenance::{self, Inputs, ModuleRecord, Provenance};
 use crate::recipe::Recipe;
 use crate::snapshot;

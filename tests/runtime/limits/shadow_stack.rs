@@ -1,26 +1,47 @@
-//! What C and Rust keep in memory while they call each other lies on a stack of a fixed size, in
-//! front of all else. Lua's own limits have to be reached long before it ends, whichever functions
-//! a script nests.
+//! What C and Rust keep in memory while they call each other lies on a small stack, in front of all
+//! else, and goes on on a large one where it is nested deeply. Lua's own limits have to be reached long
+//! before that ends, whichever functions a script nests; and whatever lies on either is as it was left.
+
+use std::ops::Range;
+use std::time::Duration;
 
 use moonfork::testing::memory_of;
-use moonfork::{Chunk, Grants, RunOptions};
+use moonfork::{Chunk, Grants, PoolBuilder, RunOptions};
 use rstest::rstest;
 
 use crate::common;
 
-/// How large it is, in bytes.
-fn size() -> usize {
-    let recipe = include_str!("../../../guest/wasi/recipe.toml");
-    let (_, size) = recipe.split_once("-zstack-size=").unwrap();
-    let (size, _) = size.split_once('"').unwrap();
-    size.parse().unwrap()
+/// Where the stacks lie: `xtask/src/layout.rs` puts the large one behind what is copied for each instance.
+struct Stacks {
+    small: Range<usize>,
+    large: Range<usize>,
 }
 
-/// Bytes of it that `used` wrote to, and a branch that ran nothing didn't: it grows downwards.
-fn depth(untouched: &[u8], used: &[u8]) -> usize {
-    let stack = size();
-    let lowest = (0..stack).find(|&at| untouched[at] != used[at]);
-    stack - lowest.unwrap_or(stack)
+/// As guest/wasi/recipe.toml has them.
+fn stacks() -> Stacks {
+    let recipe = include_str!("../../../guest/wasi/recipe.toml");
+    let (_, small) = recipe.split_once("-zstack-size=").unwrap();
+    let (small, _) = small.split_once('"').unwrap();
+    let recipe: toml::Table = recipe.parse().unwrap();
+    let number = |name: &str| recipe["memory"][name].as_integer().unwrap();
+    let start = usize::try_from(number("hot")).unwrap();
+    let size = usize::try_from(number("large_stack")).unwrap();
+    Stacks {
+        small: 0..small.parse().unwrap(),
+        large: start..start + size,
+    }
+}
+
+/// Bytes of `stack` that `used` wrote to, and a branch that ran nothing didn't: it grows downwards.
+fn depth(stack: Range<usize>, untouched: &[u8], used: &[u8]) -> usize {
+    let end = stack.end;
+    let lowest = stack.into_iter().find(|&at| untouched[at] != used[at]);
+    end - lowest.unwrap_or(end)
+}
+
+/// A pool that no slow machine runs out of time in.
+fn builder() -> PoolBuilder {
+    common::builder().wall(Duration::MAX)
 }
 
 /// Functions to end with, when all is nested as deep as it can be: `leaf()`.
@@ -147,7 +168,7 @@ fn no_script_comes_near_its_end(#[case] define: &str) {
 local t = setmetatable({}, { __tostring = function() return require(next) end })
 return string.format('%s', t)
 ";
-    let mut builder = common::builder().function("echo", |(value,): (serde_json::Value,)| {
+    let mut builder = builder().function("echo", |(value,): (serde_json::Value,)| {
         Ok::<_, String>(value)
     });
     for n in 1..250 {
@@ -161,12 +182,159 @@ return string.format('%s', t)
     let untouched = memory_of(&branch);
     let code = format!("{LEAF}{define}\nlocal _, message = pcall(deep) return tostring(message)");
     branch.eval::<String>(Chunk::body(code)).unwrap();
-    let used = depth(&untouched, &memory_of(&branch));
+    let memory = memory_of(&branch);
+    let Stacks { small, large } = stacks();
+    let size = large.len();
+    let used = depth(large, &untouched, &memory);
     // What `%f` alone takes.
     assert!(used > 7 << 10, "{used} bytes are too few to be true");
     assert!(
-        used * 10 < size() * 6,
-        "{used} of {} bytes were used: make the stack larger, in guest/wasi/recipe.toml",
-        size()
+        used * 10 < size * 6,
+        "{used} of {size} bytes were used: make the stack larger, in guest/wasi/recipe.toml",
     );
+    let of_small = depth(small.clone(), &untouched, &memory);
+    assert!(
+        of_small * 2 > small.len() && untouched[..LOWEST] == memory[..LOWEST],
+        "{of_small} bytes of the small stack were used, which comes first"
+    );
+}
+
+/// Below this address there is no stack, for zero is no place.
+const LOWEST: usize = 16;
+
+/// `leaf()` does what takes much of a stack, and gives all that it found, as text.
+const WORK: &str = "\
+local text, optional = ('a'):rep(100), ('a?'):rep(30)
+local function nested(n) return n == 0 and {} or { nested(n - 1), n } end
+local value = nested(30)
+local function leaf()
+  local found = {}
+  local function add(...) for i = 1, select('#', ...) do found[#found + 1] = tostring((select(i, ...))) end end
+  add(pcall(string.match, text, '(' .. optional .. ')' .. ('a'):rep(40)))
+  add(pcall(string.gsub, 'hello world', '(%w)(%w*)', function(a, b) return b .. a end))
+  add(pcall(string.format, '%99.99f %a %q', 1e308, 0.1, 1/3))
+  add(pcall(tonumber, '1' .. ('0'):rep(150) .. '.5e100'))
+  add(pcall(json.encode, value))
+  add(pcall(json.encode, json.decode(('['):rep(50) .. (']'):rep(50))))
+  add(pcall(load, 'return ' .. ('{'):rep(50)))
+  add(pcall(error, 'thrown'))
+  add(pcall(function() local t = nil return t.x end))
+  add(pcall(function() local x <close> = setmetatable({}, { __close = function(_, e) add(e) end }) error('closed') end))
+  local t = { 5, 3, 1, 4, 2 }
+  add(pcall(table.sort, t, function(a, b) return a < b end))
+  add(table.concat(t, ','))
+  add(coroutine.wrap(function() return pcall(coroutine.yield, 'yielded') end)())
+  add(string.pack('<i4z', 7, 'packed'):byte(1, -1))
+  return table.concat(found, ' ')
+end
+";
+
+/// Wherever a small stack's end comes, in the midst of whatever takes much of it, all goes on as it
+/// would have: `nest(n)` calls `leaf()` below `n` calls of a kind.
+#[rstest]
+#[case::plain_calls(
+    "local function nest(n) if n == 0 then return leaf() end return (nest(n - 1)) end",
+    150
+)]
+#[case::pcall(
+    "local function nest(n) if n == 0 then return leaf() end return (select(2, pcall(nest, n - 1))) end",
+    100
+)]
+#[case::gsub(
+    "local function nest(n) \
+       if n == 0 then return leaf() end \
+       local found string.gsub('x', 'x', function() found = nest(n - 1) end) return found \
+     end",
+    60
+)]
+#[case::sort(
+    "local function nest(n) \
+       if n == 0 then return leaf() end \
+       local found table.sort({ 1, 2 }, function(a, b) found = found or nest(n - 1) return a < b end) return found \
+     end",
+    60
+)]
+#[case::metamethods(
+    "local t = setmetatable({}, { __concat = function(_, n) return n end }) \
+     local function nest(n) if n == 0 then return leaf() end return (t .. nest(n - 1)) end",
+    100
+)]
+#[case::format(
+    "local function nest(n) \
+       if n == 0 then return leaf() end \
+       return (string.format('%s', setmetatable({}, { __tostring = function() return nest(n - 1) end }))) \
+     end",
+    60
+)]
+#[case::coroutines(
+    "local function nest(n) if n == 0 then return leaf() end return coroutine.wrap(nest)(n - 1) end",
+    60
+)]
+#[case::load(
+    "local function nest(n) \
+       if n == 0 then return leaf() end \
+       local found load(function() found = nest(n - 1) end) return found \
+     end",
+    60
+)]
+#[case::closing(
+    "local function nest(n) \
+       if n == 0 then return leaf() end \
+       local found \
+       pcall(function() \
+         local x <close> = setmetatable({}, { __close = function() found = nest(n - 1) end }) error('x') \
+       end) \
+       return found \
+     end",
+    60
+)]
+fn what_runs_across_the_small_ones_end_is_not_changed(#[case] define: &str, #[case] most: usize) {
+    let pool = builder().max_branches(1).build().unwrap();
+    let mut branch = pool.branch().unwrap();
+    let untouched = memory_of(&branch);
+    let calls = format!("{WORK}{define}\nfunction at(n) return nest(n) end");
+    branch.eval::<()>(Chunk::body(calls)).unwrap();
+    let expected: String = branch.call("at", &[0]).unwrap();
+    assert!(
+        expected.contains("thrown") && expected.contains("yielded"),
+        "{expected}"
+    );
+    for n in 1..=most {
+        let found: String = branch.call("at", &[n]).unwrap();
+        assert_eq!(found, expected, "below {n} calls");
+    }
+    let memory = memory_of(&branch);
+    let Stacks { small, large } = stacks();
+    assert_eq!(untouched[..LOWEST], memory[..LOWEST]);
+    assert!(depth(small, &untouched, &memory) > 0);
+    assert!(
+        depth(large, &untouched, &memory) > 0,
+        "it never came to its end"
+    );
+}
+
+/// What is thrown on the large stack and caught on the small one leaves neither any smaller.
+#[test]
+fn errors_lead_back_to_the_small_stack() {
+    let pool = builder().max_branches(1).build().unwrap();
+    let mut branch = pool.branch().unwrap();
+    let code = "\
+local function deep(n)
+  if n == 0 then error('thrown') end
+  local found string.gsub('x', 'x', function() deep(n - 1) end)
+end
+function throw(times)
+  local caught = 0
+  for _ = 1, times do if not pcall(deep, 100) then caught = caught + 1 end end
+  return caught
+end
+";
+    branch.eval::<()>(Chunk::body(code)).unwrap();
+    let Stacks { large, .. } = stacks();
+    assert_eq!(branch.call::<_, i64>("throw", &[1]).unwrap(), 1);
+    let once = memory_of(&branch);
+    assert_eq!(branch.call::<_, i64>("throw", &[1000]).unwrap(), 1000);
+    let often = memory_of(&branch);
+    let lowest = |memory: &[u8]| large.clone().find(|&at| memory[at] != 0).unwrap();
+    assert_eq!(lowest(&once), lowest(&often));
 }
