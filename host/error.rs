@@ -529,7 +529,10 @@ impl Error {
             FailureKind::Memory => ErrorKind::OutOfMemory {
                 limit: memory,
                 fatal: false,
-                at: None,
+                at: at.map(|position| Site {
+                    position,
+                    traceback: traceback.unwrap_or_default(),
+                }),
             },
             FailureKind::Request => ErrorKind::Internal { message },
         }

@@ -22,6 +22,7 @@
 //! ```
 
 mod capability;
+mod chunk;
 mod codec;
 pub mod diagnostics;
 mod engine;
@@ -46,6 +47,7 @@ mod wire;
 pub mod workflow;
 
 pub use capability::{Access, Capability};
+pub use chunk::{Chunk, LuaSource};
 pub use engine::compiled::{CodeOrigin, CompiledCode, Processors};
 pub use error::{Error, ErrorKind, Position, Result, Site};
 pub use grants::Grants;
@@ -53,7 +55,6 @@ pub use grants::clock::Clock;
 pub use grants::files::Folder;
 pub use grants::host_call::HostCall;
 pub use identity::{Role, StoreId};
-pub use instance::chunk::Chunk;
 pub use instance::handle::{Branch, Main, RunMain, Runtime, With};
 pub use pool::Pool;
 pub use pool::builder::PoolBuilder;

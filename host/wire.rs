@@ -3,8 +3,8 @@
 //! A request is the length of a header, the header and, for some operations, one value behind
 //! it; an answer is a status byte, and then a value, or a [`Failure`] in the same frame as a
 //! header, with the value that was raised behind it if that wasn't text. All but the headers
-//! of requests is MessagePack, with maps for objects. The host and the guest
-//! compile this same file, so that the two can't drift apart.
+//! of requests is MessagePack, with maps for objects; strings of Lua's that aren't UTF-8 are bytes.
+//! The host and the guest compile this same file, so that the two can't drift apart.
 
 use std::borrow::Cow;
 
@@ -114,7 +114,7 @@ fn write_name(name: &str, out: &mut Vec<u8>) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Service {
-    /// The source of the module with this name; nothing if there is none.
+    /// The module with this name, as a [`Chunk`] is written; nothing if there is none.
     Module = 0,
     /// The content of a file.
     Read = 1,
@@ -161,14 +161,16 @@ pub const DENIED: u32 = 3;
 /// Bits of a status that say how it went.
 pub const STATUS_BITS: u32 = 8;
 
-/// Source text to run: whether it may be an expression, the length of its name (4 bytes,
-/// little-endian), the name, and the text.
+/// Source text to run: whether it may be an expression, the line that it begins on and the length of
+/// its name (4 bytes each, little-endian), the name, and the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {
     /// Where the text came from, as error messages show it: `node 'fetch'`, a file's name.
     pub name: Cow<'a, str>,
+    /// The line of its file that it begins on, counted from 1.
+    pub line: u32,
     /// The text: Lua source, never bytecode.
-    pub code: Cow<'a, str>,
+    pub code: Cow<'a, [u8]>,
     /// Whether a bare expression will do, besides a chunk.
     pub expression: bool,
 }
@@ -176,8 +178,9 @@ pub struct Chunk<'a> {
 impl Header for Chunk<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(self.expression.into());
+        out.extend(self.line.to_le_bytes());
         write_name(&self.name, out);
-        out.extend_from_slice(self.code.as_bytes());
+        out.extend_from_slice(&self.code);
     }
 }
 

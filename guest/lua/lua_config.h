@@ -39,6 +39,12 @@ extern struct lua_State *moonfork_running;
 /* Notes that the last value of the stack is what was raised with `error`, changed: see raised.rs. */
 void moonfork_derived(struct lua_State *L, const void *error);
 
+/* Notes the frames of `co`, which the last value of the stack has ended: see site.rs. */
+void moonfork_died(struct lua_State *L, struct lua_State *co);
+
+/* Notes where there is no memory: see site.rs. */
+void moonfork_out_of_memory(struct lua_State *L);
+
 /* As `lua_error`, for a C function that returns at once what this returns. */
 int moonfork_error(struct lua_State *L);
 

@@ -4,6 +4,7 @@ use mlua::{Error, Table, Value};
 
 use crate::host::Refused;
 use crate::raw::stack::Uncompiled;
+use crate::raw::{memory, memory_site};
 use crate::sandbox::PRELUDE;
 use crate::wire::{Denied, Position};
 pub(crate) use crate::wire::{Failure, FailureKind};
@@ -25,6 +26,11 @@ impl Failure {
         }
     }
 
+    /// Lua has no memory left.
+    pub(crate) fn memory() -> Failure {
+        Failure::new(FailureKind::Memory, "not enough memory")
+    }
+
     /// What it means that a text doesn't compile, in a chunk of this name.
     pub(crate) fn uncompiled(error: Uncompiled, chunk: &str) -> Failure {
         match error {
@@ -38,7 +44,7 @@ impl Failure {
                     message,
                 )
             },
-            Uncompiled::Memory => Failure::new(FailureKind::Memory, "not enough memory"),
+            Uncompiled::Memory => Failure::memory(),
         }
     }
 
@@ -46,12 +52,27 @@ impl Failure {
     pub(crate) fn of_script(described: &Value) -> Failure {
         match described {
             Value::Table(traced) => traced_failure(traced).unwrap_or_else(Failure::from),
-            // Lua calls no handler when memory runs out, and gives this text.
-            Value::String(text) if *text == "not enough memory" => {
-                Failure::new(FailureKind::Memory, "not enough memory")
+            // Lua calls no handler when memory runs out, or the stack, and gives a text. Or the
+            // handler itself failed, say in a script's own `__tostring`.
+            Value::String(text) => {
+                let kind = match *text == "not enough memory" && memory::ran_out() {
+                    true => FailureKind::Memory,
+                    false => FailureKind::Runtime,
+                };
+                let message = text.to_string_lossy();
+                // Only what this error is about: a script may have caught another.
+                let (position, traceback) = memory_site()
+                    .filter(|(Position { chunk, line }, _)| {
+                        kind == FailureKind::Memory
+                            || message.starts_with(&format!("{chunk}:{line}: "))
+                    })
+                    .unzip();
+                Failure {
+                    position,
+                    traceback,
+                    ..Failure::new(kind, message)
+                }
             }
-            // The handler itself failed, say in a script's own `__tostring`.
-            Value::String(text) => Failure::new(FailureKind::Runtime, text.to_string_lossy()),
             other => Failure::new(
                 FailureKind::Runtime,
                 format!("(error object is a {} value)", other.type_name()),
@@ -75,6 +96,7 @@ fn traced_failure(traced: &Table) -> mlua::Result<Failure> {
         Ok(traced.raw_get::<mlua::LuaString>(index)?.to_string_lossy())
     };
     let line: Option<u32> = traced.raw_get(6)?;
+    let inner: Option<String> = traced.raw_get(7)?;
     Ok(Failure {
         position: match line {
             Some(line) => Some(Position {
@@ -83,7 +105,7 @@ fn traced_failure(traced: &Table) -> mlua::Result<Failure> {
             }),
             None => None,
         },
-        traceback: frames(&text(2)?),
+        traceback: frames(&[inner.as_deref().unwrap_or_default(), &text(2)?]),
         denied: match traced.raw_get(4)? {
             Value::Integer(number) => u32::try_from(number).ok().map(Denied::Refusal),
             Value::String(name) => Some(Denied::Global(name.to_string_lossy())),
@@ -120,7 +142,7 @@ impl From<Refused> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
-            Error::MemoryError(_) => Failure::new(FailureKind::Memory, "not enough memory"),
+            Error::MemoryError(_) => Failure::memory(),
             Error::CallbackError { cause, .. } => Failure::from((*cause).clone()),
             Error::RuntimeError(text) => {
                 let message = text
@@ -134,11 +156,15 @@ impl From<Error> for Failure {
     }
 }
 
-/// The frames of a traceback that belong to the script, one a line.
-fn frames(traceback: &str) -> Option<String> {
-    let own = |frame: &&str| !frame.contains(PRELUDE) && *frame != "[C]: in ?";
-    let traceback = traceback.trim_start_matches("stack traceback:\n");
-    let frames: Vec<&str> = traceback.lines().map(str::trim).filter(own).collect();
+/// The frames of tracebacks that belong to the script, one a line.
+fn frames(tracebacks: &[&str]) -> Option<String> {
+    let own = |frame: &&str| {
+        !frame.is_empty()
+            && !frame.contains(PRELUDE)
+            && !["[C]: in ?", "stack traceback:"].contains(frame)
+    };
+    let lines = tracebacks.iter().flat_map(|traceback| traceback.lines());
+    let frames: Vec<&str> = lines.map(str::trim).filter(own).collect();
     let mut frames = frames.join("\n");
     frames.truncate(frames.floor_char_boundary(MAX_TEXT));
     (!frames.is_empty()).then_some(frames)

@@ -36,10 +36,12 @@ pub(crate) fn setup(bytes: &[u8]) -> Result<Setup<'_>, Failure> {
 pub(crate) fn chunk(bytes: &[u8]) -> Result<Chunk<'_>, Failure> {
     let read = || {
         let (&expression, rest) = bytes.split_first()?;
+        let (line, rest) = rest.split_first_chunk()?;
         let (name, code) = short_text(rest)?;
         Some(Chunk {
             name: name.into(),
-            code: str::from_utf8(code).ok()?.into(),
+            line: u32::from_le_bytes(*line),
+            code: code.into(),
             expression: expression != 0,
         })
     };

@@ -7,11 +7,14 @@
 mod failure;
 mod header;
 mod host;
-mod json;
 mod msgpack;
+#[path = "../../host/codec/number.rs"]
+mod number;
+#[path = "../../host/codec/path.rs"]
 mod path;
 mod raw;
 mod sandbox;
+mod source;
 pub mod value;
 pub mod vm;
 #[path = "../../host/wire.rs"]

@@ -20,8 +20,10 @@ pub(crate) enum Token<'a> {
     Array(usize),
     /// So many keys follow, each with its value.
     Map(usize),
-    /// Bytes that aren't text, or an extension.
-    Bytes,
+    /// Bytes that may be anything.
+    Bytes(&'a [u8]),
+    /// An extension, or no token at all.
+    Other,
 }
 
 impl Token<'_> {
@@ -35,7 +37,8 @@ impl Token<'_> {
             Token::Text(_) => "text",
             Token::Array(_) => "an array",
             Token::Map(_) => "an object",
-            Token::Bytes => "raw bytes",
+            Token::Bytes(_) => "raw bytes",
+            Token::Other => "of no kind that there is",
         }
     }
 }
@@ -56,7 +59,7 @@ impl<'a> Tokens<'a> {
         self.rest.is_empty()
     }
 
-    /// The next one; nothing where the bytes end too early. Behind [`Token::Bytes`] nothing can
+    /// The next one; nothing where the bytes end too early. Behind [`Token::Other`] nothing can
     /// be read.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Token<'a>> {
@@ -99,7 +102,19 @@ impl<'a> Tokens<'a> {
             Marker::FixMap(len) => Token::Map(len.into()),
             Marker::Map16 => Token::Map(self.len16()?),
             Marker::Map32 => Token::Map(self.len32()?),
-            _ => Token::Bytes,
+            Marker::Bin8 => {
+                let len = self.len8()?;
+                Token::Bytes(self.bytes(len)?)
+            }
+            Marker::Bin16 => {
+                let len = self.len16()?;
+                Token::Bytes(self.bytes(len)?)
+            }
+            Marker::Bin32 => {
+                let len = self.len32()?;
+                Token::Bytes(self.bytes(len)?)
+            }
+            _ => Token::Other,
         })
     }
 
@@ -122,9 +137,13 @@ impl<'a> Tokens<'a> {
     }
 
     fn text(&mut self, len: usize) -> Option<Token<'a>> {
-        let (text, rest) = self.rest.split_at_checked(len)?;
+        self.bytes(len).map(Token::Text)
+    }
+
+    fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
-        Some(Token::Text(text))
+        Some(bytes)
     }
 }
 
@@ -165,6 +184,10 @@ mod tests {
             let text = Token::Text(&vec![b'x'; len]);
             let texts = tokens(&"x".repeat(len));
             assert_eq!(texts, [format!("{text:?}")]);
+            let mut bytes = Vec::new();
+            rmp::encode::write_bin(&mut bytes, &vec![0xff; len]).unwrap();
+            let token = Tokens::of(&bytes).next();
+            assert_eq!(token, Some(Token::Bytes(&vec![0xff; len])));
             let array = tokens(&vec![true; len]);
             assert_eq!(array[0], format!("Array({len})"));
             assert_eq!(array.len(), len + 1);
@@ -180,14 +203,8 @@ mod tests {
         assert_eq!(tokens(&1.5_f32), ["Number(1.5)"]);
         assert_eq!(tokens(&-1e300), ["Number(-1e300)"]);
         assert_eq!(tokens(&(false, ())), ["Array(2)", "Boolean(false)", "Null"]);
-        for bytes in [
-            &[0xc4, 0][..],
-            &[0xc5, 0, 0],
-            &[0xc7, 0, 1],
-            &[0xd4, 1, 1],
-            &[0xc1],
-        ] {
-            assert_eq!(Tokens::of(bytes).next(), Some(Token::Bytes), "{bytes:?}");
+        for bytes in [&[0xc7, 0, 1][..], &[0xd4, 1, 1], &[0xc1]] {
+            assert_eq!(Tokens::of(bytes).next(), Some(Token::Other), "{bytes:?}");
         }
     }
 

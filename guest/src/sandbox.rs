@@ -1,19 +1,17 @@
 //! The globals that scripts start with, and nothing else.
 
 use std::rc::Rc;
-use std::time::Instant;
 
-use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value, ffi};
 
 use crate::Host;
-use crate::failure::Failure;
-use crate::json::{Json, outcome};
+use crate::raw::library::{self, Library};
 use crate::raw::memory::Account;
 use crate::raw::raised;
-use crate::raw::random::Random;
+use crate::raw::random::{self, Random};
 use crate::raw::reserve;
 use crate::raw::stack::Gate;
-use crate::value::{MAX_ARGUMENTS, Values};
+use crate::value::Values;
 use crate::wire::Service;
 
 /// The libraries that are opened at all; `prelude.lua` takes away what is left to take away.
@@ -30,12 +28,15 @@ pub(crate) const PRELUDE: &str = "[moonfork]";
 /// Above [`trace`] there are the handler that calls it and what raised the error.
 const RAISED_AT: usize = 2;
 
-/// Adds to an error's message what [`Failure::of_script`] reads: a list of the message, the
-/// traceback, what was raised if that wasn't text, what is known of it, a chunk's name, a line.
+/// Adds to an error's message what `Failure::of_script` reads: a list of the message, the
+/// traceback, what was raised if that wasn't text, what was denied, a chunk's name, a line, and the
+/// frames of coroutines.
 fn trace(lua: &Lua, (message, raised): (mlua::LuaString, Value)) -> mlua::Result<Table> {
-    let traced = lua.create_table_with_capacity(6, 0)?;
+    let traced = lua.create_table_with_capacity(7, 0)?;
     traced.raw_set(2, lua.traceback(None, RAISED_AT)?)?;
-    traced.raw_set(4, raised::known(lua, &raised))?;
+    let known = raised::known(lua, &raised);
+    traced.raw_set(4, known.denied)?;
+    traced.raw_set(7, known.frames)?;
     if !raised.is_string() {
         traced.raw_set(3, raised)?;
     }
@@ -73,24 +74,6 @@ fn position(lua: &Lua, message: &[u8]) -> Option<(String, usize)> {
     innermost
 }
 
-/// `(service, subject, content) -> outcome`: asks the host; nil where it has nothing to give.
-fn ask(lua: &Lua, host: &Rc<dyn Host>) -> mlua::Result<Function> {
-    let host = Rc::clone(host);
-    lua.create_function(
-        move |lua, (service, subject, content): (u32, mlua::LuaString, mlua::LuaString)| {
-            let service = Service::ALL[service as usize];
-            let answer = host.ask(service, &subject.as_bytes(), &content.as_bytes());
-            let answer = answer.map_err(Failure::from).and_then(|answer| {
-                Ok(match answer {
-                    Some(bytes) => Value::String(lua.create_string(bytes)?),
-                    None => Value::Nil,
-                })
-            });
-            outcome(lua, answer)
-        },
-    )
-}
-
 /// A Lua state in which no script has run, and the handles that only the virtual machine has.
 pub(crate) struct Sandbox {
     /// The state.
@@ -101,12 +84,12 @@ pub(crate) struct Sandbox {
     pub(crate) memory: &'static Account,
     /// What `math.random` draws from.
     pub(crate) random: Random,
+    /// What its functions need that aren't Lua's own.
+    pub(crate) library: &'static Library,
     /// `(clock, modules, files) -> nothing`: adds the libraries that are granted.
     pub(crate) grant: Function,
     /// `table -> nothing`: makes it the read-only global `variables`.
     pub(crate) freeze: Function,
-    /// `raw -> function`: turns an outcome's message into a Lua error.
-    pub(crate) bounded: Function,
     /// Protected calls for all that runs: errors come out of them as [`trace`] makes them.
     /// Running out of memory doesn't.
     pub(crate) gate: Gate,
@@ -114,62 +97,74 @@ pub(crate) struct Sandbox {
 
 /// What `prelude.lua` gives.
 struct Prelude {
-    /// Lua's own `math.random` and `math.randomseed`.
+    /// Lua's own `math.random`, and `math.randomseed`.
     random: [Value; 2],
     grant: Function,
     freeze: Function,
-    bounded: Function,
     describe: Value,
 }
 
 impl Prelude {
     /// Runs it, in a state that has the libraries.
-    fn run(lua: &Lua, values: &Rc<Values>, host: &Rc<dyn Host>) -> mlua::Result<Prelude> {
-        let json = Json::new(lua, values)?;
-        let native = lua.create_table()?;
-        native.set("null", Value::NULL)?;
-        native.set("encode", json.encode)?;
-        native.set("decode", json.decode)?;
-        native.set("array", json.array)?;
-        native.set("view", json.view)?;
-        native.set("max_arguments", MAX_ARGUMENTS)?;
-        native.set("max_message", MAX_MESSAGE)?;
-        native.set("trace", lua.create_function(trace)?)?;
-        native.set("refuse", raised::function(lua, raised::refuse)?)?;
-        native.set("ask", ask(lua, host)?)?;
-        native.set(
-            "stopwatch",
-            lua.create_function(|lua, ()| {
-                let start = Instant::now();
-                lua.create_function(move |_, ()| Ok(start.elapsed().as_secs_f64()))
-            })?,
-        )?;
-        let services = lua.create_table()?;
-        for service in Service::ALL {
-            services.set(format!("{service:?}"), service as u32)?;
-        }
-        native.set("services", services)?;
-        let output = Rc::clone(host);
-        native.set(
-            "print",
-            lua.create_function(move |_, text: mlua::LuaString| {
-                output.print(&text.as_bytes());
-                Ok(())
-            })?,
-        )?;
-
+    fn run(lua: &Lua, library: &'static Library) -> mlua::Result<Prelude> {
         let prelude = lua
             .load(include_str!("prelude.lua"))
             .set_name(format!("={PRELUDE}"))
-            .call::<Table>(native)?;
+            .call::<Table>(native(lua, library)?)?;
         Ok(Prelude {
             random: [prelude.get("random")?, prelude.get("randomseed")?],
             grant: prelude.get("grant")?,
             freeze: prelude.get("freeze")?,
-            bounded: prelude.get("bounded")?,
             describe: prelude.get("describe")?,
         })
     }
+}
+
+/// What the prelude is given: functions, and functions that make such.
+fn native(lua: &Lua, library: &'static Library) -> mlua::Result<Table> {
+    let native = lua.create_table()?;
+    native.set("null", Value::NULL)?;
+    native.set("max_message", MAX_MESSAGE)?;
+    native.set("libraries", lua.named_registry_value::<Table>("_LOADED")?)?;
+    native.set("trace", lua.create_function(trace)?)?;
+    let functions: [(&str, ffi::lua_CFunction); 7] = [
+        ("encode", library::encode),
+        ("decode", library::decode),
+        ("array", library::array),
+        ("view", library::view),
+        ("print", library::print),
+        ("clock", library::clock),
+        ("module", library::module),
+    ];
+    for (name, function) in functions {
+        native.set(name, library.function(lua, function, &[])?)?;
+    }
+    let around: [(&str, ffi::lua_CFunction); 4] = [
+        ("text_only", library::load),
+        ("counting", library::collectgarbage),
+        ("telling", library::telling),
+        ("requiring", library::require),
+    ];
+    for (name, function) in around {
+        let make = move |lua: &Lua, own: Value| library.function(lua, function, &[own]);
+        native.set(name, lua.create_function(make)?)?;
+    }
+    native.set("reseeding", lua.create_function(random::reseeding)?)?;
+    let files = lua.create_table()?;
+    for (name, service) in [
+        ("read", Service::Read),
+        ("write", Service::Write),
+        ("append", Service::Append),
+        ("list", Service::List),
+        ("stat", Service::Stat),
+        ("remove", Service::Remove),
+        ("mkdir", Service::MakeFolder),
+    ] {
+        let number = Value::Integer((service as u32).into());
+        files.set(name, library.function(lua, library::file, &[number])?)?;
+    }
+    native.set("files", files)?;
+    Ok(native)
 }
 
 impl Sandbox {
@@ -182,17 +177,18 @@ impl Sandbox {
         let lua = Lua::new_with(libraries(), LuaOptions::new())?;
         let values = Rc::new(Values::new(&lua)?);
         raised::begin(&lua)?;
-        let prelude = Prelude::run(&lua, &values, host)?;
+        let library = Library::new(host, &values);
+        let prelude = Prelude::run(&lua, library)?;
         // The snapshot made of this state should not hold its garbage.
         lua.gc_collect()?;
         reserve::fill();
         values.begin_book()?;
         Ok(Sandbox {
             random: Random::of(&lua, &prelude.random)?,
+            library,
             grant: prelude.grant,
             freeze: prelude.freeze,
-            bounded: prelude.bounded,
-            gate: Gate::new(&lua, &values.arrays(), Some(&prelude.describe))?,
+            gate: Gate::new(&lua, &values.book(), Some(&prelude.describe))?,
             memory: Account::open(&lua)?,
             lua,
             values,

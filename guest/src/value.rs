@@ -5,27 +5,30 @@
 //! serde's, and what the host passes in a shorter one (`unpack`).
 //!
 //! A table that came from an array must go back as one, even when it is empty by then, and
-//! with the nulls at its end that Lua can't hold. Metatables belong to the scripts, so that
-//! is remembered beside the tables, in a table with weak keys.
+//! with the nulls at its end that Lua can't hold; one that came from an object, with the nulls that
+//! it had. Metatables belong to the scripts, so that is remembered beside the tables, in a table with
+//! weak keys: the book.
 
+mod incoming;
+mod outgoing;
 mod unpack;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::io;
-use std::str;
 
-use mlua::{IntoLua, Lua, Table, Value};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
-use serde::{Serialize, de};
+use mlua::{Lua, Table, Value};
+use serde::de;
+use serde::ser::{SerializeSeq, Serializer};
 
+use self::incoming::Incoming;
+use self::outgoing::Outgoing;
 use crate::failure::{Failure, FailureKind};
+use crate::number;
 use crate::path::{Path, Step};
-use crate::raw::stack::{Gate, Item, Stack, TABLE};
-use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
+use crate::raw::stack::{Gate, Held, Item, Stack, TABLE};
+use crate::wire::{MAX_DEPTH, VALUE_COST};
 
 /// How many arguments a call may have between host and guest, either way. Each takes a place
 /// on a stack for which no error can be raised.
@@ -37,17 +40,14 @@ const DEFAULT_MAX_VALUE: usize = 64 << 20;
 /// Tables are made with room for at most this many entries, whatever a length claims.
 const MAX_RESERVED: usize = 4096;
 
-/// A table counts as excessively sparse when its largest index is above this and above twice
-/// the number of its values (lua-cjson's rule).
-const SPARSE_FROM: u64 = 10;
-
-/// Converts values, and remembers which tables are arrays.
+/// Converts values, and remembers what tables were made from.
 pub struct Values {
     lua: Lua,
-    /// A table with weak keys, the tables that came from an array; values: [`Shape`]s as integers.
-    /// And views of tables; values: those tables.
-    arrays: RefCell<Value>,
-    /// Protected calls with that table.
+    /// The book. Its keys are tables; its values say what these were made from: see [`Entry`].
+    book: RefCell<Value>,
+    /// Where the registry has it.
+    held: Cell<Held>,
+    /// Protected calls with it.
     gate: Cell<Gate>,
     /// What values may cost on their way out.
     max_value: Cell<usize>,
@@ -59,14 +59,20 @@ pub struct Values {
 /// finalizer of the script may convert values in the middle of it.
 struct Run {
     stack: Stack,
+    /// Where the stack has the book.
+    book: c_int,
     fault: RefCell<Option<Fault>>,
     /// Tables being written at the moment, outermost first, to notice cycles.
     open: RefCell<Vec<*const c_void>>,
     /// How many levels there may be inside of where the conversion is.
     depth_left: Cell<usize>,
     max_depth: usize,
-    /// What may still be written, by [`VALUE_COST`] and [`OBJECT_COST`].
+    /// What may still be written, by [`VALUE_COST`] and [`OBJECT_COST`](crate::wire::OBJECT_COST).
     budget: Cell<usize>,
+    /// Whether strings may be written that aren't UTF-8.
+    bytes_pass: bool,
+    /// Whether a number was read as a float that may have been an integer.
+    doubtful: Cell<bool>,
 }
 
 /// What went wrong inside a value, and where.
@@ -80,6 +86,17 @@ enum Cause {
     Rule(String),
     /// Lua's stack has no room.
     Memory,
+}
+
+/// What the book has about a table.
+enum Entry {
+    /// It came from an array: an integer.
+    Shape(Shape),
+    /// It came from an object with nulls: a list of their keys, which lies on the stack.
+    Nulls(c_int),
+    /// It is a view of this table, which lies on the stack: see [`Stack::view`].
+    View(*const c_void),
+    None,
 }
 
 /// What an array looked like when it came in.
@@ -124,41 +141,41 @@ impl Values {
     ///
     /// # Errors
     ///
-    /// When Lua can't allocate its book of arrays.
+    /// When Lua can't allocate its book.
     pub fn new(lua: &Lua) -> mlua::Result<Values> {
         let weak = lua.create_table_from([("__mode", "k")])?;
-        let (arrays, gate) = Self::book(lua, weak)?;
+        let book = Self::empty_book(lua, weak)?;
         Ok(Values {
             lua: lua.clone(),
-            gate: Cell::new(gate),
-            arrays: RefCell::new(arrays),
+            gate: Cell::new(Gate::new(lua, &book, None)?),
+            held: Cell::new(Held::new(lua, &book)?),
+            book: RefCell::new(book),
             max_value: Cell::new(DEFAULT_MAX_VALUE),
             max_depth: Cell::new(MAX_DEPTH),
         })
     }
 
-    /// An empty book of arrays with this metatable, and a gate for it.
-    fn book(lua: &Lua, weak: Table) -> mlua::Result<(Value, Gate)> {
-        /// Arrays that there is room for: most scripts see fewer.
+    /// An empty book with this metatable.
+    fn empty_book(lua: &Lua, weak: Table) -> mlua::Result<Value> {
+        /// Tables that there is room for: most scripts see fewer.
         const ROOM: usize = 4;
 
-        let arrays = lua.create_table_with_capacity(0, ROOM)?;
-        arrays.set_metatable(Some(weak))?;
-        let arrays = Value::Table(arrays);
-        let gate = Gate::new(lua, &arrays, None)?;
-        Ok((arrays, gate))
+        let book = lua.create_table_with_capacity(0, ROOM)?;
+        book.set_metatable(Some(weak))?;
+        Ok(Value::Table(book))
     }
 
-    /// Begins a new book of arrays, which lies where memory is allocated at the moment.
+    /// Begins a new book, which lies where memory is allocated at the moment.
     ///
     /// # Errors
     ///
     /// When Lua can't allocate it.
     pub(crate) fn begin_book(&self) -> mlua::Result<()> {
-        let weak = self.arrays.borrow().as_table().and_then(Table::metatable);
-        let (arrays, gate) = Self::book(&self.lua, weak.expect("it was made with one"))?;
-        self.arrays.replace(arrays);
-        self.gate.set(gate);
+        let weak = self.book.borrow().as_table().and_then(Table::metatable);
+        let book = Self::empty_book(&self.lua, weak.expect("it was made with one"))?;
+        self.gate.set(Gate::new(&self.lua, &book, None)?);
+        self.held.set(Held::new(&self.lua, &book)?);
+        self.book.replace(book);
         Ok(())
     }
 
@@ -178,69 +195,61 @@ impl Values {
         self.max_value.get()
     }
 
-    /// The book of arrays: what the gate has to be made with through which conversions on a
-    /// stack come.
-    pub(crate) fn arrays(&self) -> Value {
-        self.arrays.borrow().clone()
+    /// The book: what the gate has to be made with through which conversions on a stack come.
+    pub(crate) fn book(&self) -> Value {
+        self.book.borrow().clone()
     }
 
-    /// Marks `table` as an array, so that it stays one when it is empty.
+    /// Pushes the book; says where it is.
+    pub(crate) fn push_book(&self, stack: Stack) -> c_int {
+        stack.push_held(self.held.get());
+        stack.top()
+    }
+
+    /// Marks the table at a position as an array, so that it stays one when it is empty. May raise a
+    /// memory error, as all that follow may that are given a stack.
+    pub(crate) fn mark_array(&self, stack: Stack, table: c_int) {
+        let book = self.push_book(stack);
+        stack.push_copy(table);
+        stack.push_integer(Shape::default().pack());
+        stack.raw_set(book);
+        stack.pop();
+    }
+
+    /// Has the view at a position, which shows what is in the table at another without holding it,
+    /// written as that.
+    pub(crate) fn mark_view(&self, stack: Stack, view: c_int, table: c_int) {
+        let book = self.push_book(stack);
+        stack.push_copy(view);
+        stack.push_copy(table);
+        stack.view();
+        stack.raw_set(book);
+        stack.pop();
+    }
+
+    /// Reads JSON text and pushes the value. `root` is what its path starts with in error messages.
     ///
     /// # Errors
     ///
-    /// When Lua has no memory left.
-    pub fn mark_array(&self, table: &Table) -> mlua::Result<()> {
-        self.remember(table, Shape::default())
-    }
-
-    /// Has `view`, which shows what is in `table` without holding it, written as that.
-    ///
-    /// # Errors
-    ///
-    /// When Lua has no memory left.
-    pub fn mark_view(&self, view: &Table, table: &Table) -> mlua::Result<()> {
-        self.note(view, table)
-    }
-
-    /// An array of `items`, which stays as long as it is whatever nils it ends with.
-    ///
-    /// # Errors
-    ///
-    /// When Lua has no memory left.
-    pub fn array(&self, items: mlua::MultiValue) -> mlua::Result<Table> {
-        let last = items.iter().rposition(|item| !item.is_nil());
-        let last = last.map_or(0, |position| position as u64 + 1);
-        let shape = Shape::of(items.len() as u64, last);
-        let table = self.lua.create_sequence_from(items)?;
-        self.remember(&table, shape)?;
-        Ok(table)
-    }
-
-    fn remember(&self, table: &Table, shape: Shape) -> mlua::Result<()> {
-        self.note(table, shape.pack())
-    }
-
-    fn note(&self, table: &Table, what: impl IntoLua) -> mlua::Result<()> {
-        let arrays = self.arrays.borrow();
-        let book = arrays.as_table().expect("it was made as one");
-        book.raw_set(table, what)
-    }
-
-    /// Reads one value. `root` is what its path starts with in error messages.
-    ///
-    /// # Errors
-    ///
-    /// `Value` when it can't be a Lua value, `Memory` when Lua has no room for it.
-    pub fn read<'de, D: Deserializer<'de>>(&self, source: D, root: &str) -> Result<Value, Failure> {
-        let mut source = Some(source);
-        self.made(|stack| match source.take() {
-            Some(source) => {
-                let run = self.run(stack, usize::MAX);
-                let read = Incoming { run: &run }.deserialize(source);
-                read.map_err(|error| run.failure(root, &error))
-            }
-            None => Ok(()),
-        })
+    /// `Value` when it is no JSON, or can't be a Lua value; `Memory` when Lua has no room for it.
+    pub(crate) fn read_json(
+        &self,
+        stack: Stack,
+        book: c_int,
+        text: &[u8],
+        root: &str,
+    ) -> Result<(), Failure> {
+        let run = self.run(stack, book);
+        let mut source = serde_json::Deserializer::from_slice(text);
+        let read = de::DeserializeSeed::deserialize(Incoming { run: &run }, &mut source);
+        let read = read.and_then(|()| source.end());
+        if (read.is_err() || run.doubtful.get())
+            && run.fault.borrow().is_none()
+            && let Some(large) = number::large_numbers(text).next()
+        {
+            return Err(Failure::new(FailureKind::Value, large.message(root)));
+        }
+        read.map_err(|error| run.failure(root, &error))
     }
 
     /// The value that `push` leaves on the stack.
@@ -253,7 +262,7 @@ impl Values {
             }
         });
         result?;
-        value.map_err(|_| no_memory())
+        value.map_err(|_| Failure::memory())
     }
 
     /// Writes `value` as MessagePack behind what `out` holds already.
@@ -269,12 +278,15 @@ impl Values {
         out: &mut Vec<u8>,
         max: usize,
     ) -> Result<(), Failure> {
-        self.on_stack(value, &mut |stack| {
-            self.write_msgpack_from(stack, root, out, max)
-        })
+        let mut result = Ok(());
+        let done = self.gate.get().run(&self.lua, &[value], &mut |stack| {
+            result = self.write_msgpack_from(stack, root, out, max);
+        });
+        result?;
+        done.map_err(|_| Failure::memory())
     }
 
-    /// Writes the last value of the stack likewise.
+    /// Writes the last value of a stack that has come through a gate likewise.
     ///
     /// # Errors
     ///
@@ -286,75 +298,77 @@ impl Values {
         out: &mut Vec<u8>,
         max: usize,
     ) -> Result<(), Failure> {
+        let run = Run {
+            budget: Cell::new(max),
+            bytes_pass: true,
+            ..self.run(stack, TABLE)
+        };
         let mut sink = Sink::new(out);
         let mut serializer = rmp_serde::Serializer::new(&mut sink);
-        let result = self.write_from(stack, root, max, &mut serializer);
+        let result = run.write(stack.top(), root, &mut serializer);
         sink.check().and(result)
     }
 
-    /// Writes `value` as JSON text.
+    /// The first values on the stack, as a MessagePack array.
     ///
     /// # Errors
     ///
     /// As [`write_msgpack`](Self::write_msgpack).
-    pub fn write_json(&self, value: &Value, root: &str, max: usize) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn write_arguments(
+        &self,
+        stack: Stack,
+        book: c_int,
+        count: c_int,
+    ) -> Result<Vec<u8>, Failure> {
+        let run = Run {
+            budget: Cell::new(self.max_value()),
+            bytes_pass: true,
+            ..self.run(stack, book)
+        };
         let mut out = Vec::new();
-        self.on_stack(value, &mut |stack| {
-            let mut sink = Sink::new(&mut out);
-            let mut serializer = serde_json::Serializer::new(&mut sink);
-            let result = self.write_from(stack, root, max, &mut serializer);
-            sink.check().and(result)
-        })?;
+        let mut sink = Sink::new(&mut out);
+        let result = run.write_each(count, "args", &mut rmp_serde::Serializer::new(&mut sink));
+        sink.check().and(result)?;
         Ok(out)
     }
 
-    /// Does `write` with `value` on the stack.
-    fn on_stack(
-        &self,
-        value: &Value,
-        write: &mut dyn FnMut(Stack) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let mut result = Ok(());
-        let done = self
-            .gate
-            .get()
-            .run(&self.lua, &[value], &mut |stack| result = write(stack));
-        result?;
-        done.map_err(|_| no_memory())
-    }
-
-    fn write_from<S: Serializer>(
+    /// The value at a position as JSON text.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_msgpack`](Self::write_msgpack).
+    pub(crate) fn write_json(
         &self,
         stack: Stack,
+        book: c_int,
+        value: c_int,
         root: &str,
         max: usize,
-        sink: S,
-    ) -> Result<(), Failure> {
-        let run = self.run(stack, max);
-        let value = Outgoing {
-            run: &run,
-            at: stack.top(),
+    ) -> Result<Vec<u8>, Failure> {
+        let run = Run {
+            budget: Cell::new(max),
+            ..self.run(stack, book)
         };
-        match value.serialize(sink) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(run.failure(root, &error)),
-        }
+        let mut out = Vec::new();
+        let mut sink = Sink::new(&mut out);
+        let result = run.write(value, root, &mut serde_json::Serializer::new(&mut sink));
+        sink.check().and(result)?;
+        Ok(out)
     }
 
-    fn run(&self, stack: Stack, budget: usize) -> Run {
+    fn run(&self, stack: Stack, book: c_int) -> Run {
         Run {
             stack,
+            book,
             fault: RefCell::default(),
             open: RefCell::default(),
             depth_left: Cell::new(self.max_depth.get()),
             max_depth: self.max_depth.get(),
-            budget: Cell::new(budget),
+            budget: Cell::new(usize::MAX),
+            bytes_pass: false,
+            doubtful: Cell::new(false),
         }
     }
-}
-
-fn no_memory() -> Failure {
-    Failure::new(FailureKind::Memory, "not enough memory")
 }
 
 impl Fault {
@@ -365,12 +379,34 @@ impl Fault {
                 let message = format!("{}: {rule}", self.path.display(root));
                 Failure::new(FailureKind::Value, message)
             }
-            Cause::Memory => no_memory(),
+            Cause::Memory => Failure::memory(),
         }
     }
 }
 
 impl Run {
+    /// Writes the value at a position.
+    fn write<S: Serializer>(&self, at: c_int, root: &str, sink: S) -> Result<(), Failure> {
+        let written = serde::Serialize::serialize(&Outgoing { run: self, at }, sink);
+        written.map_err(|error| self.failure(root, &error))?;
+        Ok(())
+    }
+
+    /// Writes the first values of the stack as an array.
+    fn write_each<S: Serializer>(&self, count: c_int, root: &str, sink: S) -> Result<(), Failure> {
+        let write = || {
+            self.spend(VALUE_COST)?;
+            let mut seq = sink.serialize_seq(usize::try_from(count).ok())?;
+            for at in 1..=count {
+                seq.serialize_element(&Outgoing { run: self, at })
+                    .inspect_err(|_| self.within(|| Step::Index(at.unsigned_abs().into())))?;
+            }
+            seq.end()
+        };
+        write().map_err(|error: S::Error| self.failure(root, &error))?;
+        Ok(())
+    }
+
     /// The failure behind a serde error: ours with its place, or the format's own words.
     fn failure(&self, root: &str, error: &dyn fmt::Display) -> Failure {
         match self.fault.take() {
@@ -438,15 +474,23 @@ impl Run {
     fn remember(&self, shape: Shape) {
         self.stack.push_copy(self.stack.top());
         self.stack.push_integer(shape.pack());
-        self.stack.raw_set(TABLE);
+        self.stack.raw_set(self.book);
     }
 
-    /// What the book has about a table; what a view shows lies on the stack afterwards.
+    /// What the book has about a table.
     fn entry(&self, table: c_int) -> Entry {
         self.stack.push_copy(table);
-        self.stack.raw_get(TABLE);
-        let entry = match self.stack.item(self.stack.top()) {
-            Item::Table(viewed) => return Entry::View(viewed),
+        self.stack.raw_get(self.book);
+        let top = self.stack.top();
+        let entry = match self.stack.item(top) {
+            Item::Table(_) => return Entry::Nulls(top),
+            Item::Other(_) => {
+                self.stack.viewed();
+                match self.stack.item(top) {
+                    Item::Table(viewed) => return Entry::View(viewed),
+                    _ => Entry::None,
+                }
+            }
             Item::Integer(packed) => Entry::Shape(Shape::unpack(packed)),
             _ => Entry::None,
         };
@@ -463,12 +507,53 @@ impl Run {
     }
 }
 
-/// What the book of arrays has about a table.
-enum Entry {
-    Shape(Shape),
-    /// It is a view of this table.
-    View(*const c_void),
-    None,
+/// An object that is being read: what it has been found to hold.
+struct Object {
+    /// Where its table is.
+    table: c_int,
+    /// How many of its keys are null. Their list lies behind the table, once there is one.
+    nulls: u64,
+}
+
+impl Object {
+    /// Pushes a table for so many entries.
+    fn new(run: &Run, entries: usize) -> Object {
+        run.stack.push_table(0, entries.min(MAX_RESERVED));
+        Object {
+            table: run.stack.top(),
+            nulls: 0,
+        }
+    }
+
+    /// Takes the last two values for a key and its value.
+    fn set(&mut self, run: &Run) {
+        let stack = run.stack;
+        if !stack.last_is_nil() {
+            return stack.raw_set(self.table);
+        }
+        // For a key that came before, with another value.
+        stack.push_copy(stack.top() - 1);
+        stack.insert(stack.top() - 1);
+        stack.raw_set(self.table);
+        let list = self.table + 1;
+        if self.nulls == 0 {
+            stack.push_table(1, 0);
+            stack.insert(list);
+        }
+        self.nulls += 1;
+        stack.raw_set_index(list, self.nulls);
+    }
+
+    /// Leaves the table as the last value.
+    fn end(self, run: &Run) {
+        if self.nulls == 0 {
+            return;
+        }
+        run.stack.push_copy(self.table);
+        run.stack.insert(self.table + 1);
+        // The table, and the table and the list of its nulls.
+        run.stack.raw_set(run.book);
+    }
 }
 
 /// A buffer that never aborts for want of memory.
@@ -483,10 +568,10 @@ impl<'a> Sink<'a> {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        if self.full {
-            return Err(Failure::new(FailureKind::Memory, "not enough memory"));
+        match self.full {
+            true => Err(Failure::memory()),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -502,141 +587,6 @@ impl io::Write for Sink<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Reads one value and pushes it.
-struct Incoming<'a> {
-    run: &'a Run,
-}
-
-impl<'de> DeserializeSeed<'de> for Incoming<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
-        source.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Incoming<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        self.run.stack.push_nil();
-        Ok(())
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
-        self.run.stack.push_boolean(value);
-        Ok(())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
-        self.run.stack.push_integer(value);
-        Ok(())
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
-        let value = i64::try_from(value).map_err(|_| self.run.broken(too_large(value)))?;
-        self.visit_i64(value)
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
-        if !value.is_finite() {
-            return Err(self.run.broken(NOT_FINITE));
-        }
-        self.run.stack.push_number(value);
-        Ok(())
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
-        self.run.stack.push_text(value.as_bytes());
-        Ok(())
-    }
-
-    fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<(), E> {
-        Err(self.run.broken(BYTES))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Run { stack, .. } = *self.run;
-        self.run.enter().map_err(|cause| self.run.fail(cause))?;
-        let capacity = items.size_hint().unwrap_or(0).min(MAX_RESERVED);
-        stack.push_table(capacity, 0);
-        let table = stack.top();
-        let (mut len, mut last) = (0_u64, 0_u64);
-        while items
-            .next_element_seed(Incoming { run: self.run })
-            .inspect_err(|_| self.run.within(|| Step::Index(len + 1)))?
-            .is_some()
-        {
-            len += 1;
-            if stack.last_is_nil() {
-                stack.pop();
-            } else {
-                last = len;
-                stack.raw_set_index(table, len);
-            }
-        }
-        self.run.remember(Shape::of(len, last));
-        self.run.leave();
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Run { stack, .. } = *self.run;
-        self.run.enter().map_err(|cause| self.run.fail(cause))?;
-        let capacity = entries.size_hint().unwrap_or(0).min(MAX_RESERVED);
-        stack.push_table(0, capacity);
-        let table = stack.top();
-        while entries.next_key_seed(Key { run: self.run })?.is_some() {
-            entries
-                .next_value_seed(Incoming { run: self.run })
-                .inspect_err(|_| self.run.within(|| self.run.step(table + 1)))?;
-            stack.raw_set(table);
-        }
-        self.run.leave();
-        Ok(())
-    }
-}
-
-/// Reads an object's key and pushes it, as text.
-struct Key<'a> {
-    run: &'a Run,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
-        source.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key: text or an integer")
-    }
-
-    fn visit_str<E: de::Error>(self, key: &str) -> Result<(), E> {
-        self.run.stack.push_text(key.as_bytes());
-        Ok(())
-    }
-
-    fn visit_i64<E: de::Error>(self, key: i64) -> Result<(), E> {
-        let mut digits = Digits::default();
-        self.visit_str(digits.of(key.into()))
-    }
-
-    fn visit_u64<E: de::Error>(self, key: u64) -> Result<(), E> {
-        let mut digits = Digits::default();
-        self.visit_str(digits.of(key.into()))
     }
 }
 
@@ -656,200 +606,3 @@ impl Digits {
 }
 
 const TOO_LARGE: &str = "from here on the value is larger than what may pass in one piece";
-
-const BYTES: &str =
-    "raw bytes, and integers of 128 bits, have no JSON counterpart; pass text or an array";
-
-fn too_large(value: u64) -> String {
-    format!(
-        "{value} is too large for a Lua integer (the largest is {})",
-        i64::MAX
-    )
-}
-
-const NOT_FINITE: &str = "NaN and infinities have no JSON counterpart";
-
-/// Writes the value at a position of the stack. Nothing in this makes Lua values, so that Lua
-/// raises no errors, and no table changes meanwhile.
-struct Outgoing<'a> {
-    run: &'a Run,
-    at: c_int,
-}
-
-impl Serialize for Outgoing<'_> {
-    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
-        self.run.spend(VALUE_COST)?;
-        match self.run.stack.item(self.at) {
-            Item::Nil | Item::Null => sink.serialize_unit(),
-            Item::Boolean(value) => sink.serialize_bool(value),
-            Item::Integer(value) => sink.serialize_i64(value),
-            Item::Number(value) if value.is_finite() => sink.serialize_f64(value),
-            Item::Number(_) => Err(self.broken(NOT_FINITE)),
-            Item::Text(text) => match str::from_utf8(text) {
-                Ok(text) => {
-                    self.run.spend(text.len())?;
-                    sink.serialize_str(text)
-                }
-                Err(_) => Err(self.broken("the string is not valid UTF-8")),
-            },
-            Item::Table(address) => self.table(address, sink),
-            Item::Other(kind) => Err(self.broken(format!("a {kind} has no JSON counterpart"))),
-        }
-    }
-}
-
-impl Outgoing<'_> {
-    fn broken<E: serde::ser::Error>(&self, rule: impl Into<String>) -> E {
-        self.fail(Cause::Rule(rule.into()))
-    }
-
-    fn fail<E: serde::ser::Error>(&self, cause: Cause) -> E {
-        let _: de::value::Error = self.run.fail(cause);
-        E::custom("see the fault")
-    }
-
-    fn table<S: Serializer>(&self, address: *const c_void, sink: S) -> Result<S::Ok, S::Error> {
-        let shape = match self.run.entry(self.at) {
-            Entry::Shape(shape) => Some(shape),
-            Entry::None => None,
-            Entry::View(viewed) => {
-                let written = self.last().table(viewed, sink);
-                self.run.stack.pop();
-                return written;
-            }
-        };
-        self.run.enter().map_err(|cause| self.fail(cause))?;
-        if self.run.open.borrow().contains(&address) {
-            return Err(self.broken("the table contains itself"));
-        }
-        self.run.open.borrow_mut().push(address);
-        let keys = self.keys::<S::Error>(shape)?;
-        let written = match keys.array_len() {
-            Some(Ok(len)) => self.array(len, sink),
-            Some(Err(rule)) => Err(self.broken(rule)),
-            None => self.object(&keys, sink),
-        };
-        self.run.open.borrow_mut().pop();
-        self.run.leave();
-        written
-    }
-
-    /// Looks at all keys once, to tell arrays from objects and both from what is neither.
-    fn keys<E: serde::ser::Error>(&self, shape: Option<Shape>) -> Result<Keys, E> {
-        let Run { stack, .. } = *self.run;
-        let mut keys = Keys {
-            shape,
-            ..Keys::default()
-        };
-        stack.push_nil();
-        let key = stack.top();
-        while stack.next(self.at) {
-            stack.pop();
-            keys.count += 1;
-            match stack.item(key) {
-                Item::Integer(index) => {
-                    keys.integers += 1;
-                    keys.largest = keys.largest.max(index);
-                    keys.unpositive |= index < 1;
-                }
-                Item::Text(_) => {}
-                other => {
-                    return Err(self.broken(format!(
-                        "a key is a {}; keys must be text or integers",
-                        other.type_name()
-                    )));
-                }
-            }
-        }
-        Ok(keys)
-    }
-
-    /// Writes the last value of the stack and takes it away.
-    fn last<'a>(&'a self) -> Outgoing<'a> {
-        Outgoing {
-            run: self.run,
-            at: self.run.stack.top(),
-        }
-    }
-
-    fn array<S: Serializer>(&self, len: u64, sink: S) -> Result<S::Ok, S::Error> {
-        let mut seq = sink.serialize_seq(usize::try_from(len).ok())?;
-        for index in 1..=len {
-            self.run.stack.raw_get_index(self.at, index);
-            seq.serialize_element(&self.last())
-                .inspect_err(|_| self.run.within(|| Step::Index(index)))?;
-            self.run.stack.pop();
-        }
-        seq.end()
-    }
-
-    fn object<S: Serializer>(&self, keys: &Keys, sink: S) -> Result<S::Ok, S::Error> {
-        // Only where both kinds of key occur can two of them be written the same way.
-        let mixed = keys.integers > 0 && keys.integers < keys.count;
-        // A hash set would ask WASI for entropy, which isn't there.
-        let mut written = BTreeSet::new();
-        let Run { stack, .. } = *self.run;
-        self.run.spend(OBJECT_COST)?;
-        let mut map = sink.serialize_map(Some(keys.count))?;
-        stack.push_nil();
-        let at = stack.top();
-        while stack.next(self.at) {
-            let mut digits = Digits::default();
-            let key = match stack.item(at) {
-                Item::Integer(index) => digits.of(index.into()),
-                Item::Text(text) => match str::from_utf8(text) {
-                    Ok(text) => text,
-                    Err(_) => return Err(self.broken("a key is not valid UTF-8")),
-                },
-                _ => return Err(S::Error::custom("keys changed while they were read")),
-            };
-            if mixed && !written.insert(key.to_owned()) {
-                return Err(self.broken(format!(
-                    "the integer key {key} and the text key \"{key}\" would be the same"
-                )));
-            }
-            self.run.spend(key.len())?;
-            map.serialize_key(key)?;
-            map.serialize_value(&self.last())
-                .inspect_err(|_| self.run.within(|| Step::Key(key.to_owned())))?;
-            stack.pop();
-        }
-        map.end()
-    }
-}
-
-/// What the keys of a table are.
-#[derive(Default)]
-struct Keys {
-    /// What it looked like as an array, if it came in as one or was marked.
-    shape: Option<Shape>,
-    count: usize,
-    integers: usize,
-    largest: i64,
-    unpositive: bool,
-}
-
-impl Keys {
-    /// The length of the array, if the table is one, or why it can't be written.
-    fn array_len(&self) -> Option<Result<u64, String>> {
-        if self.unpositive
-            || self.integers < self.count
-            || (self.count == 0 && self.shape.is_none())
-        {
-            return None;
-        }
-        let largest = self.largest.unsigned_abs();
-        let count = self.count as u64;
-        let shape = self.shape.unwrap_or_default();
-        if largest > SPARSE_FROM && largest > count.saturating_mul(2) && largest > shape.len() {
-            return Some(Err(format!(
-                "the table is excessively sparse ({count} values, largest index {largest}); \
-                 make its keys text, or fill it"
-            )));
-        }
-        // As long as it came, unless the script moved its end: by taking away what stood last,
-        // or by adding behind all that it had.
-        let kept = (u64::from(shape.last)..=shape.len()).contains(&largest);
-        Some(Ok(if kept { shape.len() } else { largest }))
-    }
-}

@@ -1,27 +1,27 @@
 //! The virtual machine: one sandboxed Lua state that answers requests.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CString, c_int};
+use std::ffi::c_int;
 use std::rc::Rc;
 
-use mlua::{Function, MultiValue, Value};
+use mlua::{Function, Value};
 use rmp::Marker;
 
 use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::header::{self, malformed};
-use crate::json::outcome;
+use crate::raw::library;
 use crate::raw::quick::Returned;
 use crate::raw::raised;
 use crate::raw::reserve;
-use crate::raw::stack::{Held, Item, Stack};
+use crate::raw::stack::{Held, Item, Stack, TABLE};
 use crate::sandbox::Sandbox;
+use crate::source::Source;
 use crate::wire::{self, Allowance, Chunk, Name, Op, Seed, Setup};
 
 /// One sandboxed Lua state.
 pub struct Vm {
     sandbox: Sandbox,
-    host: Rc<dyn Host>,
     /// What the script raised its error with, in the request at hand, if that wasn't text.
     raised: Cell<Option<Value>>,
     callee: Callee,
@@ -97,7 +97,6 @@ impl Vm {
                 is_held: Cell::default(),
             },
             sandbox,
-            host,
             raised: Cell::default(),
         }
     }
@@ -128,6 +127,7 @@ impl Vm {
         }
         self.raised.set(None);
         raised::clear(&self.sandbox.lua);
+        self.sandbox.library.tidy();
         self.sandbox
             .values
             .allow(allowance.max_value as usize, allowance.max_depth as usize);
@@ -257,11 +257,13 @@ impl Vm {
         answer: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         for (number, name) in &setup.functions {
-            let function = self.host_function(*number)?;
-            self.sandbox
-                .lua
-                .globals()
-                .raw_set(name.as_ref(), function)?;
+            let Sandbox { lua, library, .. } = &self.sandbox;
+            let number = Value::Integer((*number).into());
+            let function = library.function(lua, library::host_function, &[number])?;
+            lua.globals().raw_set(name.as_ref(), function)?;
+        }
+        if setup.clock {
+            self.sandbox.library.start_clock();
         }
         if setup.clock || setup.modules || setup.files {
             let granted = (setup.clock, setup.modules, setup.files);
@@ -273,30 +275,6 @@ impl Vm {
         }
         answer.push(NULL);
         Ok(())
-    }
-
-    fn host_function(&self, number: u32) -> mlua::Result<Function> {
-        let host = Rc::clone(&self.host);
-        let values = Rc::clone(&self.sandbox.values);
-        let raw = self
-            .sandbox
-            .lua
-            .create_function(move |lua, args: MultiValue| {
-                let call = || {
-                    let args = values.array(args)?;
-                    let mut request = Vec::new();
-                    values.write_msgpack(
-                        &Value::Table(args),
-                        "args",
-                        &mut request,
-                        values.max_value(),
-                    )?;
-                    let answer = host.call(number, &request)?;
-                    values.unpacked(&answer, "result")
-                };
-                outcome(lua, call())
-            })?;
-        self.sandbox.bounded.call(raw)
     }
 
     fn eval(&self, chunk: &Chunk<'_>, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
@@ -322,7 +300,7 @@ impl Vm {
         if state.is_empty() {
             return call_for_one(stack, 0);
         }
-        self.sandbox.values.unpack(stack, state, "state")?;
+        self.sandbox.values.unpack(stack, TABLE, state, "state")?;
         call_for_one(stack, 1)
     }
 
@@ -385,7 +363,7 @@ impl Vm {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
-            self.sandbox.values.unpack(stack, value, name)?;
+            self.sandbox.values.unpack(stack, TABLE, value, name)?;
             stack.set(globals);
             stack.push_nil();
             Ok(())
@@ -473,108 +451,4 @@ fn operation(number: u32) -> Option<Op> {
 fn split(request: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = request.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)
-}
-
-/// The text of a chunk, as it is compiled.
-struct Source {
-    name: CString,
-    text: String,
-    /// The text as an expression, if it may be one.
-    expression: Option<String>,
-}
-
-impl Source {
-    fn of(chunk: &Chunk<'_>, with_state: bool) -> Result<Source, Failure> {
-        // On the script's own first line, so that the lines in messages are its own.
-        let prefix = if with_state {
-            "local state = ...; "
-        } else {
-            ""
-        };
-        let name = CString::new(format!("={}", chunk.name)).map_err(|error| {
-            Failure::new(FailureKind::Runtime, format!("invalid name: {error}"))
-        })?;
-        let expression = (chunk.expression && !is_statement(&chunk.code))
-            .then(|| [prefix, "return ", &chunk.code].concat());
-        Ok(Source {
-            name,
-            text: [prefix, &chunk.code].concat(),
-            expression,
-        })
-    }
-
-    /// Pushes the function that it compiles to.
-    fn push(&self, stack: Stack) -> Result<(), Failure> {
-        let Some(expression) = &self.expression else {
-            return self.compile(stack, &self.text);
-        };
-        self.compile(stack, expression).or_else(|as_expression| {
-            self.compile(stack, &self.text).map_err(|as_chunk| {
-                match as_expression.kind {
-                    // It was an expression so far, and then the text ended.
-                    FailureKind::Unfinished => as_expression,
-                    _ => as_chunk,
-                }
-            })
-        })
-    }
-
-    fn compile(&self, stack: Stack, text: &str) -> Result<(), Failure> {
-        let compiled = stack.compile(text, &self.name);
-        compiled.map_err(|error| {
-            // Without the sign that it is to be shown as it is.
-            let name = String::from_utf8_lossy(&self.name.to_bytes()[1..]);
-            Failure::uncompiled(error, &name)
-        })
-    }
-}
-
-/// Whether the first word of `code` rules out that it is an expression.
-///
-/// Trying to compile what isn't costs a throw, and a throw is dear in WebAssembly.
-fn is_statement(code: &str) -> bool {
-    let mut rest = code.trim_start();
-    while rest.starts_with("--") && !rest.starts_with("--[") {
-        rest = rest
-            .split_once('\n')
-            .map_or("", |(_, rest)| rest.trim_start());
-    }
-    let word = rest
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .next();
-    matches!(
-        word,
-        Some("break" | "do" | "for" | "goto" | "if" | "local" | "repeat" | "return" | "while")
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_statement;
-
-    #[test]
-    fn the_first_word_tells_statements() {
-        for code in [
-            "return 1",
-            "\n -- note\n\tlocal x",
-            "if x then end",
-            "do end",
-        ] {
-            assert!(is_statement(code), "{code}");
-        }
-    }
-
-    #[test]
-    fn anything_else_may_be_an_expression() {
-        for code in [
-            "1 + 1",
-            "returned",
-            "f()",
-            "function() end",
-            "--[[ c ]] return",
-            "",
-        ] {
-            assert!(!is_statement(code), "{code}");
-        }
-    }
 }

@@ -8,11 +8,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 fn chunk(code: &str) -> Chunk<'_> {
-    Chunk {
-        name: "test".into(),
-        code: code.into(),
-        expression: true,
-    }
+    common::chunk("test", code, true)
 }
 
 /// Compiles `code` in a machine of its own.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Machine;
-use moonfork_guest::wire::{Chunk, Denied, FailureKind, Op};
+use moonfork_guest::wire::{Denied, FailureKind, Op};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -223,11 +223,7 @@ fn errors_have_a_position(#[case] code: &str, #[case] line: u32) {
 #[case::another("return = 1", FailureKind::Syntax)]
 fn texts_that_end_too_early_are_told_apart(#[case] code: &str, #[case] kind: FailureKind) {
     assert_eq!(Machine::new().eval(code).unwrap_err().kind, kind);
-    let chunk = Chunk {
-        name: "test".into(),
-        code: code.into(),
-        expression: true,
-    };
+    let chunk = common::chunk("test", code, true);
     let checked = Machine::new().request::<()>(Op::Check, &chunk, None);
     assert_eq!(checked.unwrap_err().kind, kind);
 }
@@ -235,11 +231,7 @@ fn texts_that_end_too_early_are_told_apart(#[case] code: &str, #[case] kind: Fai
 #[test]
 fn what_is_checked_does_not_run() {
     let mut lua = Machine::new();
-    let chunk = Chunk {
-        name: "test".into(),
-        code: "ran = true".into(),
-        expression: false,
-    };
+    let chunk = common::chunk("test", "ran = true", false);
     assert_eq!(
         lua.request::<()>(Op::Check, &chunk, None).unwrap(),
         Value::Null

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::Machine;
-use moonfork_guest::wire::{Chunk, FailureKind, Op};
+use moonfork_guest::wire::{FailureKind, Op};
 use rstest::rstest;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -90,10 +90,6 @@ fn an_array_that_was_changed(#[case] change: &str, #[case] state: Value, #[case]
 #[case::infinity("{{1/0}}", "result[1][1]: NaN and infinities have no JSON counterpart")]
 #[case::function("{f = print}", "result.f: a function has no JSON counterpart")]
 #[case::thread("coroutine.create(print)", "result: a thread has no JSON counterpart")]
-#[case::not_utf8(
-    "{items = {0, 1, {x = '\\xff'}}}",
-    "result.items[3].x: the string is not valid UTF-8"
-)]
 #[case::key_not_utf8("{['\\xff'] = 1}", "result: a key is not valid UTF-8")]
 #[case::bool_key(
     "{[true] = 1}",
@@ -109,7 +105,7 @@ fn an_array_that_was_changed(#[case] change: &str, #[case] state: Value, #[case]
 )]
 #[case::sparse(
     "{[11] = 1}",
-    "result: the table is excessively sparse (1 values, largest index 11); make its keys text, or fill it"
+    "result: as a list the table is excessively sparse (1 values, largest index 11); keys that are text, such as `t[tostring(id)]`, make it a mapping"
 )]
 #[case::odd_key(
     "{['a b'] = {print}}",
@@ -123,7 +119,7 @@ fn what_json_cannot_say_is_an_error_with_its_path(#[case] code: &str, #[case] me
 
 #[rstest]
 #[case::too_large(json!({"items": [{"x": u64::MAX}]}),
-    "state.items[1].x: 18446744073709551615 is too large for a Lua integer (the largest is 9223372036854775807)")]
+    "state.items[1].x: 18446744073709551615 is too large for an integer (-9223372036854775808 to 9223372036854775807); quote it, to pass it as text")]
 fn what_lua_cannot_hold_is_an_error_with_its_path(#[case] state: Value, #[case] message: &str) {
     let failure = Machine::new().eval_with("state", Some(&state)).unwrap_err();
     assert_eq!(failure.message, message);
@@ -136,20 +132,12 @@ fn what_lua_cannot_hold_is_an_error_with_its_path(#[case] state: Value, #[case] 
     &[(1, BTreeMap::from([(true, 1)]))],
     "state[1][2]: a key is a boolean; it has to be text or an integer"
 )]
-#[case::an_integer_of_128_bits(
-    &[(1, 7_u128)],
-    "state[1][2]: raw bytes, and integers of 128 bits, have no JSON counterpart; pass text or an array"
-)]
 #[case::infinity(&[f64::INFINITY], "state[1]: NaN and infinities have no JSON counterpart")]
 fn what_json_cannot_hold_is_an_error_with_its_path<T: Serialize>(
     #[case] state: &[T],
     #[case] message: &str,
 ) {
-    let chunk = Chunk {
-        name: "test".into(),
-        code: "return state".into(),
-        expression: false,
-    };
+    let chunk = common::chunk("test", "return state", false);
     let failure = Machine::new()
         .request(Op::Eval, &chunk, Some(&state))
         .unwrap_err();
@@ -266,4 +254,148 @@ fn a_finalizer_that_converts_values_does_not_disturb_the_conversion_it_interrupt
         too_deep.message.contains("nested too deeply"),
         "{too_deep:?}"
     );
+}
+
+/// What passes as bytes: strings that aren't UTF-8, both ways.
+#[test]
+fn strings_may_hold_any_bytes() {
+    let mut lua = Machine::new();
+    let out = lua.raw_eval("{'text', '\\xff\\0', {x = '\\x80'}}").unwrap();
+    let expected = [
+        &[0x93][..],
+        b"\xa4text",
+        b"\xc4\x02\xff\0",
+        b"\x81\xa1x\xc4\x01\x80",
+    ];
+    assert_eq!(out, expected.concat());
+
+    #[derive(Serialize)]
+    struct Bytes<'b>(#[serde(serialize_with = "bytes")] &'b [u8]);
+
+    fn bytes<S: serde::Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    let chunk = common::chunk("test", "return {#state, state:byte(1, -1)}", false);
+    let state = Bytes(b"\xff\0a");
+    let seen = lua.request(Op::Eval, &chunk, Some(&state)).unwrap();
+    assert_eq!(seen, json!([3, 255, 0, 97]));
+}
+
+#[rstest]
+#[case::in_text("json.encode('\\xff')", "value: the string is not valid UTF-8")]
+#[case::inside(
+    "json.encode({a = {'\\xff'}})",
+    "value.a[1]: the string is not valid UTF-8"
+)]
+fn json_text_is_utf8(#[case] code: &str, #[case] message: &str) {
+    let said = Machine::new().error(&format!("return {code}"));
+    assert_eq!(said, format!("test:1: {message}"));
+}
+
+/// Nulls in objects come back, those of arrays do anyway.
+#[rstest]
+#[case::one(json!({"a": null}))]
+#[case::some(json!({"a": null, "b": 1, "c": null, "d": "x"}))]
+#[case::nested(json!({"a": {"b": null}, "c": [{"d": null}, {}, {"e": [null, {"f": null}]}]}))]
+#[case::keys_like_numbers(json!({"1": null, "2": null}))]
+#[case::odd_keys(json!({"": null, "a.b": null, "\u{0}": null}))]
+fn nulls_in_objects_come_back(#[case] value: Value) {
+    let mut lua = Machine::new();
+    let state = json!({"v": value});
+    assert_eq!(lua.eval_with("state", Some(&state)).unwrap(), state);
+    assert_eq!(lua.eval_with("state.v", Some(&state)).unwrap(), value);
+    assert_eq!(lua.call("echo", &json!([value])).unwrap(), json!([value]));
+    let text = value.to_string();
+    let through_text = lua.eval_with("json.encode(json.decode(state))", Some(&json!(text)));
+    let again: Value = serde_json::from_str(through_text.unwrap().as_str().unwrap()).unwrap();
+    assert_eq!(again, value);
+    assert_eq!(
+        lua.eval_with("json.decode(state)", Some(&json!(text)))
+            .unwrap(),
+        value
+    );
+}
+
+#[test]
+fn as_many_nulls_as_there_are() {
+    let keys: serde_json::Map<_, _> = (0..5000).map(|n| (format!("k{n}"), Value::Null)).collect();
+    let state = Value::Object(keys);
+    let mut lua = Machine::new();
+    lua.allowance.max_value = 8 << 20;
+    assert_eq!(lua.eval_with("return state", Some(&state)).unwrap(), state);
+}
+
+#[rstest]
+#[case::unless_it_has_a_value("s.a = 1", json!({"a": 1, "b": null}))]
+#[case::of_nil_again("s.a = 1 s.a = nil", json!({"a": null, "b": null}))]
+#[case::beside_others("s.x = 1", json!({"a": null, "b": null, "x": 1}))]
+#[case::with_null("s.a = null", json!({"a": null, "b": null}))]
+#[case::with_integer_keys("s[1] = 'x'", json!({"1": "x", "a": null, "b": null}))]
+#[case::behind_an_integer_key_of_its_name("s[1] = 'x' s.a = 0 s.b = 0", json!({"1": "x", "a": 0, "b": 0}))]
+#[case::in_a_copy("local t = {} for k, v in pairs(s) do t[k] = v end s = t", json!({}))]
+#[case::with_a_metatable("setmetatable(s, {__index = function() return 5 end})", json!({"a": null, "b": null}))]
+fn a_null_is_one_as_long_as_it_is_nil(#[case] change: &str, #[case] expected: Value) {
+    let code = format!("local s = state {change} return s");
+    let state = json!({"a": null, "b": null});
+    let mut lua = Machine::new();
+    assert_eq!(lua.eval_with(&code, Some(&state)).unwrap(), expected);
+}
+
+/// The key "1" was null, and the script set the integer key 1, which is written the same way.
+#[test]
+fn a_null_gives_way_to_an_integer_key() {
+    let mut lua = Machine::new();
+    let state = json!({"1": null, "01": null});
+    let seen = lua.eval_with("state[1] = 'x' return state", Some(&state));
+    assert_eq!(seen.unwrap(), json!({"1": "x", "01": null}));
+}
+
+/// Of a key that is there twice the last counts, as without nulls.
+#[rstest]
+#[case(r#"{"a": null, "a": 1}"#, json!({"a": 1}))]
+#[case(r#"{"a": 1, "a": null}"#, json!({"a": null}))]
+#[case(r#"{"a": null, "a": null}"#, json!({"a": null}))]
+fn the_last_of_two_keys_counts(#[case] text: &str, #[case] expected: Value) {
+    let mut lua = Machine::new();
+    let code = "return json.decode(state)";
+    assert_eq!(lua.eval_with(code, Some(&json!(text))).unwrap(), expected);
+}
+
+/// Numbers that Lua can't hold are refused alike, with what to do.
+#[rstest]
+#[case::beyond_64_bits(
+    "[1, {\"x\": 123456789012345678901234567890}]",
+    "value[2].x: 123456789012345678901234567890 is too large for an integer"
+)]
+#[case::beyond_63_bits(
+    "{\"ids\": [1, 9223372036854775808]}",
+    "value.ids[2]: 9223372036854775808 is too large for an integer"
+)]
+#[case::negative(
+    "-9223372036854775809",
+    "value: -9223372036854775809 is too large for an integer"
+)]
+#[case::a_float(
+    "[1e400]",
+    "value[1]: 1e400 is too large for a number (up to 1.7976931348623157e308)"
+)]
+fn numbers_in_json_text_that_are_too_large(#[case] text: &str, #[case] message: &str) {
+    let mut lua = Machine::new();
+    let failure = lua
+        .eval_with("return json.decode(state)", Some(&json!(text)))
+        .unwrap_err();
+    let said = failure.message.strip_prefix("test:1: ").unwrap();
+    assert!(said.starts_with(message), "{said}");
+    assert!(said.ends_with("; quote it, to pass it as text"), "{said}");
+}
+
+#[rstest]
+#[case("[9223372036854775807, -9223372036854775808]", json!([i64::MAX, i64::MIN]))]
+#[case("[1e19, 9223372036854775808.0, -0.0]", json!([1e19, 9_223_372_036_854_775_808.0, -0.0]))]
+#[case("[\"9223372036854775808\"]", json!(["9223372036854775808"]))]
+fn numbers_in_json_text_that_are_not(#[case] text: &str, #[case] expected: Value) {
+    let mut lua = Machine::new();
+    let code = "return json.decode(state)";
+    assert_eq!(lua.eval_with(code, Some(&json!(text))).unwrap(), expected);
 }

@@ -30,12 +30,14 @@ pub(crate) const REBUILD: &str = "cargo xtask guest";
 
 /// Files and folders that end up in the module: the guest's without its tests, and what it
 /// shares with the host.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 8] = [
     "guest/Cargo.toml",
     "guest/build.rs",
     "guest/lua",
     "guest/src",
     "guest/wasi",
+    "host/codec/number.rs",
+    "host/codec/path.rs",
     "host/wire.rs",
 ];
 

@@ -33,7 +33,7 @@ pub(super) struct EvalArgs {
 /// Evaluates Lua and prints the value.
 pub(super) fn eval(args: EvalArgs) -> anyhow::Result<()> {
     let chunk = match args.code.strip_prefix('@') {
-        Some(path) => Chunk::new(input::text_file(Path::new(path))?).named(path.to_owned()),
+        Some(path) => Chunk::new(input::file(Path::new(path))?).named(path.to_owned()),
         None => Chunk::new(args.code),
     };
     let state = args.input.load()?;

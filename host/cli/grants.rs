@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use moonfork::{Access, Clock, Grants, PoolBuilder};
+use moonfork::{Access, Chunk, Clock, Grants, PoolBuilder};
 
 use super::{cache, input};
 
@@ -81,7 +81,8 @@ impl GrantArgs {
                     path.display()
                 );
             }
-            pool = pool.module(name, input::text_file(path)?);
+            let chunk = Chunk::body(input::file(path)?).named(path.display().to_string());
+            pool = pool.module(name, chunk);
             grants = grants.module(name);
         }
         Ok((pool, grants))

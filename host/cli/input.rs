@@ -67,6 +67,14 @@ impl InputArgs {
     }
 }
 
+/// The content of a file.
+///
+/// # Errors
+/// If it can't be read, with its name.
+pub(super) fn file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| path.display().to_string())
+}
+
 /// The text of a file.
 ///
 /// # Errors

@@ -178,8 +178,7 @@ fn decode<A: DeserializeOwned>(args: &[u8], max: usize) -> Result<A, Failed> {
 
 fn encode(result: &impl Serialize) -> Result<Vec<u8>, Failed> {
     let mut encoded = Vec::new();
-    codec::encode(result, &mut encoded)
-        .map_err(|error| Failed::Raised(format!("the result can't be passed to Lua: {error}")))?;
+    codec::encode("result", result, &mut encoded).map_err(Failed::Raised)?;
     Ok(encoded)
 }
 

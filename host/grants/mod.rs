@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::capability::Capability;
+use crate::chunk::Chunk;
 use crate::grants::clock::Clock;
 use crate::grants::files::Folder;
 use crate::grants::function::Functions;
@@ -49,7 +50,7 @@ pub struct Grants {
     functions: Names,
     modules: Names,
     /// Modules of the instance's own, which its pool doesn't have.
-    own_modules: BTreeMap<String, Arc<str>>,
+    own_modules: BTreeMap<String, Arc<Chunk<'static>>>,
     clock: Option<Clock>,
     seed: Option<u64>,
     variables: BTreeMap<String, Value>,
@@ -156,7 +157,8 @@ impl Grants {
     }
 
     /// `require` of a module of the instance's own, by this name: Lua source that no other
-    /// instance of the pool has. It comes before a module that the pool has under that name.
+    /// instance of the pool has. It comes before a module that the pool has under that name. Errors
+    /// name it as its [`Chunk`] is named, or else `module 'NAME'`.
     ///
     /// ```
     /// use moonfork::{Grants, Pool, RunOptions};
@@ -169,8 +171,9 @@ impl Grants {
     /// # }
     /// ```
     #[must_use]
-    pub fn own_module(mut self, name: impl Into<String>, source: impl Into<Arc<str>>) -> Self {
-        self.own_modules.insert(name.into(), source.into());
+    pub fn own_module<'c>(mut self, name: impl Into<String>, source: impl Into<Chunk<'c>>) -> Self {
+        let source = source.into().into_owned();
+        self.own_modules.insert(name.into(), Arc::new(source));
         self
     }
 
@@ -540,7 +543,7 @@ impl Granted {
 
 /// Whether a module may be loaded.
 pub(crate) enum Lookup<'a> {
-    Granted(&'a str),
+    Granted(&'a Chunk<'static>),
     Denied,
     Absent,
 }

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use crate::chunk::Chunk;
 use crate::{Error, Result};
 
 /// The modules of a pool.
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
-    sources: BTreeMap<String, String>,
+    sources: BTreeMap<String, Chunk<'static>>,
     twice: Option<String>,
 }
 
 impl Modules {
     /// Adds the source of a module.
-    pub(crate) fn add(&mut self, name: String, source: String) {
+    pub(crate) fn add(&mut self, name: String, source: Chunk<'static>) {
         if self.sources.insert(name.clone(), source).is_some() {
             self.twice = Some(name);
         }
@@ -28,8 +29,8 @@ impl Modules {
     }
 
     /// The source of a module.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.sources.get(name).map(String::as_str)
+    pub(crate) fn get(&self, name: &str) -> Option<&Chunk<'static>> {
+        self.sources.get(name)
     }
 
     /// The names, in order.

@@ -44,9 +44,13 @@ impl ChunkCache {
         if chunk.code.len() > MAX_TEXT {
             return None;
         }
-        let hash = self
-            .key
-            .hash_one((&chunk.name, &chunk.code, chunk.expression, with_state));
+        let hash = self.key.hash_one((
+            &chunk.name,
+            chunk.line,
+            &chunk.code,
+            chunk.expression,
+            with_state,
+        ));
         // Not while the lock is held: others go on meanwhile.
         match self.kept().recall(hash, chunk, with_state) {
             Recalled::Known(bytecode) => return Some(bytecode),
@@ -92,7 +96,8 @@ enum Text {
 
 struct Compiled {
     name: String,
-    code: String,
+    line: u32,
+    code: Vec<u8>,
     expression: bool,
     with_state: bool,
     bytecode: Arc<[u8]>,
@@ -170,6 +175,7 @@ impl Compiled {
     fn new(chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) -> Compiled {
         Compiled {
             name: chunk.name.clone().into_owned(),
+            line: chunk.line,
             code: chunk.code.clone().into_owned(),
             expression: chunk.expression,
             with_state,
@@ -184,9 +190,10 @@ impl Compiled {
 
     /// Whether it was compiled from this: hashes may be the same.
     fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
-        self.code == chunk.code
+        self.code == *chunk.code
             && self.name == chunk.name
-            && (self.expression, self.with_state) == (chunk.expression, with_state)
+            && (self.line, self.expression, self.with_state)
+                == (chunk.line, chunk.expression, with_state)
     }
 }
 
@@ -197,7 +204,8 @@ mod tests {
     fn chunk(code: &str) -> Chunk<'_> {
         Chunk {
             name: "test".into(),
-            code: code.into(),
+            line: 1,
+            code: code.as_bytes().into(),
             expression: true,
         }
     }

@@ -1,6 +1,5 @@
 //! One wasmtime store with one instance in it, which is one Lua virtual machine.
 
-pub(crate) mod chunk;
 mod chunk_cache;
 mod compile;
 pub(crate) mod handle;
@@ -14,9 +13,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::chunk::Chunk;
 use crate::error::ErrorKind;
 use crate::identity::{Role, StoreId};
-use crate::instance::chunk::Chunk;
 use crate::instance::session::{Session, encode};
 use crate::instance::shared::Shared;
 use crate::report::output::Output;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::manifest::Lifetime;
 use super::source::Source;
 use crate::diagnostics::{Code, Problems};
-use crate::{Access, Grants, Limit, Limits, PartialLimits, Pool};
+use crate::{Access, Chunk, Grants, Limit, Limits, PartialLimits, Pool};
 
 /// The most that a host gives to any plugin.
 #[derive(Debug)]
@@ -82,7 +82,8 @@ impl Admission<'_> {
         let (wants, host) = (&source.manifest.wants, &policy.grants);
         let mut grants = Grants::none().output_of(host);
         for (name, file) in &source.modules {
-            grants = grants.own_module(name, Arc::clone(&file.text));
+            let chunk = Chunk::body(&*file.text).named(source.module_chunk_name(name));
+            grants = grants.own_module(name, chunk);
         }
         for name in &wants.functions {
             let known = || {

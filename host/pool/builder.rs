@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::chunk::Chunk;
 use crate::engine::compiled::{Places, Processors};
 use crate::engine::image::{Checks, Image};
 use crate::error::{Error, Result};
@@ -209,7 +210,8 @@ impl PoolBuilder {
     }
 
     /// Adds a module that scripts may `require` by this name, if they are granted it
-    /// ([`Grants::module`]): Lua source, which runs once in each instance that asks for it.
+    /// ([`Grants::module`]): Lua source, which runs once in each instance that asks for it. Errors
+    /// name it as its [`Chunk`] is named, after a file, or else `module 'NAME'`.
     ///
     /// ```
     /// use moonfork::{Grants, Pool};
@@ -222,8 +224,8 @@ impl PoolBuilder {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn module(mut self, name: impl Into<String>, source: impl Into<String>) -> Self {
-        self.modules.add(name.into(), source.into());
+    pub fn module<'c>(mut self, name: impl Into<String>, source: impl Into<Chunk<'c>>) -> Self {
+        self.modules.add(name.into(), source.into().into_owned());
         self
     }
 

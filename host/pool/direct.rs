@@ -60,7 +60,7 @@ where
     }
     let mut encoded = Vec::new();
     let value = |message: String| Error::from(ErrorKind::Value { message });
-    codec::encode(args, &mut encoded).map_err(|error| value(format!("args: {error}")))?;
+    codec::encode("args", args, &mut encoded).map_err(value)?;
     let max = terms.limits.value;
     let failed = match granted.registry().call(number, &call, &encoded, max) {
         Ok(result) => {

@@ -14,7 +14,7 @@ use crate::grants::{Denial, Lookup, split_path};
 use crate::store::context::{Context, Stop, guarded};
 use crate::store::exception;
 use crate::store::memory::{guest_memory, read_site, slice, slice_mut};
-use crate::wire::{self, Service};
+use crate::wire::{self, Header, Service};
 
 /// Where the guest's imports come from.
 const HOST_MODULE: &str = "moonfork";
@@ -126,7 +126,16 @@ fn host_ask(
     };
     if let Service::Module = service {
         return match granted.module(subject) {
-            Lookup::Granted(source) => context.keep(wire::DONE, source.as_bytes().to_vec()),
+            Lookup::Granted(chunk) => {
+                let mut source = Vec::new();
+                let name = format!("module '{subject}'");
+                let chunk = wire::Chunk {
+                    expression: false,
+                    ..chunk.to_wire_as(&name)
+                };
+                chunk.write(&mut source);
+                context.keep(wire::DONE, source)
+            }
             Lookup::Absent => context.keep(wire::NOTHING, Vec::new()),
             // A name that the pool has, hence of its own choosing.
             Lookup::Denied => {

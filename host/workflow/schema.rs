@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::codec;
 use crate::workflow::state::State;
 
 /// The declared keys. Other keys may be there, and declared ones may be absent or null.
@@ -89,13 +90,19 @@ impl Type {
         match (self, value) {
             (Type::Any, _) | (_, Value::Null) => true,
             (Type::Bool, value) => value.is_boolean(),
-            (Type::Integer, value) => value.is_i64(),
+            (Type::Integer, value) => is_integer(value),
             (Type::Number, value) => value.is_number(),
             (Type::Text, value) => value.is_string(),
             (Type::List, value) => value.is_array(),
             (Type::Mapping, value) => value.is_object(),
         }
     }
+}
+
+/// Whether it is an integer, or a float with the value of one, as Lua's division gives it.
+fn is_integer(value: &Value) -> bool {
+    let float = value.as_f64().filter(|_| value.is_f64());
+    value.is_i64() || float.and_then(codec::integer_of).is_some()
 }
 
 impl Schema {
@@ -146,6 +153,7 @@ impl Schema {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use serde_json::json;
 
     #[rstest]
     #[case("string", Some(Type::Text))]
@@ -157,5 +165,17 @@ mod tests {
     #[case("datetime", None)]
     fn words(#[case] word: &str, #[case] expected: Option<Type>) {
         assert_eq!(Type::from_word(word), expected);
+    }
+
+    #[rstest]
+    #[case(json!(5), true)]
+    #[case(json!(5.0), true)]
+    #[case(json!(-0.0), true)]
+    #[case(json!(5.5), false)]
+    #[case(json!(1e300), false)]
+    #[case(json!(9_223_372_036_854_775_808.0), false)]
+    #[case(json!("5"), false)]
+    fn integers(#[case] value: Value, #[case] admitted: bool) {
+        assert_eq!(Type::Integer.admits(&value), admitted);
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::codec::large_integers_of;
+
 /// The key under which a node's result goes that is not a table with string keys.
 pub(crate) const RESULT: &str = "result";
 
@@ -73,6 +75,12 @@ impl State {
         for (key, value) in update {
             self.set(key, value);
         }
+    }
+
+    /// What is said of each integer in it that Lua can't hold.
+    pub(crate) fn large_integers(&self) -> Vec<String> {
+        let entries = self.0.iter();
+        large_integers_of("state", entries.map(|(key, value)| (&**key, &**value)))
     }
 
     /// The state that consists of these keys.

@@ -257,7 +257,7 @@ mod modules {
     )]
     #[case(
         "local m = require(nil)",
-        "bad argument #1 to 'require' (string expected, got no value)"
+        "bad argument #1 to 'require' (string expected, got nil)"
     )]
     #[case("local m = require('../../etc/passwd')", "there is no module")]
     fn what_can_not_be_loaded_says_why(#[case] code: &str, #[case] message: &str) {

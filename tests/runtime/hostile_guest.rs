@@ -166,7 +166,6 @@ fn an_answer_that_is_none(#[case] call: String) {
 #[case::unfinished_text("\\db\\ff\\ff\\ff\\ffabc")]
 #[case::unfinished_array("\\dd\\ff\\ff\\ff\\ff\\c0")]
 #[case::unfinished_map("\\df\\ff\\ff\\ff\\ff\\c0")]
-#[case::not_text("\\a2\\ff\\fe")]
 #[case::no_value("\\c1")]
 #[case::an_extension("\\d4\\01\\00")]
 fn a_value_that_is_none(#[case] bytes: &str) {

@@ -14,6 +14,21 @@ use mlua::{Lua, ffi};
 
 use super::blocks::Blocks;
 
+thread_local! {
+    /// Whether somebody was told that there is no memory.
+    static RAN_OUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether there was no memory for something in this request.
+pub(crate) fn ran_out() -> bool {
+    RAN_OUT.get()
+}
+
+/// Notes that there was none.
+pub(crate) fn run_out() {
+    RAN_OUT.set(true);
+}
+
 /// What Lua has allocated, and how much it may.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -48,9 +63,10 @@ impl Account {
         Ok(account)
     }
 
-    /// Sets how many bytes Lua may have in all.
+    /// Sets how many bytes Lua may have in all, in the request that begins.
     pub(crate) fn set_limit(&self, bytes: usize) {
         self.limit.set(bytes);
+        RAN_OUT.set(false);
     }
 
     /// Counts a change from `old` to `new` bytes, if the limit allows it.
@@ -131,6 +147,7 @@ unsafe fn allocate(data: *mut c_void, block: *mut c_void, old: usize, new: usize
         return ptr::null_mut();
     };
     if !account.change(old, new) {
+        run_out();
         return ptr::null_mut();
     }
     let made = if block.is_null() {
@@ -141,6 +158,7 @@ unsafe fn allocate(data: *mut c_void, block: *mut c_void, old: usize, new: usize
         unsafe { Blocks.realloc(block.cast(), layout, new) }
     };
     if made.is_null() {
+        run_out();
         account.change(new, old);
     }
     made.cast()

@@ -5,16 +5,16 @@
 //! raises that value again raises the same error, and a text that merely says the same is none.
 //! (Of texts of up to 40 bytes Lua has each once, so these are the same value.)
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use mlua::{Function, Lua, Value, ffi};
+use mlua::{Lua, Value, ffi};
 
 /// Errors that are remembered, for a script may raise an earlier one again.
 const KEPT: i64 = 16;
 
-/// Its address is the registry's key of the book: a list of the next entry's number, and then
-/// an error and what is known of it, for each entry.
+/// Its address is the registry's key of the book: a list of the next entry's number, the error whose
+/// frames are noted, and then an error and what is known of it, for each entry.
 static BOOK: AtomicU8 = AtomicU8::new(0);
 
 /// Whether anything is known of any error, for those who would have to look at each.
@@ -23,12 +23,15 @@ static ANY: AtomicBool = AtomicBool::new(false);
 /// Where the book has the number of the next entry.
 const NEXT: i64 = 1;
 
+/// Where it has the error that has ended coroutines.
+const FRAMED: i64 = 2;
+
 fn place_of_error(entry: i64) -> i64 {
-    2 * entry + 2
+    2 * entry + FRAMED + 1
 }
 
 fn place_of_knowledge(entry: i64) -> i64 {
-    2 * entry + 3
+    2 * entry + FRAMED + 2
 }
 
 /// Pushes the book.
@@ -68,6 +71,8 @@ pub(crate) fn clear(lua: &Lua) {
     if ANY.swap(false, Ordering::Relaxed) {
         lua.exec_raw_lua(|raw| forget_all(raw.state()));
     }
+    #[cfg(target_family = "wasm")]
+    super::site::forget_memory();
 }
 
 fn forget_all(state: *mut ffi::lua_State) {
@@ -88,7 +93,7 @@ fn forget_all(state: *mut ffi::lua_State) {
 /// # Safety
 ///
 /// As above; there have to be two values.
-unsafe fn note(state: *mut ffi::lua_State) {
+pub(super) unsafe fn note(state: *mut ffi::lua_State) {
     // SAFETY: the caller's promise. Nothing is allocated: the book has all places.
     unsafe {
         push_book(state);
@@ -137,49 +142,72 @@ unsafe fn push_known(state: *mut ffi::lua_State, error: *const c_void) -> bool {
     false
 }
 
-/// What is known of an error: the number of a refusal, or a global's name.
-pub(crate) fn known(lua: &Lua, error: &Value) -> Option<Value> {
+/// What is known of an error.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// The number of a refusal, or a global's name.
+    pub(crate) denied: Option<Value>,
+    /// Frames of the coroutines that it has ended, one a line.
+    pub(crate) frames: Option<String>,
+}
+
+/// What is known of `error`.
+pub(crate) fn known(lua: &Lua, error: &Value) -> Known {
     if !ANY.load(Ordering::Relaxed) {
-        return None;
+        return Known::default();
     }
     lua.exec_raw_lua(|raw| {
         // SAFETY: the state is alive, in a call of a C function that has just begun.
         unsafe {
             let state = raw.state();
-            raw.push_value(error).ok()?;
+            if raw.push_value(error).is_err() {
+                return Known::default();
+            }
             let address = ffi::lua_topointer(state, -1);
             ffi::lua_pop(state, 1);
-            push_known(state, address).then(|| raw.pop_value())
+            Known {
+                denied: push_known(state, address).then(|| raw.pop_value()),
+                #[cfg(target_family = "wasm")]
+                frames: has_frames(state, address).then(super::site::frames),
+                #[cfg(not(target_family = "wasm"))]
+                frames: None,
+            }
         }
     })
 }
 
-/// A function of those below, as a value.
+/// Whether the frames that are noted are those that the error at this address went through.
 ///
-/// # Errors
+/// # Safety
 ///
-/// When Lua can't allocate it.
-pub(crate) fn function(lua: &Lua, function: ffi::lua_CFunction) -> mlua::Result<Function> {
-    // SAFETY: it is one of those that Lua may call.
-    unsafe { lua.create_c_function(function) }
+/// As above.
+#[cfg(target_family = "wasm")]
+pub(super) unsafe fn has_frames(state: *mut ffi::lua_State, error: *const c_void) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        push_book(state);
+        ffi::lua_rawgeti(state, -1, FRAMED);
+        let framed = ffi::lua_topointer(state, -1);
+        ffi::lua_pop(state, 2);
+        framed == error && !error.is_null()
+    }
 }
 
-/// `(message, number) -> nothing`: raises the message, at the line of whoever called the caller of the
-/// caller, as the refusal of this number.
-pub(crate) unsafe extern "C-unwind" fn refuse(state: *mut ffi::lua_State) -> c_int {
-    /// This is called by the function that asks, and that by one for each service.
-    const SCRIPT: c_int = 3;
-
-    // SAFETY: Lua calls this, with both arguments and room for a few values more. Nothing here
-    // would have to be dropped.
+/// Notes that the frames are those of the last value of the stack.
+///
+/// # Safety
+///
+/// As above.
+#[cfg(target_family = "wasm")]
+pub(super) unsafe fn note_frames(state: *mut ffi::lua_State) {
+    // SAFETY: the caller's promise.
     unsafe {
-        ffi::luaL_where(state, SCRIPT);
-        ffi::lua_pushvalue(state, 1);
-        ffi::lua_concat(state, 2);
-        ffi::lua_pushvalue(state, 2);
-        note(state);
-        ffi::lua_error(state)
+        push_book(state);
+        ffi::lua_pushvalue(state, -2);
+        ffi::lua_rawseti(state, -2, FRAMED);
+        ffi::lua_pop(state, 1);
     }
+    ANY.store(true, Ordering::Relaxed);
 }
 
 /// The interpreter is about to raise the last value of the stack, since the global `name` is nil.
@@ -202,8 +230,14 @@ unsafe extern "C-unwind" fn moonfork_missing(
 unsafe extern "C-unwind" fn moonfork_derived(state: *mut ffi::lua_State, error: *const c_void) {
     // SAFETY: called in C functions of Lua's own, which have room for a few values.
     unsafe {
-        if ANY.load(Ordering::Relaxed) && push_known(state, error) {
+        if !ANY.load(Ordering::Relaxed) {
+            return;
+        }
+        if push_known(state, error) {
             note(state);
+        }
+        if has_frames(state, error) {
+            note_frames(state);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What `math.random` draws from.
 
-use mlua::{Lua, Value, ffi};
+use std::ffi::c_int;
+
+use mlua::{Function, Lua, Value, ffi};
 
 /// The state of the generator of a Lua state: xoshiro256**, as Lua has it in `lmathlib.c`.
 ///
@@ -52,5 +54,56 @@ impl Random {
         // SAFETY: `of` made it, aligned as Lua aligns all userdata, which is enough for 64 bits, and
         // the registry holds it. Nothing of Lua's runs meanwhile.
         unsafe { self.0.write(state) };
+    }
+}
+
+/// `math.randomseed` of Lua's own, made of it and of `math.random`, that without arguments goes on from the
+/// instance's own seed: Lua would seed from time and addresses, which are the same in every instance.
+///
+/// # Errors
+///
+/// When Lua can't allocate it.
+pub(crate) fn reseeding(
+    lua: &Lua,
+    (random, randomseed): (Function, Function),
+) -> mlua::Result<Function> {
+    let function = lua.exec_raw_lua(|raw| {
+        let state = raw.state();
+        // SAFETY: the state is alive, idle, and has memory. Lua's function has one upvalue, the
+        // generator's state, which is where this one has to have it as well.
+        unsafe {
+            raw.push_value(&Value::Function(randomseed))?;
+            ffi::lua_getupvalue(state, -1, 1);
+            ffi::lua_insert(state, -2);
+            raw.push_value(&Value::Function(random))?;
+            ffi::lua_pushcclosure(state, reseed, 3);
+            Ok::<_, mlua::Error>(raw.pop_value())
+        }
+    })?;
+    Ok(function.as_function().expect("it was pushed").clone())
+}
+
+unsafe extern "C-unwind" fn reseed(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua calls this, as `reseeding` made it. Both of its own functions find the generator's state
+    // where it has it.
+    unsafe {
+        let own = |upvalue| {
+            let function = ffi::lua_tocfunction(state, ffi::lua_upvalueindex(upvalue));
+            function.expect("it was made with one")
+        };
+        let (randomseed, random) = (own(2), own(3));
+        if ffi::lua_gettop(state) == 0 {
+            let seed = [(); 2].map(|()| {
+                ffi::lua_settop(state, 0);
+                ffi::lua_pushinteger(state, 0);
+                random(state);
+                ffi::lua_tointeger(state, -1)
+            });
+            ffi::lua_settop(state, 0);
+            for half in seed {
+                ffi::lua_pushinteger(state, half);
+            }
+        }
+        randomseed(state)
     }
 }

@@ -5,9 +5,7 @@
 //! raises in it, for want of memory, leaves the walk at once: nothing that it calls in between
 //! may own what has to be dropped while Lua is called.
 
-#[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
-use std::ffi::c_char;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::slice;
 
 use mlua::{Lua, Value, ffi};
@@ -226,6 +224,46 @@ unsafe extern "C-unwind" {
     ) -> c_int;
 }
 
+/// A text that Lua reads piece by piece: empty lines, and then the pieces.
+struct Pieces<'p> {
+    lines: u32,
+    pieces: slice::Iter<'p, &'p [u8]>,
+}
+
+impl Pieces<'_> {
+    fn next(&mut self) -> &[u8] {
+        const LINES: &[u8] = &[b'\n'; 256];
+
+        if self.lines > 0 {
+            let now = self.lines.min(LINES.len() as u32);
+            self.lines -= now;
+            return &LINES[..now as usize];
+        }
+        // An empty piece would be the end.
+        let next = self.pieces.find(|piece| !piece.is_empty());
+        next.copied().unwrap_or_default()
+    }
+}
+
+/// Lua's way to ask for more of a text.
+unsafe extern "C-unwind" fn next_piece(
+    _: *mut ffi::lua_State,
+    data: *mut c_void,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: `Stack::compile` passes its text, and waits for Lua to have read it.
+    unsafe {
+        let piece = (*data.cast::<Pieces<'_>>()).next();
+        *len = piece.len();
+        piece.as_ptr().cast()
+    }
+}
+
+/// What holds the table of a view: a function, for the book to tell it from lists. Nobody calls it.
+unsafe extern "C-unwind" fn no_view(_: *mut ffi::lua_State) -> c_int {
+    0
+}
+
 /// Places that each [`Stack::room`] makes sure of.
 pub(super) const ROOM: c_int = 16;
 
@@ -238,6 +276,15 @@ pub(super) const ROOM: c_int = 16;
     reason = "said above, once for all"
 )]
 impl Stack {
+    /// The stack of the function that `state` runs.
+    ///
+    /// # Safety
+    ///
+    /// As said above: the state has to be alive, in a call that catches errors or that of a C function.
+    pub(super) unsafe fn of(state: *mut ffi::lua_State) -> Stack {
+        Stack(state)
+    }
+
     /// Makes room for the next few values; false when there is no memory for that.
     pub(crate) fn room(self) -> bool {
         unsafe { ffi::lua_checkstack(self.0, ROOM) != 0 }
@@ -291,20 +338,66 @@ impl Stack {
         unsafe { ffi::lua_pop(self.0, 1) }
     }
 
+    /// The text at a position, as long as that holds it; nothing where there is another value.
+    pub(super) fn text<'a>(self, position: c_int) -> &'a [u8] {
+        match self.item(position) {
+            Item::Text(text) => text,
+            _ => b"",
+        }
+    }
+
+    /// Moves the last value to a position, and all that is there one up.
+    pub(crate) fn insert(self, position: c_int) {
+        unsafe { ffi::lua_insert(self.0, position) }
+    }
+
+    /// Puts the table that a view shows in place of the last value, which the book has about it.
+    pub(crate) fn viewed(self) {
+        unsafe {
+            ffi::lua_getupvalue(self.0, -1, 1);
+            ffi::lua_remove(self.0, -2);
+        }
+    }
+
+    /// Puts what the book is to have about a view in place of the last value, the table.
+    pub(crate) fn view(self) {
+        unsafe { ffi::lua_pushcclosure(self.0, no_view, 1) }
+    }
+
+    /// Pushes what the registry holds.
+    pub(crate) fn push_held(self, held: Held) {
+        unsafe { held.push(self.0) }
+    }
+
+    /// How many elements the list at a position has.
+    pub(crate) fn len(self, position: c_int) -> u64 {
+        unsafe { ffi::lua_rawlen(self.0, position) as u64 }
+    }
+
     /// Has the registry hold the last value, which is taken away, in place of `held`.
     pub(crate) fn hold(self, held: Held) {
         unsafe { ffi::lua_rawseti(self.0, ffi::LUA_REGISTRYINDEX, held.0.into()) }
     }
 
-    /// Pushes the function that `text`, Lua source, compiles to. Raises nothing.
+    /// Pushes the function that `pieces`, together Lua source, compile to; so many lines of its file come
+    /// before it. Raises nothing.
     ///
     /// # Errors
     ///
     /// When it doesn't compile; then nothing is pushed.
-    pub(crate) fn compile(self, text: &str, name: &CStr) -> Result<(), Uncompiled> {
+    pub(crate) fn compile(
+        self,
+        lines_before: u32,
+        pieces: &[&[u8]],
+        name: &CStr,
+    ) -> Result<(), Uncompiled> {
+        let mut text = Pieces {
+            lines: lines_before,
+            pieces: pieces.iter(),
+        };
         unsafe {
-            let (start, len) = (text.as_ptr().cast(), text.len());
-            match ffi::luaL_loadbufferx(self.0, start, len, name.as_ptr(), c"t".as_ptr()) {
+            let data = (&raw mut text).cast();
+            match ffi::lua_load(self.0, next_piece, data, name.as_ptr(), c"t".as_ptr()) {
                 ffi::LUA_OK => Ok(()),
                 ffi::LUA_ERRMEM => {
                     self.pop();

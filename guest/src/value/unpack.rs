@@ -5,12 +5,10 @@
 
 use std::ffi::c_int;
 
-use super::{
-    BYTES, Cause, Digits, Fault, MAX_ARGUMENTS, MAX_RESERVED, NOT_FINITE, Run, Shape, Values,
-    too_large,
-};
+use super::{Cause, Digits, Fault, MAX_ARGUMENTS, MAX_RESERVED, Object, Run, Shape, TABLE, Values};
 use crate::failure::Failure;
 use crate::msgpack::{Token, Tokens};
+use crate::number::{NOT_FINITE, too_large};
 use crate::path::{Path, Step};
 use crate::raw::stack::Stack;
 
@@ -18,18 +16,25 @@ use crate::raw::stack::Stack;
 type Read<T> = Result<T, Box<Fault>>;
 
 impl Values {
-    /// Reads one value and pushes it. Lua raises an error when it has no memory for it.
+    /// Reads one value and pushes it. Lua raises an error when it has no memory for it. `book` is where
+    /// the stack has that.
     ///
     /// # Errors
     ///
     /// `Value` when it can't be a Lua value, with a path that begins with `root`; `Memory` when
     /// Lua has no room for it.
-    pub(crate) fn unpack(&self, stack: Stack, bytes: &[u8], root: &str) -> Result<(), Failure> {
-        let run = self.run(stack, usize::MAX);
+    pub(crate) fn unpack(
+        &self,
+        stack: Stack,
+        book: c_int,
+        bytes: &[u8],
+        root: &str,
+    ) -> Result<(), Failure> {
+        let run = self.run(stack, book);
         value(&run, &mut Tokens::of(bytes)).map_err(|fault| fault.failure(root))
     }
 
-    /// Reads an array and pushes each of its elements, and says how many that were; null is an
+    /// Reads an array and pushes each of its elements to a stack that has come through a gate, and says how many that were; null is an
     /// empty one. Lua raises an error when it has no memory for them.
     ///
     /// # Errors
@@ -41,7 +46,7 @@ impl Values {
         bytes: &[u8],
         root: &str,
     ) -> Result<c_int, Failure> {
-        let run = self.run(stack, usize::MAX);
+        let run = self.run(stack, TABLE);
         each(&run, &mut Tokens::of(bytes)).map_err(|fault| fault.failure(root))
     }
 
@@ -51,7 +56,7 @@ impl Values {
     ///
     /// As [`unpack`](Self::unpack).
     pub(crate) fn unpacked(&self, bytes: &[u8], root: &str) -> Result<mlua::Value, Failure> {
-        self.made(|stack| self.unpack(stack, bytes, root))
+        self.made(|stack| self.unpack(stack, TABLE, bytes, root))
     }
 }
 
@@ -92,7 +97,8 @@ fn value(run: &Run, tokens: &mut Tokens<'_>) -> Read<()> {
         Token::Text(text) => run.stack.push_text(text),
         Token::Array(len) => return array(run, len, tokens),
         Token::Map(len) => return map(run, len, tokens),
-        Token::Bytes => return Err(rule(BYTES)),
+        Token::Bytes(bytes) => run.stack.push_text(bytes),
+        Token::Other => return Err(rule("what was passed in has a kind that there is not")),
     }
     Ok(())
 }
@@ -118,15 +124,15 @@ fn array(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
 }
 
 fn map(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
-    let stack = run.stack;
     run.enter().map_err(fault)?;
-    stack.push_table(0, len.min(MAX_RESERVED));
-    let table = stack.top();
+    let mut object = Object::new(run, len);
     for _ in 0..len {
         key(run, tokens)?;
-        within(|| run.step(table + 1), value(run, tokens))?;
-        stack.raw_set(table);
+        let key = run.stack.top();
+        within(|| run.step(key), value(run, tokens))?;
+        object.set(run);
     }
+    object.end(run);
     run.leave();
     Ok(())
 }

@@ -38,12 +38,29 @@ impl Host for Recorder {
     fn ask(&self, service: Service, subject: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
         let subject = String::from_utf8_lossy(subject).into_owned();
         match (service, &*subject) {
-            (Service::Module, "answer") => Ok(Some(b"return {value = 42}".to_vec())),
-            (Service::Module, "circle") => Ok(Some(b"return require 'circle'".to_vec())),
-            (Service::Module, "broken") => Ok(Some(b"return +".to_vec())),
+            (Service::Module, "answer") => Ok(Some(module("return {value = 42}"))),
+            (Service::Module, "circle") => Ok(Some(module("return require 'circle'"))),
+            (Service::Module, "broken") => Ok(Some(module("return +"))),
             (Service::Module, _) | (Service::Stat, _) => Ok(None),
             _ => Err(format!("{subject}: there is no file").into()),
         }
+    }
+}
+
+/// A module as the host gives it.
+fn module(code: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    chunk("module", code, false).write(&mut out);
+    out
+}
+
+/// A chunk that begins on the first line.
+pub(crate) fn chunk<'c>(name: &'c str, code: &'c str, expression: bool) -> Chunk<'c> {
+    Chunk {
+        name: name.into(),
+        line: 1,
+        code: code.as_bytes().into(),
+        expression,
     }
 }
 
@@ -108,12 +125,7 @@ impl Machine {
         code: &str,
         state: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let chunk = Chunk {
-            name: "test".into(),
-            code: code.into(),
-            expression: true,
-        };
-        self.request(Op::Eval, &chunk, state)
+        self.request(Op::Eval, &chunk("test", code, true), state)
     }
 
     /// Calls the function at `path`.
@@ -153,6 +165,12 @@ impl Machine {
                 Err(rmp_serde::from_slice(failure).expect("a failure"))
             }
         }
+    }
+
+    /// What `code` gives, as it is written.
+    pub(crate) fn raw_eval(&mut self, code: &str) -> Result<Vec<u8>, Failure> {
+        let request = framed::<()>(&chunk("test", code, true), None);
+        self.bytes(Op::Eval as u32, &request)
     }
 
     /// The message that `code` fails with.

@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Result;
+use crate::chunk::Chunk;
 use crate::identity::{Role, StoreId};
 use crate::instance::View;
-use crate::instance::chunk::Chunk;
 use crate::report::Report;
 use crate::report::output::Output;
 use crate::run::options::RunOptions;

@@ -38,9 +38,5 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
     request: &mut Vec<u8>,
 ) -> Result<()> {
-    codec::encode(value, request).map_err(|error| {
-        Error::from(ErrorKind::Value {
-            message: format!("{what}: {error}"),
-        })
-    })
+    codec::encode(what, value, request).map_err(|message| Error::from(ErrorKind::Value { message }))
 }

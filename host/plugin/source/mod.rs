@@ -41,6 +41,11 @@ impl Source {
         }
     }
 
+    /// How Lua calls a module of its own.
+    pub(super) fn module_chunk_name(&self, name: &str) -> String {
+        format!("{}/{}.lua", self.manifest.name, name.replace('.', "/"))
+    }
+
     /// Whether there would be no point in loading `other` in the place of this one.
     pub(super) fn is_like(&self, other: &Source) -> bool {
         fn modules(source: &Source) -> impl Iterator<Item = (&str, &str)> {

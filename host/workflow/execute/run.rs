@@ -51,6 +51,15 @@ pub(crate) enum From {
     Checkpoint(Checkpoint, Map<String, Value>),
 }
 
+/// Refuses a state with integers that no node could see, all of them at once.
+fn refuse_large_integers(state: &State) -> Result<(), Trouble> {
+    let found = state.large_integers();
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::own("ValueError", found.join("\n")).into()),
+    }
+}
+
 /// Runs a workflow to its end, or to where it stops.
 pub(crate) fn run(
     workflow: &Workflow,
@@ -155,6 +164,7 @@ fn begin(run: &Run<'_>, from: From) -> Result<Begin, Trouble> {
     match from {
         From::Start(input) => {
             let state = State::new(&workflow.model.initial_state, input);
+            refuse_large_integers(&state)?;
             let mut saver = saver(folder.as_deref(), of).map_err(fail)?;
             saver.save(Position::Start, &state, 0, None).map_err(fail)?;
             Ok(Begin {
@@ -184,6 +194,7 @@ fn begin(run: &Run<'_>, from: From) -> Result<Begin, Trouble> {
             let (ran, position) = (checkpoint.ran(), checkpoint.position().clone());
             let mut state = State::from_json(checkpoint.state);
             state.merge(input);
+            refuse_large_integers(&state)?;
             saver.save(position, &state, ran, None).map_err(fail)?;
             Ok(Begin {
                 at,

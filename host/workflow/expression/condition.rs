@@ -224,6 +224,11 @@ mod tests {
     #[case("state.list > 3", "sequence with a number")]
     #[case("state.n.startswith('x')", "startswith")]
     #[case("'x' * 100000000 == 'y'", "")]
+    #[case(
+        "'[1, 9223372036854775808]' | fromjson",
+        "value[2]: 9223372036854775808 is too large"
+    )]
+    #[case("'{}}' | fromjson", "not JSON")]
     fn failing_ones(#[case] text: &str, #[case] why: &str) {
         let condition = Condition::parse(text).unwrap_or_else(|why| panic!("{why}"));
         let error = condition.holds(&scope()).expect_err("it should fail");

@@ -16,6 +16,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
+use crate::codec;
+
 pub(crate) use condition::Condition;
 pub(crate) use scope::Scope;
 pub(crate) use template::Template;
@@ -54,8 +56,8 @@ fn syntax() -> SyntaxConfig {
 }
 
 fn from_json(text: &str) -> Result<Value, Error> {
-    let json: serde_json::Value = serde_json::from_str(text)
-        .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("not JSON: {error}")))?;
+    let json = codec::from_json("value", text)
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error))?;
     Ok(Value::from(Serde(&json)))
 }
 
@@ -65,7 +67,11 @@ fn from_json(text: &str) -> Result<Value, Error> {
 /// If it is larger than anything that an expression may make: as a value it may be small.
 fn to_json(value: &Value) -> Result<serde_json::Value, String> {
     strict::weigh(value, MAX_MADE).map_err(|error| message(&error))?;
-    serde_json::to_value(value).map_err(|error| error.to_string())
+    let json = serde_json::to_value(value).map_err(|error| error.to_string())?;
+    match codec::large_integers("value", &json).into_iter().next() {
+        Some(large) => Err(large),
+        None => Ok(json),
+    }
 }
 
 /// What an error says, in one line.

@@ -37,8 +37,9 @@ const ORDER: [&[&str]; 9] = [
 ];
 
 /// What lies at the top of `host/` and may be needed by all of it.
-const LEAVES: [&str; 7] = [
+const LEAVES: [&str; 8] = [
     "capability",
+    "chunk",
     "codec",
     "diagnostics",
     "error",

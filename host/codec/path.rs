@@ -1,4 +1,5 @@
-//! Places inside a value, for error messages: `state.items[3].x`.
+//! Places inside a value, for error messages: `state.items[3].x`. The host and the guest compile this
+//! same file.
 
 use std::fmt::{self, Write};
 

@@ -1,7 +1,15 @@
 //! Rust values as the wire carries them: MessagePack, with the data model of JSON.
 //!
 //! Objects are maps with their fields' names, and types that have a form for people use it,
-//! as they do in JSON.
+//! as they do in JSON. What a Rust type asks for is read as Lua would have it: see `loose`.
+
+mod encode;
+mod key;
+mod large;
+mod loose;
+mod number;
+mod path;
+mod unwritable;
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,19 +22,42 @@ use serde::de::{
 };
 use serde_path_to_error::Segment;
 
+use self::encode::Encoder;
+pub(crate) use self::large::{large_integers, large_integers_of};
+use self::loose::Loose;
+pub(crate) use self::loose::integer_of;
+use self::number::large_numbers;
+use self::path::{Path, Step};
 use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
 
 /// Appends `value` to `out`.
+///
+/// # Errors
+///
+/// With the path to what Lua can't hold, starting from `root`, and why.
 pub(crate) fn encode<T: Serialize + ?Sized>(
+    root: &str,
     value: &T,
     out: &mut Vec<u8>,
-) -> Result<(), rmp_serde::encode::Error> {
-    let mut serializer = rmp_serde::Serializer::new(out)
-        .with_struct_map()
-        .with_human_readable();
+) -> Result<(), String> {
     // A value may be nested as deeply as its type lets it: the guest refuses what is nested too
     // deeply, but it has to be written first, and this thread's stack ends somewhere.
-    value.serialize(serde_stacker::Serializer::new(&mut serializer))
+    let written = value.serialize(serde_stacker::Serializer::new(Encoder(out)));
+    written.map_err(|error| error.message(root))
+}
+
+/// Reads JSON text. `root` is what the path begins with to a number that Lua can't hold.
+///
+/// # Errors
+///
+/// When it is no JSON, or holds such a number.
+pub(crate) fn from_json(root: &str, text: &str) -> Result<serde_json::Value, String> {
+    let read = serde_json::from_str(text);
+    // A parser gives the nearest float, or stops at those that have none.
+    if let Some(large) = large_numbers(text.as_bytes()).next() {
+        return Err(large.message(root));
+    }
+    read.map_err(|error| format!("not JSON: {error}"))
 }
 
 /// Why bytes from the guest were not read.
@@ -58,12 +89,12 @@ pub(crate) fn decode<T: DeserializeOwned>(
     if let Ok(value) = read(bytes) {
         return Ok(value);
     }
-    // The format is stricter than JSON in places, such as keys that are numbers, and its errors
-    // are about markers: a second look reads it, or says why not, as JSON would.
-    let value: serde_json::Value = read(bytes).map_err(malformed)?;
+    // The format is stricter than Lua, and its errors are about markers: a second look reads it,
+    // or says why not.
+    let value: Loose<'_> = read(bytes).map_err(malformed)?;
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = lua_path(error.path());
-        Unreadable::Mismatch(format!("{root}{path}: {}", error.inner()))
+        Unreadable::Mismatch(format!("{}: {}", path.display(root), error.inner()))
     })
 }
 
@@ -72,7 +103,7 @@ fn is_number(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(0..0x80 | 0xca..0xd4 | 0xe0..))
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+fn read<'de, T: de::Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, rmp_serde::decode::Error> {
     T::deserialize(&mut reader(bytes))
 }
 
@@ -149,6 +180,10 @@ impl<'de> Visitor<'de> for Weigh<'_> {
         self.spend(text.len())
     }
 
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<(), E> {
+        self.spend(bytes.len())
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while items.next_element_seed(Weigh(self.0))?.is_some() {}
         Ok(())
@@ -175,13 +210,16 @@ impl<'de> DeserializeSeed<'de> for WeighKey<'_> {
 }
 
 /// A path as Lua would write it: positions count from 1.
-fn lua_path(path: &serde_path_to_error::Path) -> String {
-    path.iter()
-        .map(|step| match step {
-            Segment::Seq { index } => format!("[{}]", index + 1),
-            Segment::Map { key } => format!(".{key}"),
-            Segment::Enum { variant } => format!(".{variant}"),
-            Segment::Unknown => ".?".to_owned(),
-        })
-        .collect()
+fn lua_path(found: &serde_path_to_error::Path) -> Path {
+    let mut path = Path::default();
+    let steps: Vec<_> = found.iter().collect();
+    for step in steps.into_iter().rev() {
+        path.within(match step {
+            Segment::Seq { index } => Step::Index(*index as u64 + 1),
+            Segment::Map { key } => Step::Key(key.clone()),
+            Segment::Enum { variant } => Step::Key(variant.clone()),
+            Segment::Unknown => Step::Key("?".to_owned()),
+        });
+    }
+    path
 }
