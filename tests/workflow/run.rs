@@ -68,7 +68,7 @@ fn what_a_node_returns_updates_the_state(#[case] code: &str, #[case] expected: V
 }
 
 #[test]
-fn keys_that_were_not_returned_keep_their_exact_json() {
+fn keys_that_were_not_returned_keep_their_exact_value() {
     let text = "
 initial_state: {float: 5.0, tiny: 1.0e-7, int: 9007199254740993, list: [], map: {}, nulls: [null, 1, null]}
 nodes: [{name: other, run: 'return {x = 1}'}]
@@ -134,4 +134,23 @@ fn lua_that_does_not_parse_is_an_error_of_its_node() {
         "{message}"
     );
     assert!(error.runtime().is_some_and(moonfork::Error::is_syntax));
+}
+
+/// Before anything runs, and all of them at once.
+#[test]
+fn integers_that_lua_can_not_hold_are_refused() {
+    let text = "nodes: [{name: one, run: \"error('it ran')\"}]";
+    let input =
+        json!({"big": u64::MAX, "list": [{"n": 9_223_372_036_854_775_808_u64}], "fits": i64::MAX});
+    let error = run(text, input).unwrap_err();
+    assert_eq!(error.failure().error_type, "ValueError");
+    let message = error.to_string();
+    let lines: Vec<_> = message.lines().collect();
+    assert_eq!(lines.len(), 2, "{message}");
+    assert!(lines[0].starts_with("state.big: 18446744073709551615 is too large"));
+    assert!(lines[1].starts_with("state.list[1].n: 9223372036854775808 is too large"));
+    assert!(
+        message.ends_with("; quote it, to pass it as text"),
+        "{message}"
+    );
 }
