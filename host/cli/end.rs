@@ -6,9 +6,16 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) struct Interrupted(pub(super) String);
 
-/// What was asked for on the command line can't be had: exit code 2.
+/// What was asked for on the command line can't be had, whatever the files hold: exit code 2.
 #[derive(Debug)]
-pub(super) struct Mistake(pub(super) String);
+pub(super) struct Mistake(String);
+
+impl Mistake {
+    /// As an error of a command.
+    pub(super) fn new(message: impl Into<String>) -> anyhow::Error {
+        Mistake(message.into()).into()
+    }
+}
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

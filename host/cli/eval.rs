@@ -1,13 +1,13 @@
 //! `moonfork eval`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context;
-use moonfork::Chunk;
+use moonfork::{Chunk, RunOptions};
 use serde_json::Value;
 
-use super::{grants, input, limits, stream};
+use super::signal::Signal;
+use super::target::{ReportArgs, ResultArgs, Targets};
+use super::{grants, input, limits, log, stream};
 
 /// The arguments of `eval`.
 #[derive(Debug, clap::Args)]
@@ -25,9 +25,14 @@ pub(super) struct EvalArgs {
     #[command(flatten)]
     grants: grants::GrantArgs,
 
-    /// Where to write what the run cost, as JSON, also when it fails.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    #[command(flatten)]
+    result: ResultArgs,
+
+    #[command(flatten)]
+    report: ReportArgs,
+
+    #[command(flatten)]
+    log: log::LogArgs,
 }
 
 /// Evaluates Lua and prints the value.
@@ -37,24 +42,25 @@ pub(super) fn eval(args: EvalArgs) -> anyhow::Result<()> {
         None => Chunk::new(args.code),
     };
     let state = args.input.load()?;
-    let (pool, grants) = args.grants.apply(args.limits.builder(0)?)?;
-    let pool = pool.grants(grants.output(stream::pass_on_bytes)).build()?;
+    let mut targets = Targets::open(&args.result, &args.report)?;
+    let signal = Signal::handle()?;
+    let (pool, mut grants) = args.grants.apply(args.limits.builder(0)?)?;
+    if !args.log.quiet {
+        grants = grants.output(stream::pass_on_bytes);
+    }
+    let pool = pool.grants(grants).build()?;
+    args.log.pool(&pool)?;
     let mut main = pool.main()?;
-    let result = main.eval_with::<_, Value>(chunk, &state);
+    let options = RunOptions::new().cancel_handle(&signal.watch());
+    let result = main.with(&options).eval_with::<_, Value>(chunk, &state);
+    signal.unwatch();
     let report = main.take_report();
-    if report.output_truncated {
+    if report.output_truncated && !args.log.quiet {
         stream::note_truncated();
     }
-    if let Some(path) = &args.report {
-        let written = serde_json::to_string_pretty(&report)
-            .map_err(anyhow::Error::from)
-            .and_then(|text| Ok(fs::write(path, text + "\n")?))
-            .with_context(|| format!("the report: {}", path.display()));
-        if let Err(error) = written {
-            // What the script did comes first.
-            result?;
-            return Err(error);
-        }
-    }
-    stream::print_json(&result?)
+    let written = targets.write_report(&report);
+    // What the script did comes first.
+    let value = result?;
+    targets.write_result(&value)?;
+    written
 }

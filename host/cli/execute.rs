@@ -1,18 +1,19 @@
 //! Running a workflow: what `run` and `resume` have in common.
 
-use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
-use moonfork::workflow::{
-    Event, EventKind, Outcome, Report, RunError, RunOptions, RunOutcome, Workflow,
-};
+use moonfork::workflow::{Outcome, RunError, RunOptions, Selection, SelectionError, Workflow};
 use moonfork::{Cancel, Pool};
+use serde_json::{Map, Value};
 
 use super::end::{Interrupted, Mistake};
-use super::{actions, grants, limits, stream};
+use super::resume::Resumption;
+use super::signal::Signal;
+use super::target::{ReportArgs, ResultArgs, Targets};
+use super::{actions, grants, limits, log, narrate, stream};
 
 /// The arguments of a run, wherever it begins.
 #[derive(Debug, clap::Args)]
@@ -35,9 +36,16 @@ pub(super) struct ExecuteArgs {
     #[arg(short, long)]
     stream: bool,
 
-    /// Where to write what ran on which instance, as JSON, also when the run fails.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    /// Print a part of the final state: an expression as in conditions, such as
+    /// state.summary.counts, or `orders | length`.
+    #[arg(long, value_name = "EXPR", value_parser = selection)]
+    select: Option<Arc<Selection>>,
+
+    #[command(flatten)]
+    result: ResultArgs,
+
+    #[command(flatten)]
+    report: ReportArgs,
 
     /// The folder for checkpoints, whatever the workflow says: one after every node.
     #[arg(short, long, value_name = "DIR")]
@@ -51,13 +59,12 @@ pub(super) struct ExecuteArgs {
     #[arg(long, value_name = "NODE,...", value_delimiter = ',')]
     interrupt_after: Vec<String>,
 
-    /// Leave out warnings and what scripts print.
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) log: log::LogArgs,
+}
 
-    /// Say on standard error what happens.
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+fn selection(text: &str) -> Result<Arc<Selection>, SelectionError> {
+    Selection::parse(text).map(Arc::new)
 }
 
 /// What a run goes on from, if it doesn't begin anew.
@@ -75,54 +82,70 @@ pub(super) enum From {
 type Begin<'b> = dyn FnOnce(&Workflow, &Pool, &RunOptions) -> Result<Outcome, RunError> + 'b;
 
 impl ExecuteArgs {
-    /// Runs a workflow, and tells what came of it in all the ways that are asked for.
+    /// Runs a workflow, and tells what came of it in all the ways that are asked for. `resumption`
+    /// says how to go on with a run that stops.
     pub(super) fn execute(
         self,
-        file: &Path,
         workflow: &Workflow,
         from: From,
+        resumption: &Resumption,
         begin: Box<Begin<'_>>,
     ) -> anyhow::Result<()> {
-        let mut options = self.options(workflow, from)?;
+        if self.select.is_some() && self.stream && !self.result.is_file() {
+            return Err(Mistake::new(
+                "--select has no effect on --stream; -o FILE takes the result besides",
+            ));
+        }
+        // Before anything runs that may take long.
+        let mut targets = Targets::open(&self.result, &self.report)?;
+        let signal = Signal::handle()?;
+        let unwritten = Unwritten::default();
+        let mut options = self.options(workflow, from, signal.watch(), &unwritten)?;
         // One more than the branches: an action may run Lua as well.
         let branches = workflow.branches_at_once(&options).saturating_add(1);
         let (pool, grants) = self.grants.apply(self.limits.builder(branches)?)?;
         let own = actions::OwnPool::default();
         let (pool, mut grants) = actions::install(pool, grants, &self.grants, &own)?;
-        if !self.quiet {
+        if !self.log.quiet {
             grants = grants.output(stream::pass_on_bytes);
         }
         options.grants = Some(grants);
         let pool = pool.build()?;
+        self.log.pool(&pool)?;
         let _ = own.set(pool.clone());
         let result = begin(workflow, &pool, &options);
         let report = match &result {
             Ok(outcome) => &outcome.report,
             Err(error) => error.report(),
         };
-        if !self.quiet {
-            note_truncated(report);
+        if !self.log.quiet {
+            narrate::note_truncated(report);
         }
-        let written = self.report.as_ref().map(|path| write(report, path));
-        let written = written.unwrap_or(Ok(()));
-        match (result, written) {
-            (Ok(outcome), Ok(())) => self.tell(file, outcome),
-            (Ok(_), Err(error)) => Err(error),
-            (Err(error), written) => {
-                if let Err(error) = written {
-                    stream::note(format_args!("error: {error:#}"));
-                }
-                Err(failed(file, error))
-            }
+        let written = targets.write_report(report);
+        let written = written.and(unwritten.take().map_or(Ok(()), Err));
+        let ended = match result {
+            Ok(outcome) => self.tell(workflow, outcome, &mut targets, resumption),
+            Err(error) => Err(failed(error, resumption)),
+        };
+        if let (Err(_), Err(error)) = (&ended, &written) {
+            // What became of the run comes last.
+            stream::note(format_args!("error: {error:#}"));
         }
+        ended.and(written)
     }
 
-    fn options(&self, workflow: &Workflow, from: From) -> anyhow::Result<RunOptions> {
+    fn options(
+        &self,
+        workflow: &Workflow,
+        from: From,
+        cancel: Cancel,
+        unwritten: &Unwritten,
+    ) -> anyhow::Result<RunOptions> {
         let mut options = RunOptions::new();
         options.changed = matches!(from, From::Checkpoint { changed: true });
         options.max_workers = self.max_workers;
         options.max_iterations = self.max_iterations;
-        options.cancel = Some(cancel_on_signal()?);
+        options.cancel = Some(cancel);
         options.interrupt_before.clone_from(&self.interrupt_before);
         options.interrupt_after.clone_from(&self.interrupt_after);
         options.checkpoint_dir.clone_from(&self.checkpoint_dir);
@@ -133,159 +156,92 @@ impl ExecuteArgs {
             // A run that stops has to be kept somewhere, or nobody could resume it.
             options.checkpoint_dir = Some(private_folder()?);
         }
-        let (is_streamed, is_verbose) = (self.stream, self.verbose > 0);
-        let quiet = self.quiet;
+        let (is_streamed, log) = (self.stream, self.log);
+        let unwritten = unwritten.clone();
         Ok(options.on_event(move |event| {
-            if is_streamed {
-                stream::print_event(event);
+            if is_streamed && let Err(error) = stream::print_event(event) {
+                unwritten.note(error);
             }
-            if is_verbose {
-                narrate(event);
-            } else if !quiet {
-                warn(event);
+            if log.verbose {
+                narrate::narrate(event);
+            } else if !log.quiet {
+                narrate::warn(event);
             }
         }))
     }
 
-    /// Prints the result, or says how to go on.
-    fn tell(&self, file: &Path, outcome: Outcome) -> anyhow::Result<()> {
+    /// Writes the result, or says how to go on.
+    fn tell(
+        &self,
+        workflow: &Workflow,
+        outcome: Outcome,
+        targets: &mut Targets,
+        resumption: &Resumption,
+    ) -> anyhow::Result<()> {
         let Some(interrupt) = outcome.interrupt else {
-            return match self.stream {
+            // The last event holds it too.
+            return match self.stream && !targets.has_result_file() {
                 true => Ok(()),
-                false => stream::print_json(&outcome.state),
+                false => targets.write_result(&self.result_of(workflow, outcome.state)?),
             };
         };
-        let (node, when) = (&interrupt.node, interrupt.when);
-        let checkpoint = interrupt
-            .checkpoint
-            .path()
-            .unwrap_or(Path::new("CHECKPOINT"));
-        let go_on = go_on(checkpoint, file);
-        Err(Interrupted(format!("interrupted {when} `{node}`; {go_on}")).into())
+        let stopped = format!("interrupted {} `{}`", interrupt.when, interrupt.node);
+        let checkpoint = interrupt.checkpoint.path();
+        Err(Interrupted(resumption.after(&stopped, checkpoint)).into())
     }
 }
 
-/// How to go on with a run.
-fn go_on(checkpoint: &Path, file: &Path) -> String {
-    format!(
-        "to go on: moonfork resume {} --workflow {}",
-        checkpoint.display(),
-        file.display()
-    )
-}
-
-fn failed(file: &Path, error: RunError) -> anyhow::Error {
-    match error.failure().error_type {
-        "OptionError" => Mistake(error.to_string()).into(),
-        _ if error.is_cancelled() => {
-            let go_on = error.checkpoint().map(|checkpoint| go_on(checkpoint, file));
-            let go_on = go_on.map(|how| format!("; {how}")).unwrap_or_default();
-            Interrupted(format!("{error}{go_on}")).into()
+impl ExecuteArgs {
+    /// What of the final state is the result.
+    fn result_of(&self, workflow: &Workflow, state: Map<String, Value>) -> anyhow::Result<Value> {
+        let Some(selection) = &self.select else {
+            return Ok(Value::Object(state));
+        };
+        let source = selection.source();
+        let selected = workflow.select(selection, &state);
+        let selected = selected.with_context(|| format!("--select `{source}`"))?;
+        if selected.is_none() && !self.log.quiet {
+            stream::note(format_args!(
+                "warning: --select `{source}`: there is no such thing in the final state"
+            ));
         }
-        _ => error.into(),
+        Ok(selected.unwrap_or_default())
     }
 }
 
-/// A handle that is fired when the user wants the run to stop; asked a second time, the process
-/// ends as it is.
-fn cancel_on_signal() -> anyhow::Result<Cancel> {
-    let cancel = Cancel::new();
-    let fired = AtomicBool::new(false);
-    let on_signal = cancel.clone();
-    ctrlc::set_handler(move || {
-        if fired.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        on_signal.cancel();
-    })
-    .context("the handler of Ctrl-C can't be set")?;
-    Ok(cancel)
+/// Why events couldn't be written, if they couldn't. The run goes on without.
+#[derive(Clone, Default)]
+struct Unwritten(Arc<Mutex<Option<anyhow::Error>>>);
+
+impl Unwritten {
+    /// Notes an error; the first one is kept.
+    fn note(&self, error: anyhow::Error) {
+        self.lock().get_or_insert(error);
+    }
+
+    fn take(&self) -> Option<anyhow::Error> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<anyhow::Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a run failed, and how to go on where that can be done.
+fn failed(error: RunError, resumption: &Resumption) -> anyhow::Error {
+    if error.failure().error_type == "OptionError" {
+        return Mistake::new(error.to_string());
+    }
+    if !error.is_cancelled() {
+        return error.into();
+    }
+    Interrupted(resumption.after(&error.to_string(), error.checkpoint())).into()
 }
 
 /// A new folder for the checkpoints of one run that nobody else can look into.
 fn private_folder() -> anyhow::Result<PathBuf> {
     let made = tempfile::Builder::new().prefix("moonfork-").tempdir();
-    Ok(made.context("the folder for checkpoints")?.keep())
-}
-
-/// Passes on what nobody should miss.
-fn warn(event: &Event) {
-    match &event.kind {
-        EventKind::ConditionFailed {
-            node,
-            condition,
-            message,
-        } => stream::note(format_args!(
-            "warning: the condition `{condition}` after `{node}` failed, and counts as false: \
-             {message}"
-        )),
-        EventKind::InstanceReplaced { gone, store_id } => stream::note(format_args!(
-            "warning: instance {gone} was stopped; {store_id} takes its place, without its globals"
-        )),
-        EventKind::Resume { .. } => stream::note(format_args!(
-            "resumed on a new instance: Lua's globals from before are gone"
-        )),
-        _ => {}
-    }
-}
-
-/// Says what happens, in one line.
-fn narrate(event: &Event) {
-    warn(event);
-    let place = event.branch.as_ref().map(|branch| format!("{branch}: "));
-    let place = place.unwrap_or_default();
-    match &event.kind {
-        EventKind::Start { checkpoint, .. } | EventKind::Resume { checkpoint, .. } => {
-            if let Some(checkpoint) = checkpoint {
-                stream::note(format_args!("[checkpoints in {}]", checkpoint.display()));
-            }
-        }
-        EventKind::NodeEnd {
-            node,
-            outcome,
-            wall_ms,
-            ..
-        } => {
-            let how = match outcome {
-                RunOutcome::Done => "done",
-                _ => "FAILED",
-            };
-            stream::note(format_args!("[{place}{node} {how} in {wall_ms} ms]"));
-        }
-        EventKind::BranchEnd { success, .. } => {
-            let how = match success {
-                true => "done",
-                false => "FAILED",
-            };
-            stream::note(format_args!("[{place}branch {how}]"));
-        }
-        EventKind::Retry {
-            node,
-            attempt,
-            delay_ms,
-            error,
-        } => stream::note(format_args!(
-            "[{place}{node}: attempt {attempt} in {delay_ms} ms, after {}]",
-            error.message
-        )),
-        _ => {}
-    }
-}
-
-/// Says that output was cut off, on a line of its own.
-fn note_truncated(report: &Report) {
-    let nodes = report.instances.iter().flat_map(|it| &it.nodes);
-    let mut cut = nodes.filter(|node| node.output_truncated).peekable();
-    if cut.peek().is_some() {
-        if cut.any(|node| !node.output.ends_with('\n')) {
-            stream::note(format_args!(""));
-        }
-        stream::note_truncated();
-    }
-}
-
-fn write(report: &Report, path: &Path) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(report)?;
-    text.push('\n');
-    fs::write(path, text).with_context(|| format!("the report: {}", path.display()))
+    let made = made.context("there is no folder for checkpoints; name one by --checkpoint-dir")?;
+    Ok(made.keep())
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use moonfork::{Access, Chunk, Clock, Grants, PoolBuilder};
 
+use super::end::Mistake;
 use super::{cache, input};
 
 /// What a script may do besides computing: nothing, unless it is granted here.
@@ -61,11 +62,11 @@ impl GrantArgs {
         let mut folders: BTreeMap<&str, &Path> = BTreeMap::new();
         for Folder { name, path, access } in &self.folders {
             if let Some(other) = folders.insert(name, path) {
-                anyhow::bail!(
+                return Err(Mistake::new(format!(
                     "two folders are named '{name}': {} and {}",
                     other.display(),
                     path.display()
-                );
+                )));
             }
             if *access == Access::ReadWrite {
                 cache::check(path)?;
@@ -75,11 +76,11 @@ impl GrantArgs {
         let mut modules: BTreeMap<&str, &Path> = BTreeMap::new();
         for Module { name, path } in &self.modules {
             if let Some(other) = modules.insert(name, path) {
-                anyhow::bail!(
+                return Err(Mistake::new(format!(
                     "two modules are named '{name}': {} and {}",
                     other.display(),
                     path.display()
-                );
+                )));
             }
             let chunk = Chunk::body(input::file(path)?).named(path.display().to_string());
             pool = pool.module(name, chunk);
@@ -94,6 +95,39 @@ impl GrantArgs {
     pub(super) fn folders(&self) -> impl Iterator<Item = (&str, &Path, Access)> {
         let folders = self.folders.iter();
         folders.map(|folder| (folder.name.as_str(), folder.path.as_path(), folder.access))
+    }
+
+    /// What is granted, in the words of the flags.
+    pub(super) fn described(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        all.extend(self.clock.then(|| "clock".to_owned()));
+        all.extend(self.seed.map(|seed| format!("seed {seed}")));
+        for Folder { name, path, access } in &self.folders {
+            let how = match access {
+                Access::ReadOnly => "to read",
+                Access::ReadWrite => "to read and write",
+            };
+            all.push(format!("folder {name} ({}, {how})", path.display()));
+        }
+        let modules = self.modules.iter();
+        all.extend(modules.map(|module| format!("module {}", module.name)));
+        all
+    }
+
+    /// Whether the time is granted.
+    pub(super) fn has_clock(&self) -> bool {
+        self.clock
+    }
+
+    /// Whether this access to a folder is granted.
+    pub(super) fn has_folder(&self, name: &str, access: Access) -> bool {
+        self.folders()
+            .any(|(it, _, granted)| it == name && granted >= access)
+    }
+
+    /// Whether a module is granted.
+    pub(super) fn has_module(&self, name: &str) -> bool {
+        self.modules.iter().any(|module| module.name == name)
     }
 }
 

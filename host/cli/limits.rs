@@ -74,5 +74,11 @@ fn flag(limit: Limit) -> Arg {
             _ => "N",
         })
         .help(format!("{} [default: {default}]", limit.about()))
-        .value_parser(move |text: &str| limit.parse(text))
+        .value_parser(move |text: &str| {
+            limit.parse(text).map_err(|error| match limit {
+                // Not `-o`, which others call that.
+                Limit::Output => format!("{error}; -o FILE is where the result goes"),
+                _ => error.to_string(),
+            })
+        })
 }

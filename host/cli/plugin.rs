@@ -1,17 +1,21 @@
 //! `moonfork plugin`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::Context;
+use moonfork::diagnostics::{Code, LoadError};
 use moonfork::plugin::{
-    Lifetime, Manifest, PluginHost, PluginHostBuilder, read_manifests, read_sound_manifests,
+    CallOptions, Lifetime, Manifest, PluginHost, PluginHostBuilder, read_manifests,
+    read_sound_manifests,
 };
-use moonfork::{Grants, PoolBuilder, Report};
+use moonfork::{Access, Grants, PoolBuilder, Report};
 use serde_json::Value;
 
-use super::{grants, input, limits, stream};
+use super::end::Mistake;
+use super::signal::Signal;
+use super::target::{ReportArgs, ResultArgs, Targets};
+use super::{grants, input, json, limits, log, stream};
 
 /// The arguments of `plugin`.
 #[derive(Debug, clap::Args)]
@@ -54,6 +58,10 @@ struct CheckArgs {
 
     #[command(flatten)]
     limits: limits::LimitArgs,
+
+    /// Say on standard error why compiled code isn't kept where it isn't.
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,15 +83,20 @@ struct CallArgs {
     #[arg(long, value_name = "NAME", default_value = "")]
     tenant: String,
 
-    /// Where to write what the call cost, as JSON, also when it fails.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    #[command(flatten)]
+    result: ResultArgs,
+
+    #[command(flatten)]
+    report: ReportArgs,
 
     #[command(flatten)]
     host: HostArgs,
 
     #[command(flatten)]
     limits: limits::LimitArgs,
+
+    #[command(flatten)]
+    log: log::LogArgs,
 }
 
 /// What plugins may do besides computing, if they want it.
@@ -134,9 +147,9 @@ impl FromStr for Argument {
         if let Some(path) = text.strip_prefix('@') {
             return Ok(Argument::File(path.into()));
         }
-        serde_json::from_str(text)
+        json::parse(text, "", "argument")
             .map(Argument::Json)
-            .map_err(|error| format!("neither JSON ({error}) nor @FILE; a string needs quotes"))
+            .map_err(|error| format!("{error}; neither is it @FILE; a string needs quotes"))
     }
 }
 
@@ -144,13 +157,7 @@ impl Argument {
     fn load(self) -> anyhow::Result<Value> {
         match self {
             Argument::Json(value) => Ok(value),
-            Argument::File(path) => {
-                let text = input::text_file(&path)?;
-                serde_json::from_str(&text).map_err(|error| {
-                    let (line, column) = (error.line(), error.column());
-                    anyhow::anyhow!("{}:{line}:{column}: not JSON: {error}", path.display())
-                })
-            }
+            Argument::File(path) => input::json_file(&path, "argument"),
         }
     }
 }
@@ -199,15 +206,29 @@ fn check(args: CheckArgs) -> anyhow::Result<()> {
         });
         grants = grants.function(name);
     }
-    let mut host = PluginHost::builder(&pool.build()?).grants(grants);
+    let pool = pool.build()?;
+    let log = log::LogArgs {
+        quiet: false,
+        verbose: args.verbose,
+    };
+    log.pool(&pool)?;
+    let mut host = PluginHost::builder(&pool).grants(grants);
     if args.host.kept {
         host = host.max_kept(0);
     }
-    let host = args
-        .paths
-        .iter()
-        .fold(host, PluginHostBuilder::path)
-        .load()?;
+    let host = args.paths.iter().fold(host, PluginHostBuilder::path);
+    let host = host.load().map_err(|error| {
+        let manifests = args
+            .paths
+            .iter()
+            .flat_map(|path| read_sound_manifests(path).0);
+        // Host functions are there already.
+        let manifests = manifests.map(|mut manifest| {
+            manifest.wants.functions.clear();
+            manifest
+        });
+        args.host.advise(error, manifests)
+    })?;
     let sound = host.plugins();
     let sound = sound.iter().map(|plugin| (&plugin.name, &plugin.version));
     let lines: Vec<String> = sound
@@ -233,31 +254,39 @@ fn call(args: CallArgs) -> anyhow::Result<()> {
         .into_iter()
         .map(Argument::load)
         .collect::<anyhow::Result<_>>()?;
+    let mut targets = Targets::open(&args.result, &args.report)?;
+    let signal = Signal::handle()?;
     let (pool, grants) = args.host.apply(args.limits.builder(1)?)?;
-    let mut host = PluginHost::builder(&pool.build()?)
+    let pool = pool.build()?;
+    args.log.pool(&pool)?;
+    let mut host = PluginHost::builder(&pool)
         .path(&args.path)
+        .only(&args.plugin)
         .grants(grants);
     if args.host.kept {
         host = host.max_kept(1);
     }
-    // What is wrong with other plugins in the folder is no reason not to call this one.
-    let (host, problems) = host.load_sound();
-    for problem in &problems {
-        stream::note(format_args!("{problem}"));
-    }
+    let host = host.load().map_err(|error| {
+        let manifests = read_sound_manifests(&args.path).0.into_iter();
+        let manifests = manifests.filter(|it| it.name == args.plugin);
+        args.host.advise(error, manifests)
+    })?;
     let tenant = host.tenant(args.tenant);
-    let result = tenant.call::<_, Value>(&args.plugin, &args.function, &values);
+    let options = CallOptions::new().cancel_handle(&signal.watch());
+    let result = tenant.call_with::<_, Value>(&args.plugin, &args.function, &values, &options);
+    signal.unwatch();
     let report = match &result {
         Ok(reply) => Some(&reply.report),
         Err(error) => error.report(),
     };
-    if let Some(report) = report {
+    if let Some(report) = report.filter(|_| !args.log.quiet) {
         pass_on(&report.run);
     }
-    if let (Some(path), Some(report)) = (&args.report, report) {
-        write(report, path)?;
-    }
-    stream::print_json(&result?.value)
+    let written = report.map_or(Ok(()), |report| targets.write_report(report));
+    // What the function did comes first.
+    let value = result?.value;
+    targets.write_result(&value)?;
+    written
 }
 
 /// Passes on what the plugin printed: after the call, since the check printed the same before.
@@ -271,19 +300,93 @@ fn pass_on(report: &Report) {
     }
 }
 
-fn write(report: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(report)?;
-    text.push('\n');
-    fs::write(path, text).with_context(|| format!("the report: {}", path.display()))
-}
-
 impl HostArgs {
     /// The pool with what is granted by name, and what is granted.
     fn apply(&self, pool: PoolBuilder) -> anyhow::Result<(PoolBuilder, Grants)> {
         let (pool, mut grants) = self.grants.apply(pool)?;
+        let mut values = BTreeMap::new();
         for Variable { key, value } in &self.variables {
+            if values.insert(key, value).is_some() {
+                return Err(Mistake::new(format!("two variables are named '{key}'")));
+            }
             grants = grants.variable(key, value.clone().load()?);
         }
         Ok((pool, grants))
     }
+
+    /// Adds to what is wrong with plugins, of which these are the manifests, the flags that would
+    /// grant what they want.
+    fn advise(&self, error: LoadError, manifests: impl Iterator<Item = Manifest>) -> anyhow::Error {
+        let is_denied = |error: &LoadError| {
+            let mut codes = error.problems().iter().map(|problem| problem.code());
+            codes.any(|code| code == Code::NotGranted)
+        };
+        if !is_denied(&error) {
+            return error.into();
+        }
+        let mut flags = BTreeSet::new();
+        let mut functions = BTreeSet::new();
+        for Manifest {
+            wants, instance, ..
+        } in manifests
+        {
+            if wants.clock && !self.grants.has_clock() {
+                flags.insert("--clock".to_owned());
+            }
+            if instance == Lifetime::Kept && !self.kept {
+                flags.insert("--kept".to_owned());
+            }
+            for (name, access) in &wants.folders {
+                if !self.grants.has_folder(name, *access) {
+                    let end = match access {
+                        Access::ReadOnly => "",
+                        Access::ReadWrite => ":rw",
+                    };
+                    flags.insert(format!("--folder {name}=PATH{end}"));
+                }
+            }
+            let missing = wants
+                .modules
+                .iter()
+                .filter(|it| !self.grants.has_module(it));
+            flags.extend(missing.map(|name| format!("--module {name}=FILE")));
+            let is_given = |name: &&String| self.variables.iter().any(|it| it.key == **name);
+            let missing = wants.variables.iter().filter(|name| !is_given(name));
+            flags.extend(missing.map(|name| format!("--variable {name}=JSON")));
+            functions.extend(wants.functions);
+        }
+        Advised {
+            error,
+            flags: flags.into_iter().collect(),
+            functions: functions.into_iter().collect(),
+        }
+        .into()
+    }
 }
+
+/// What is wrong with plugins, and how they could be granted what they want.
+#[derive(Debug)]
+pub(super) struct Advised {
+    error: LoadError,
+    flags: Vec<String>,
+    functions: Vec<String>,
+}
+
+impl std::fmt::Display for Advised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)?;
+        if !self.flags.is_empty() {
+            write!(f, "\nto grant what is wanted: {}", self.flags.join(" "))?;
+        }
+        if !self.functions.is_empty() {
+            let functions = self.functions.join(", ");
+            write!(
+                f,
+                "\nthe command line has no such host functions to grant: {functions}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Advised {}

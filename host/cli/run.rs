@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::ArgMatches;
+
+use super::resume::Resumption;
 use super::{execute, input, stream, workflow};
 
 /// The arguments of `run`.
@@ -25,17 +28,18 @@ pub(super) struct RunArgs {
 }
 
 /// Runs a workflow and prints its final state.
-pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: RunArgs, matches: &ArgMatches) -> anyhow::Result<()> {
+    let resumption = Resumption::of(matches, &args.file, args.overlays.paths());
     let source = args.overlays.source(&args.file);
     if args.dump_merged {
         return stream::print(&source.dump()?);
     }
-    let workflow = workflow::load(&source, args.execute.quiet)?;
-    let input = args.input.load()?;
+    let workflow = workflow::load(&source, args.execute.log.quiet)?;
+    let input = args.input.load_object()?;
     args.execute.execute(
-        &args.file,
         &workflow,
         execute::From::Start,
+        &resumption,
         Box::new(|workflow, pool, options| workflow.run(pool, input, options)),
     )
 }

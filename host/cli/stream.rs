@@ -27,13 +27,11 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Prints an event as one line of JSON, at once. That nobody reads any further is no error.
-pub(super) fn print_event(event: &impl Serialize) {
-    if let Ok(mut line) = serde_json::to_string(event) {
-        line.push('\n');
-        // A run isn't stopped because what it says of itself can't be written.
-        let _ = print(&line);
-    }
+/// Prints an event as one line of JSON, at once, as [`print_json`] does.
+pub(super) fn print_event(event: &impl Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_string(event)?;
+    line.push('\n');
+    print(&line)
 }
 
 /// Writes a line to standard error. If that is closed, there is nobody to tell.

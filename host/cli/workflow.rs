@@ -21,6 +21,11 @@ impl OverlayArgs {
         self.on(Source::file(file))
     }
 
+    /// The overlays, as they are named.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.overlays
+    }
+
     /// These overlays on top of what is there.
     pub(super) fn on(&self, source: Source) -> Source {
         self.overlays.iter().fold(source, Source::overlay)

@@ -46,6 +46,7 @@ mod options;
 mod plan;
 mod report;
 mod schema;
+mod selection;
 mod state;
 
 use std::path::{Path, PathBuf};
@@ -68,6 +69,7 @@ pub use options::RunOptions;
 pub use plan::Plan;
 pub use plan::outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
+pub use selection::{Selection, SelectionError};
 
 /// A workflow that has been read, found sound, and planned.
 #[derive(Debug)]
@@ -167,6 +169,19 @@ impl Workflow {
     ) -> std::io::Result<Stream> {
         let from = run::From::Checkpoint(checkpoint, input);
         Stream::start(self, pool, from, options)
+    }
+
+    /// What the expression gives for a state of this workflow, whose `variables` it sees as well;
+    /// `None` if what it names isn't there.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn select(
+        &self,
+        selection: &Selection,
+        state: &Map<String, Value>,
+    ) -> Result<Option<Value>, SelectionError> {
+        selection.value(state, &self.model.variables)
     }
 
     /// How many branches a run with these options has alive at once, at the most: what

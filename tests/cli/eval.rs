@@ -25,6 +25,12 @@ fn code_can_be_in_a_file_that_errors_name() {
     good.current_dir(folder.path(""))
         .args(["eval", "@good.lua"]);
     assert_eq!(run(&mut good).json(), json!(42));
+    folder.file("script.lua", "\u{feff}#!/usr/bin/env lua\nerror('boom')\n");
+    let mut script = moonfork();
+    script
+        .current_dir(folder.path(""))
+        .args(["eval", "@script.lua"]);
+    run(&mut script).assert_failed(1, &["error: script.lua:2: boom"]);
     let mut bad = moonfork();
     bad.current_dir(folder.path("")).args(["eval", "@bad.lua"]);
     run(&mut bad).assert_failed(1, &["error: bad.lua:2: boom"]);
@@ -52,6 +58,41 @@ fn printed_text_goes_to_standard_error() {
 #[case::endless("while true do end", &["longer than 200ms"])]
 fn failures(#[case] code: &str, #[case] said: &[&str]) {
     run(moonfork().args(["eval", "--wall", "200ms", code])).assert_failed(1, said);
+}
+
+#[rstest]
+#[case::clock("os.time()", &[], "--clock grants it")]
+#[case::modules("require('tax')", &[], "--module NAME=FILE grants it")]
+#[case::folders("fs.read('d/x')", &[], "--folder NAME=PATH grants it")]
+#[case::folder("fs.read('d/x')", &["--folder", "here=."], "--folder d=PATH grants it")]
+#[case::writing("fs.write('here/x', '')", &["--folder", "here=."], "--folder here=PATH:rw grants it")]
+fn what_is_not_granted_names_the_flag_that_grants_it(
+    #[case] code: &str,
+    #[case] flags: &[&str],
+    #[case] said: &str,
+) {
+    let folder = Folder::new();
+    let mut command = moonfork();
+    command.current_dir(folder.path("")).args(["eval", code]);
+    run(command.args(flags)).assert_failed(1, &[said]);
+}
+
+#[test]
+fn what_an_error_was_raised_with_is_shown() {
+    let code = "error({code = 404, message = 'no such order'})";
+    run(moonfork().args(["eval", code])).assert_failed(
+        1,
+        &["error value: {\"code\":404,\"message\":\"no such order\"}"],
+    );
+}
+
+#[test]
+fn quiet_leaves_out_what_the_code_prints_and_no_error() {
+    let ran = run(moonfork().args(["eval", "-q", "print('text') return 1"]));
+    assert_eq!((&*ran.stdout, &*ran.stderr), ("1\n", ""));
+    let ran = run(moonfork().args(["eval", "-q", "print('text') error('boom')"]));
+    assert!(!ran.stderr.contains("text\n"), "{ran:?}");
+    ran.assert_failed(1, &["boom"]);
 }
 
 #[test]
@@ -129,10 +170,10 @@ fn grants_are_flags() {
     assert_eq!(eval(&seed, random).json(), eval(&seed, random).json());
     eval(&["--folder", "here=absent"], "1").assert_failed(1, &["absent", "can't be granted"]);
     eval(&["--folder", "here=.", "--folder", "here=/"], "1")
-        .assert_failed(1, &["two folders are named 'here'"]);
+        .assert_failed(2, &["two folders are named 'here'"]);
     eval(&["--module", "m=absent.lua"], "1").assert_failed(1, &["absent.lua"]);
     eval(&["--module", "tax=tax.lua", "--module", "tax=in.txt"], "1")
-        .assert_failed(1, &["two modules are named 'tax'"]);
+        .assert_failed(2, &["two modules are named 'tax'"]);
 }
 
 #[rstest]

@@ -14,10 +14,14 @@ mod crash;
 mod eval;
 mod example;
 mod examples;
+mod input;
 mod inspect;
 mod plugin;
 mod precompile;
+#[cfg(unix)]
+mod readme;
 mod repl;
+mod results;
 mod resume;
 mod run;
 mod stream;

@@ -117,12 +117,47 @@ fn call_prints_the_result() {
         (&fields["path"], &fields["status"]),
         (&json!("/a"), &json!(200))
     );
-    // The other plugin there wants more than was granted, which is no reason not to call this.
-    assert!(
-        ran.stderr
-            .contains("pricing.lua:11:14: error [NOT_GRANTED]"),
-        "{ran:?}"
+    // The other plugin there wants more than was granted, which is nothing to speak of.
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn call_speaks_of_the_plugin_that_was_asked_for_alone() {
+    let folder = folder("exports = {run = ''}", "function run() return 1 end");
+    folder.file("broken.lua", "--[[ plugin\nname = \n]]");
+    folder.file(
+        "greedy.lua",
+        "--[[ plugin\nname = 'greedy'\nversion = '1.0.0'\nexports = {run = ''}\n\
+         wants = {clock = true}\n]]\nprint('it ran')\nfunction run() end",
     );
+    let ran = run(plugin("call").arg(folder.path("")).args(["one", "run"]));
+    assert_eq!((ran.json(), &*ran.stderr), (json!(1), ""));
+    let ran = run(plugin("call").arg(folder.path("")).args(["greedy", "run"]));
+    ran.assert_failed(1, &["greedy.lua:5:10: error [NOT_GRANTED]", "--clock"]);
+    assert_eq!(ran.stderr.matches("error").count(), 1, "{ran:?}");
+    // One that isn't there may be the one that can't be read.
+    let ran = run(plugin("call").arg(folder.path("")).args(["greeedy", "run"]));
+    ran.assert_failed(1, &["broken.lua:2:", "did you mean `greedy`?"]);
+}
+
+#[test]
+fn what_is_not_granted_is_said_with_the_flags_that_grant_it() {
+    let folder = folder(
+        "exports = {run = ''}\ninstance = 'kept'\n[wants]\nclock = true\nmodules = ['tax']\n\
+         variables = ['rate', 'other']\nfolders = {data = 'read-only', out = 'read-write'}",
+        "function run() end",
+    );
+    let flags = "to grant what is wanted: --clock --folder data=PATH --folder out=PATH:rw --kept \
+                 --module tax=FILE --variable other=JSON --variable rate=JSON\n";
+    run(plugin("check").arg(folder.path(""))).assert_failed(1, &["[NOT_GRANTED]", flags]);
+    let given = ["--clock", "--kept", "--variable", "rate=1"];
+    let flags = "to grant what is wanted: --folder data=PATH --folder out=PATH:rw \
+                 --module tax=FILE --variable other=JSON\n";
+    let ran = run(plugin("call")
+        .args(given)
+        .arg(folder.path(""))
+        .args(["one", "run"]));
+    ran.assert_failed(1, &["[NOT_GRANTED]", flags]);
 }
 
 #[rstest]
@@ -217,11 +252,13 @@ fn printed_text_goes_to_standard_error_and_the_report_to_its_file() {
 }
 
 #[rstest]
-#[case::plugin(&["on", "run"], 1, "there is no plugin `on`; did you mean `one`?")]
+#[case::plugin(&["on", "run"], 1, "error [PLUGIN_MISSING]: there is no plugin `on`\n  hint: did you mean `one`?")]
 #[case::function(&["one", "rum"], 1, "exports no function `rum`; did you mean `run`?")]
 #[case::no_json(&["one", "run", "hello"], 2, "a string needs quotes")]
 #[case::no_file(&["one", "run", "@absent.json"], 1, "absent.json")]
 #[case::no_function(&["one"], 2, "<FUNCTION>")]
+#[case::twice(&["one", "run", "{\"a\": 1, \"a\": 2}"], 2, "1:10: the key argument.a is there twice")]
+#[case::two_variables(&["one", "run", "--variable", "a=1", "--variable", "a=2"], 2, "two variables are named 'a'")]
 #[case::endless(&["one", "run", "true", "--wall", "200ms"], 1, "longer than 200ms")]
 fn failures(#[case] args: &[&str], #[case] code: i32, #[case] said: &str) {
     let folder = folder("exports = {run = ''}", "function run(x) while x do end end");

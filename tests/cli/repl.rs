@@ -63,6 +63,92 @@ fn a_line_that_is_stopped_loses_the_globals_and_says_so() {
 }
 
 #[test]
+fn what_is_no_json_is_printed_readably() {
+    for (code, shown) in [
+        ("{a = 1, f = print}", "{a = 1, f = function: "),
+        ("print", "function: "),
+        ("1, nil, 'x'", "1\nnull\n\"x\"\n"),
+        ("null", ""),
+        ("0/0", "nan\n"),
+        ("1/0", "inf\n"),
+        ("'\\xff\\n'", "\"\\xFF\\n\"\n"),
+        ("coroutine.create(print)", "thread: "),
+        (
+            "setmetatable({}, {__tostring = function() return 'mine' end})",
+            "mine\n",
+        ),
+    ] {
+        let ran = typed(&[], &format!("{code}\n"));
+        let value = ran.stdout.trim_start_matches('-');
+        assert!(
+            value.starts_with(shown) && (!value.is_empty() || shown.is_empty()),
+            "{code}: {ran:?}"
+        );
+        assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{code}");
+    }
+    let ran = typed(
+        &[],
+        "t = {1, {2}, name = 'x', [true] = false} t.self = t\nt\n",
+    );
+    assert_eq!(
+        ran.stdout,
+        "{1, {2}, [true] = false, name = \"x\", self = <the table around it>}\n"
+    );
+    let ran = typed(&[], "t = {f = print} for i = 1, 200 do t[i] = i end\nt\n");
+    assert!(ran.stdout.contains("... (200 in all)"), "{ran:?}");
+    assert!(!ran.stdout.contains("101"), "{ran:?}");
+}
+
+#[test]
+fn what_is_shown_does_not_depend_on_what_scripts_do_to_globals() {
+    let text = "table, type, next, pcall, tostring, json, string = nil\n{1, print}\n1 + 1\n";
+    let ran = typed(&[], text);
+    assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{ran:?}");
+    assert!(
+        ran.stdout.starts_with("{1, function: ") && ran.stdout.ends_with("\n2\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn nothing_of_the_repl_is_among_the_globals() {
+    let code = "n = 0 for k in pairs(_G) do if type(k) ~= 'string' or k:find('repl') then n = n + 1 end end\nn\n";
+    assert_eq!(typed(&[], code).stdout, "0\n");
+}
+
+#[test]
+fn commands_begin_with_a_colon() {
+    let ran = typed(
+        &["--wall", "2s", "--clock"],
+        ":help\n:limits\n:nonsense\n1\n:quit\n2\n",
+    );
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), "1\n"));
+    for said in [
+        ":limits",
+        "Ctrl-C",
+        "Wall-clock time",
+        "2s",
+        "64MiB",
+        "--memory",
+        "clock",
+    ] {
+        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+    }
+    assert!(ran.stderr.contains("no command `:nonsense`"), "{ran:?}");
+    // In the middle of a statement it is Lua.
+    assert_eq!(typed(&[], "('x'\n):rep(2)\n").stdout, "\"xx\"\n");
+}
+
+#[test]
+fn an_error_that_is_a_table_is_shown() {
+    let ran = typed(&[], "error({code = 404})\n");
+    assert!(
+        ran.stderr.contains("error value: {\"code\":404}"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn input_that_ends_too_early_is_a_failure() {
     typed(&[], "function f()\n").assert_failed(1, &["in the middle of a statement"]);
 }

@@ -368,3 +368,76 @@ fn ctrl_c_stops_the_run_and_keeps_its_checkpoint() {
     assert_eq!(kinds, ["node_end", "error"]);
     assert_eq!(rest[1]["error"]["error_type"], "CancelledError");
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_prints_the_whole_command_that_goes_on() {
+    let folder = Folder::new();
+    let file = folder.file(
+        "work flow.yaml",
+        "nodes: [{name: a}, {name: b, run: 'while not state.go do end return {time = os.time() > 0}'}]\n",
+    );
+    let overlay = folder.file("over.yaml", "name: changed\n");
+    let mut child = moonfork()
+        .arg("run")
+        .arg(&file)
+        .arg("-f")
+        .arg(&overlay)
+        .args([
+            "--stream",
+            "--clock",
+            "--wall",
+            "1m 20s",
+            "--checkpoint-dir",
+        ])
+        .arg(folder.path("c"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary can be started");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    while !lines.next().expect("it begins").unwrap().contains("\"b\"") {}
+    let pid = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(killed.expect("there is `kill`").success());
+    lines.for_each(drop);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8(output.stderr).expect("it is UTF-8");
+    let (_, command) = said.split_once("to go on: moonfork ").expect(&said);
+    let words = shlex::split(command.trim()).expect("a shell reads it");
+    assert!(words.contains(&"1m 20s".to_owned()), "{words:?}");
+
+    // With all that the run was started with, and its events again.
+    let ran = run(moonfork().args(&words).args(["-i", "go:=true"]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let last: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(last["state"], json!({"go": true, "time": true}));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_eval_and_its_report_is_written() {
+    let folder = Folder::new();
+    let report = folder.path("report.json");
+    let mut child = moonfork()
+        .args(["eval", "print('begun') while true do end", "--report"])
+        .arg(&report)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary can be started");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    assert_eq!(lines.next().expect("it begins").unwrap(), "begun");
+    let pid = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(killed.expect("there is `kill`").success());
+    let said: Vec<_> = lines.map(Result::unwrap).collect();
+    assert!(
+        said[0].contains("the run was cancelled (at eval:1)"),
+        "{said:?}"
+    );
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["outcome"]["status"], "failed");
+}

@@ -15,16 +15,15 @@ use crate::command::{moonfork, run};
 #[case::no_size(&["eval", "1", "--memory", "much"], &["--memory", "write it as in 16MiB"])]
 #[case::too_little_memory(&["eval", "1", "--memory", "1KiB"], &["--memory", "between 4MiB and 4GiB"])]
 #[case::no_workers(&["run", "w.yaml", "--max-workers", "0"], &["--max-workers"])]
-#[case::bad_json(&["eval", "1", "-i", "{bad"], &["--input", "neither JSON"])]
-#[case::no_object(&["eval", "1", "-i", "[1]"], &["--input", "must be a JSON object"])]
-#[case::text_without_file(&["eval", "1", "-i", "key=text"], &["--input", "KEY=@FILE"])]
+#[case::bad_json(&["eval", "1", "-i", "{bad"], &["--input", "1:2: not JSON: key must be a string"])]
+#[case::no_input(&["eval", "1", "-i", "text"], &["--input", "1:2: not JSON", "KEY=TEXT, KEY:=JSON"])]
 fn mistakes(#[case] args: &[&str], #[case] said: &[&str]) {
     run(moonfork().args(args)).assert_failed(2, said);
 }
 
 #[rstest]
 #[case(&["--help"], "Exit codes")]
-#[case(&["run", "--help"], "KEY=@FILE")]
+#[case(&["run", "--help"], "KEY:=@FILE")]
 #[case(&["--version"], env!("CARGO_PKG_VERSION"))]
 fn what_is_asked_for_is_no_mistake(#[case] args: &[&str], #[case] said: &str) {
     let ran = run(moonfork().args(args));

@@ -1,8 +1,4 @@
-//! The example plugins, and the program that calls them.
-
-#[allow(dead_code, reason = "it is run by its parts here")]
-#[path = "../../examples/plugin_host.rs"]
-mod plugin_host;
+//! The example plugins. `tests/cli/readme.rs` runs the program that calls them.
 
 use moonfork::Grants;
 use moonfork::plugin::PluginHost;
@@ -10,16 +6,6 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::common;
-
-#[test]
-fn the_readme_shows_what_the_example_prints() {
-    let tale = plugin_host::tale().unwrap();
-    let readme = include_str!("../../README.md");
-    assert!(
-        readme.contains(&format!("```text\n{tale}```\n")),
-        "it prints:\n{tale}"
-    );
-}
 
 fn host() -> PluginHost {
     let pool = common::builder()

@@ -18,7 +18,7 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 use crate::codec;
 
-pub(crate) use condition::Condition;
+pub(crate) use condition::{Condition, bare, compile};
 pub(crate) use scope::Scope;
 pub(crate) use template::Template;
 
@@ -75,7 +75,7 @@ fn to_json(value: &Value) -> Result<serde_json::Value, String> {
 }
 
 /// What an error says, in one line.
-fn message(error: &Error) -> String {
+pub(crate) fn message(error: &Error) -> String {
     let kind = error.kind();
     if kind == ErrorKind::OutOfFuel {
         return format!(
