@@ -518,7 +518,10 @@ impl Error {
                     traceback,
                 },
                 None => ErrorKind::Script {
-                    message,
+                    message: match &value {
+                        Some(value) if message == A_TABLE => shown_value(value, at.as_ref()),
+                        _ => message,
+                    },
                     at,
                     traceback,
                     value,
@@ -537,6 +540,25 @@ impl Error {
             FailureKind::Request => ErrorKind::Internal { message },
         }
         .into()
+    }
+}
+
+/// What the guest has for a message of a table that has no `__tostring`: see `guest/src/prelude.lua`.
+const A_TABLE: &str = "(error object is a table value)";
+
+/// A message of what was raised, at its line: as JSON, whose keys are sorted.
+fn shown_value(value: &serde_json::Value, at: Option<&Position>) -> String {
+    /// Bytes of it that are shown.
+    const MAX: usize = 1000;
+
+    let mut shown = value.to_string();
+    if shown.len() > MAX {
+        shown.truncate(shown.floor_char_boundary(MAX));
+        shown.push_str("...");
+    }
+    match at {
+        Some(at) => format!("{at}: {shown}"),
+        None => shown,
     }
 }
 

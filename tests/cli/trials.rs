@@ -18,7 +18,6 @@ const NOT_YET: &[&str] = &[
     "failed-item-says-nothing-of-item-or-error.yaml",
     "failing-guard-lets-through.yaml",
     "matrix-include-exclude-become-dimensions.yaml",
-    "timeout-message-not-the-written-one.yaml",
     "typo-in-condition-root.yaml",
     "unknown-names-in-templates-are-empty.yaml",
     "validate-misses-lua-syntax-error.yaml",

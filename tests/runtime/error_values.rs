@@ -30,6 +30,32 @@ fn what_was_no_text_comes_back(#[case] code: &str, #[case] expected: Value) {
 }
 
 #[rstest]
+#[case::both_fields(
+    "\nerror({message = 'no such order', code = 404})",
+    "node 'n':2: {\"code\":404,\"message\":\"no such order\"}"
+)]
+#[case::a_list("error({'a', 1.5})", "node 'n':1: [\"a\",1.5]")]
+#[case::without_json("error({f = print})", "(error object is a table value)")]
+#[case::with_text_of_its_own(
+    "error(setmetatable({1}, {__tostring = function() return 'shown' end}))",
+    "shown"
+)]
+#[case::a_text_that_says_so(
+    "error('(error object is a table value)', 0)",
+    "(error object is a table value)"
+)]
+fn a_table_is_shown_as_json(#[case] code: &str, #[case] message: &str) {
+    assert_eq!(error(code).to_string(), message);
+}
+
+#[test]
+fn a_large_table_is_shown_in_part() {
+    let message = error("error({text = ('ü'):rep(10000)})").to_string();
+    assert!((1000..1100).contains(&message.len()), "{}", message.len());
+    assert!(message.ends_with("ü..."), "{message}");
+}
+
+#[rstest]
 #[case::text("error('text', 0)", json!("text"))]
 #[case::with_a_position("error('text')", json!("test:1: text"))]
 #[case::table("error({1})", json!([1]))]

@@ -154,3 +154,44 @@ fn integers_that_lua_can_not_hold_are_refused() {
         "{message}"
     );
 }
+
+/// What the file says, not what was left of it.
+#[rstest]
+#[case::of_a_node(
+    "nodes: [{name: a, run: 'while true do end', timeout: 60ms}]",
+    "longer than 60ms"
+)]
+#[case::of_a_node_s_limits(
+    "nodes: [{name: a, run: 'while true do end', timeout: 9s, limits: {wall: 50ms}}]",
+    "longer than 50ms"
+)]
+#[case::of_the_run(
+    "{settings: {limits: {wall: 300ms}}, nodes: [{name: a, run: 'return {}'}, {name: b, run: 'while true do end', timeout: 9s}]}",
+    "longer than 300ms"
+)]
+#[case::of_the_run_in_a_node_with_more(
+    "{settings: {limits: {wall: 300ms}}, nodes: [{name: a, run: 'while true do end', timeout: 9s}]}",
+    "longer than 300ms"
+)]
+fn a_limit_is_told_as_it_was_written(#[case] text: &str, #[case] said: &str) {
+    let message = run(text, json!({})).unwrap_err().to_string();
+    assert!(message.contains(said), "{message}");
+}
+
+#[test]
+fn totals_are_told_as_they_were_written() {
+    let pool = common::builder().metered().build().unwrap();
+    let text = "
+settings: {limits: {fuel: 2000000}}
+nodes:
+  - {name: a, run: 'for i = 1, 100000 do end'}
+  - {name: b, run: 'while true do end'}
+";
+    let workflow = Workflow::parse(text, "w.yaml").unwrap();
+    let error = workflow.run(&pool, Map::new(), &RunOptions::default());
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.contains("more than 2000000 units of fuel"),
+        "{message}"
+    );
+}

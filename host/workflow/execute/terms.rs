@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::workflow::model::{Policy, Settings};
-use crate::{Cancel, Grants, Limits, PartialLimits, RunOptions};
+use crate::{Cancel, ErrorKind, Grants, Limits, PartialLimits, RunOptions};
 
 /// The terms of one attempt at a node.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(crate) struct Terms {
     capabilities: Option<Vec<String>>,
     /// When it must have ended.
     pub(crate) deadline: Option<Instant>,
+    /// The time that was said, of which that is the end.
+    time: Option<Duration>,
     pub(crate) cancel: Cancel,
 }
 
@@ -32,6 +34,7 @@ impl Terms {
             limits,
             capabilities: None,
             deadline,
+            time: settings.limits.wall,
             cancel,
         }
         .narrowed(&of_run)
@@ -39,17 +42,28 @@ impl Terms {
 
     /// The same for a branch, which may be stopped by itself.
     pub(crate) fn of_branch(&self, timeout: Option<Duration>, cancel: Cancel) -> Terms {
-        let timeout = timeout.and_then(|it| Instant::now().checked_add(it));
+        let (deadline, time) = self.until(timeout);
         Terms {
-            deadline: self.deadline.into_iter().chain(timeout).min(),
+            deadline,
+            time,
             cancel,
             ..self.clone()
         }
     }
 
+    /// The deadline with a time that begins now, and the time whose end it is.
+    fn until(&self, timeout: Option<Duration>) -> (Option<Instant>, Option<Duration>) {
+        let own = timeout.and_then(|time| Instant::now().checked_add(time));
+        match (own, self.deadline) {
+            (Some(own), Some(around)) if around <= own => (self.deadline, self.time),
+            (Some(_), _) => (own, timeout),
+            (None, _) => (self.deadline, self.time),
+        }
+    }
+
     /// These, and what a node says besides.
     pub(crate) fn narrowed(&self, policy: &Policy) -> Terms {
-        let timeout = policy.timeout.and_then(|it| Instant::now().checked_add(it));
+        let (deadline, time) = self.until(policy.timeout);
         let own = policy.capabilities.as_ref();
         let own = own.map(|own| own.names.iter().map(|name| name.value.clone()));
         let capabilities = match (&self.capabilities, own) {
@@ -60,7 +74,8 @@ impl Terms {
         Terms {
             limits: self.limits.and(&policy.limits),
             capabilities,
-            deadline: self.deadline.into_iter().chain(timeout).min(),
+            deadline,
+            time,
             cancel: self.cancel.clone(),
         }
     }
@@ -75,6 +90,39 @@ impl Terms {
     pub(crate) fn is_over(&self) -> bool {
         self.deadline
             .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// The error of a call under these terms, on a pool with the limits `pool`, as one of what was said:
+    /// the call itself had what was `left` of the totals of `settings`, and of a time.
+    pub(crate) fn as_said(
+        &self,
+        error: crate::Error,
+        pool: &Limits,
+        left: &PartialLimits,
+        settings: &PartialLimits,
+    ) -> crate::Error {
+        let wall = self.limits.wall.map_or(pool.wall, |own| own.min(pool.wall));
+        let kind = match error.kind() {
+            ErrorKind::Timeout { limit, at, begun } if *limit != wall => ErrorKind::Timeout {
+                limit: self.time.unwrap_or(*limit),
+                at: at.clone(),
+                begun: *begun,
+            },
+            ErrorKind::OutOfFuel { limit, at } if left.fuel == Some(*limit) => {
+                ErrorKind::OutOfFuel {
+                    limit: settings.fuel.unwrap_or(*limit),
+                    at: at.clone(),
+                }
+            }
+            ErrorKind::TooManyHostCalls { limit, at } if left.host_calls == Some(*limit) => {
+                ErrorKind::TooManyHostCalls {
+                    limit: settings.host_calls.unwrap_or(*limit),
+                    at: at.clone(),
+                }
+            }
+            _ => return error,
+        };
+        kind.into()
     }
 
     /// The options of an instance: when and by whom it is stopped.

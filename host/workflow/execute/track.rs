@@ -11,7 +11,7 @@ use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::report::{Failure, InstanceReport, NodeReport, RunOutcome, chunk_name, ms};
 use crate::workflow::state::State;
-use crate::{Branch, Chunk, Limit, RunMain, StoreId};
+use crate::{Branch, Chunk, Limit, PartialLimits, RunMain, StoreId};
 
 /// The instance that the nodes of a path run on, one after the other. If it is stopped, what
 /// comes next runs on a new one.
@@ -114,7 +114,7 @@ impl<'r> Track<'r> {
             handle.with(&options).eval_with::<_, Value>(chunk, state)
         });
         self.settle();
-        result.map_err(|error| Trouble::of_node(node, error))
+        result.map_err(|error| self.trouble(node, error, terms, &left))
     }
 
     /// Calls a host function with `args`, a list.
@@ -148,7 +148,20 @@ impl<'r> Track<'r> {
             options = options.grants(grants.clone());
         }
         let result = self.run.pool.call_function(function, args, &options);
-        result.map_err(|error| Trouble::of_node(node, error))
+        result.map_err(|error| self.trouble(node, error, terms, &left))
+    }
+
+    /// What a call that had what was `left` of the totals ended with.
+    fn trouble(
+        &self,
+        node: &str,
+        error: crate::Error,
+        terms: &Terms,
+        left: &PartialLimits,
+    ) -> Trouble {
+        let settings = &self.run.workflow.model.settings.limits;
+        let error = terms.as_said(error, self.run.pool.limits(), left, settings);
+        Trouble::of_node(node, error)
     }
 
     /// Puts a new instance in the place of one that was stopped.
