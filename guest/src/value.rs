@@ -478,6 +478,7 @@ impl Run {
     }
 
     /// What the book has about a table.
+    #[inline(never)]
     fn entry(&self, table: c_int) -> Entry {
         self.stack.push_copy(table);
         self.stack.raw_get(self.book);

@@ -48,12 +48,16 @@ impl Serialize for Outgoing<'_> {
                 Err(_) => Err(self.broken(NOT_UTF8)),
             },
             Item::Table(address) => self.table(address, sink),
-            Item::Other(kind) => Err(self.broken(format!("a {kind} has no JSON counterpart"))),
+            Item::Other(kind) => Err(self.foreign(kind)),
         }
     }
 }
 
+/// What is written for each level of a value takes room on the stack: whatever isn't under way while the next
+/// level is written is a call of its own.
 impl Outgoing<'_> {
+    #[cold]
+    #[inline(never)]
     fn broken<E: serde::ser::Error>(&self, rule: impl Into<String>) -> E {
         self.fail(Cause::Rule(rule.into()))
     }
@@ -89,7 +93,24 @@ impl Outgoing<'_> {
         written
     }
 
+    /// What is said of two keys that would be written as `key`.
+    #[cold]
+    #[inline(never)]
+    fn clash<E: serde::ser::Error>(&self, key: &str) -> E {
+        self.broken(format!(
+            "the integer key {key} and the text key \"{key}\" would be the same"
+        ))
+    }
+
+    /// What is said of a value that has no counterpart.
+    #[cold]
+    #[inline(never)]
+    fn foreign<E: serde::ser::Error>(&self, kind: &str) -> E {
+        self.broken(format!("a {kind} has no JSON counterpart"))
+    }
+
     /// Looks at all keys once, to tell arrays from objects and both from what is neither.
+    #[inline(never)]
     fn keys<E: serde::ser::Error>(&self, entry: &Entry) -> Result<Keys, E> {
         let Run { stack, .. } = *self.run;
         let mut keys = Keys::default();
@@ -166,9 +187,7 @@ impl Outgoing<'_> {
                 _ => return Err(S::Error::custom("keys changed while they were read")),
             };
             if mixed && !written.insert(key.to_owned()) {
-                return Err(self.broken(format!(
-                    "the integer key {key} and the text key \"{key}\" would be the same"
-                )));
+                return Err(self.clash(key));
             }
             self.run.spend(key.len())?;
             map.serialize_key(key)?;
@@ -184,6 +203,7 @@ impl Outgoing<'_> {
     }
 
     /// Does `each` with the keys that were null when the table came in, and are nil still.
+    #[inline(never)]
     fn each_null<E>(
         &self,
         keys: &Keys,
@@ -243,6 +263,7 @@ struct Keys {
 
 impl Keys {
     /// The length of the array, if the table is one, or why it can't be written.
+    #[inline(never)]
     fn array_len(&self) -> Option<Result<u64, String>> {
         if self.unpositive
             || self.integers < self.count
