@@ -18,6 +18,10 @@ pub(super) fn warn(event: &Event) {
         EventKind::InstanceReplaced { gone, store_id } => stream::note(format_args!(
             "warning: instance {gone} was stopped; {store_id} takes its place, without its globals"
         )),
+        EventKind::Fallback { node, to, error } => stream::note(format_args!(
+            "warning: `{node}` failed, and the run goes on with `{to}`: {}",
+            error.message
+        )),
         EventKind::BranchEnd {
             success: false,
             error: Some(error),

@@ -78,6 +78,15 @@ pub enum EventKind {
         /// Why the last one failed.
         error: Failure,
     },
+    /// A node failed for good, and the run goes on with another one.
+    Fallback {
+        /// The node that failed.
+        node: String,
+        /// The one that follows, or `__end__`.
+        to: String,
+        /// Why it failed.
+        error: Failure,
+    },
     /// A loop begins another pass.
     LoopPass {
         /// The name of the loop.

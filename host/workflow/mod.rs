@@ -40,6 +40,7 @@ mod event;
 mod execute;
 mod expression;
 mod fingerprint;
+mod json;
 mod load;
 mod model;
 mod options;

@@ -1,6 +1,6 @@
 //! What a workflow file says, typed: nothing resolved, nothing decided.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,13 +90,84 @@ impl Default for Settings {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Parallel {
     pub(crate) max_workers: Option<NonZeroUsize>,
-    pub(crate) merge: MergeStrategy,
+    pub(crate) merge: Merge,
     pub(crate) fail_fast: bool,
     /// What a branch may take in all.
     pub(crate) timeout: Option<Duration>,
 }
 
 /// What becomes of the states that branches end with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Merge {
+    /// Of keys that have a reducer.
+    pub(crate) reducers: Reducers,
+    /// Of the others.
+    pub(crate) strategy: MergeStrategy,
+}
+
+/// What becomes of single keys.
+pub(crate) type Reducers = BTreeMap<String, Reducer>;
+
+impl Merge {
+    /// The same with the reducers of one fan-out, which come first.
+    pub(crate) fn with(&self, own: &Reducers) -> Merge {
+        let mut merge = self.clone();
+        merge
+            .reducers
+            .extend(own.iter().map(|(key, reducer)| (key.clone(), *reducer)));
+        merge
+    }
+}
+
+/// How the values that branches gave a key become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Reducer {
+    /// Lists, one behind the other.
+    Append,
+    /// The same, each value once.
+    Union,
+    /// What each branch added to a number.
+    Sum,
+    Min,
+    Max,
+    /// The value of the last branch, in the written order.
+    Last,
+    /// Key by key in mappings.
+    Deep,
+    /// The same, and different values for one key are an error.
+    Fail,
+}
+
+impl Reducer {
+    /// All reducers, by their words.
+    pub(crate) const WORDS: [(&'static str, Reducer); 8] = [
+        ("append", Reducer::Append),
+        ("union", Reducer::Union),
+        ("sum", Reducer::Sum),
+        ("min", Reducer::Min),
+        ("max", Reducer::Max),
+        ("last", Reducer::Last),
+        ("deep", Reducer::Deep),
+        ("fail", Reducer::Fail),
+    ];
+
+    /// Its word.
+    pub(crate) fn word(self) -> &'static str {
+        let mut words = Self::WORDS.iter();
+        let found = words.find(|(_, reducer)| *reducer == self);
+        found.map_or("", |(word, _)| word)
+    }
+}
+
+/// What is said of all branches of one fan-out.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Together {
+    pub(crate) reducers: Reducers,
+    /// How many have to succeed for the others to be stopped.
+    pub(crate) until: Option<Spanned<NonZeroUsize>>,
+}
+
+/// What becomes of the states that branches end with, but for single keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) enum MergeStrategy {
     /// They are in `parallel_results` and nowhere else.
@@ -208,6 +279,7 @@ pub(crate) struct Each {
     pub(crate) fail_fast: Option<bool>,
     /// What the branch of one value may take in all, in place of what the settings say.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) together: Together,
     pub(crate) fan_in: Option<Spanned<String>>,
     /// A key that the results go under, besides `parallel_results`.
     pub(crate) output: Option<String>,
@@ -223,9 +295,20 @@ pub(crate) enum Items {
         index_var: String,
     },
     /// `strategy: {matrix}`: every combination.
-    Matrix(Vec<(String, Spanned<Template>)>),
+    Matrix(Matrix),
     /// `parallel_each`.
     List(Spanned<Template>),
+}
+
+/// Combinations of values.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Matrix {
+    /// Keys, and the values that each may have.
+    pub(crate) axes: Vec<(String, Spanned<Template>)>,
+    /// Mappings: combinations that have these values are left out.
+    pub(crate) exclude: Option<Spanned<Template>>,
+    /// Mappings: what is added to combinations, or is one more.
+    pub(crate) include: Option<Spanned<Template>>,
 }
 
 /// A workflow inside of another.
@@ -327,6 +410,7 @@ pub(crate) enum Way {
     Parallel {
         branches: Vec<Spanned<String>>,
         fan_in: Option<Spanned<String>>,
+        together: Together,
     },
     /// To the node that the text of the condition's value is the key of.
     Targets(Vec<(String, Spanned<String>)>),

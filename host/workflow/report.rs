@@ -104,6 +104,9 @@ pub struct Failure {
     pub message: String,
     /// Lua's traceback, one frame a line, innermost first.
     pub traceback: Option<String>,
+    /// What the script raised its error with, where that wasn't text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<serde_json::Value>,
 }
 
 impl Failure {
@@ -113,6 +116,7 @@ impl Failure {
             error_type: error_type(error),
             message: error.to_string(),
             traceback: error.traceback().map(str::to_owned),
+            value: error.value().cloned(),
         }
     }
 
@@ -136,6 +140,7 @@ impl Failure {
             error_type,
             message: message.into(),
             traceback: None,
+            value: None,
         }
     }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::codec;
+use crate::workflow::json::Json;
 use crate::workflow::state::State;
 
 /// The declared keys. Other keys may be there, and declared ones may be absent or null.
@@ -115,15 +116,40 @@ impl Schema {
     /// # Errors
     /// The first key that is not what it was declared.
     pub(crate) fn check(&self, state: &State) -> Result<(), String> {
-        self.check_with(|key| state.get(key))
+        self.check_with(|key| state.get(key).map(Json::kind))
     }
 
-    /// Checks what a node returned.
+    /// Checks what a node returned. An empty table of Lua's, which is no list and no mapping more than
+    /// the other, is a list where one was declared.
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub(crate) fn check_update(&self, update: &Map<String, Value>) -> Result<(), String> {
+    pub(crate) fn check_update(&self, update: &mut Map<String, Value>) -> Result<(), String> {
+        for (key, kind) in &self.keys {
+            if *kind == Type::List
+                && let Some(value) = update.get_mut(key)
+                && value.as_object().is_some_and(Map::is_empty)
+            {
+                *value = Value::Array(Vec::new());
+            }
+        }
         self.check_with(|key| update.get(key))
+    }
+
+    /// Makes lists of empty tables of Lua's, as [`check_update`](Self::check_update) does, in a state that
+    /// comes from nodes of another workflow.
+    pub(crate) fn conform(&self, state: &mut State) {
+        for (key, kind) in &self.keys {
+            let is_empty = |json: &Json| json.kind().as_object().is_some_and(Map::is_empty);
+            let is_whole = |json: &Json| matches!(json, Json::Whole(_));
+            if *kind == Type::List
+                && state
+                    .get(key)
+                    .is_some_and(|it| is_whole(it) && is_empty(it))
+            {
+                state.set(key.as_str(), Value::Array(Vec::new()));
+            }
+        }
     }
 
     fn check_with<'v>(&self, get: impl Fn(&str) -> Option<&'v Value>) -> Result<(), String> {

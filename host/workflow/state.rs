@@ -1,12 +1,12 @@
 //! The state of a run: what nodes see, and what they change by returning.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::codec::large_integers_of;
+use crate::workflow::json::{Json, Object};
 
 /// The key under which a node's result goes that is not a table with string keys.
 pub(crate) const RESULT: &str = "result";
@@ -17,17 +17,14 @@ pub(crate) const PARALLEL_RESULTS: &str = "parallel_results";
 /// A JSON object that is cheap to copy: copies share the values under its keys, however large,
 /// until one of them replaces a key. A branch starts on such a copy.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct State(BTreeMap<String, Arc<Value>>);
+pub(crate) struct State(Arc<Object>);
 
 impl State {
     /// The state before anything ran: `initial`, overlaid with `input` key by key.
     pub(crate) fn new(initial: &Map<String, Value>, input: Map<String, Value>) -> Self {
-        let mut state = State::default();
-        for (key, value) in initial {
-            if !input.contains_key(key) {
-                state.set(key.clone(), value.clone());
-            }
-        }
+        let initial = initial.iter().filter(|(key, _)| !input.contains_key(*key));
+        let initial = initial.map(|(key, value)| (key.as_str().into(), value.clone().into()));
+        let mut state = State(Arc::new(initial.collect()));
         state.merge(input);
         state
     }
@@ -42,45 +39,62 @@ impl State {
     }
 
     /// The value under a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).map(|value| &**value)
+    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
+        self.0.get(key)
     }
 
     /// Whether both have the same value under a key because neither has replaced it since one
     /// was copied from the other.
     pub(crate) fn shares(&self, key: &str, other: &State) -> bool {
         match (self.0.get(key), other.0.get(key)) {
-            (Some(value), Some(other)) => Arc::ptr_eq(value, other),
+            (Some(value), Some(other)) => value.is_same(other),
             _ => false,
         }
     }
 
     /// Takes a key out.
     pub(crate) fn remove(&mut self, key: &str) {
-        self.0.remove(key);
+        Arc::make_mut(&mut self.0).remove(key);
     }
 
     /// All keys, sorted.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.0.keys().map(|key| &**key)
+    }
+
+    /// All keys with their values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Json)> {
+        self.0.iter()
     }
 
     /// Sets one key.
-    pub(crate) fn set(&mut self, key: String, value: Value) {
-        self.0.insert(key, Arc::new(value));
+    pub(crate) fn set(&mut self, key: impl Into<Arc<str>>, value: impl Into<Json>) {
+        Arc::make_mut(&mut self.0).insert(key.into(), value.into());
     }
 
-    /// A shallow merge: each key replaces the old value.
+    /// A shallow merge: each key replaces the old value. One that has the same value stays what it
+    /// is, so that it is shared still with those who share it.
     pub(crate) fn merge(&mut self, update: Map<String, Value>) {
-        for (key, value) in update {
-            self.set(key, value);
+        let update = update
+            .into_iter()
+            .map(|(key, value)| (key, Json::from(value)));
+        self.replace(update.collect());
+    }
+
+    /// The same with values that may be shared.
+    pub(crate) fn replace(&mut self, update: Vec<(String, Json)>) {
+        let is_new = |(key, value): &(String, Json)| self.0.get(key.as_str()) != Some(value);
+        let new: Vec<_> = update.into_iter().filter(is_new).collect();
+        if !new.is_empty() {
+            let new = new.into_iter().map(|(key, value)| (key.into(), value));
+            Arc::make_mut(&mut self.0).extend(new);
         }
     }
 
     /// What is said of each integer in it that Lua can't hold.
     pub(crate) fn large_integers(&self) -> Vec<String> {
         let entries = self.0.iter();
-        large_integers_of("state", entries.map(|(key, value)| (&**key, &**value)))
+        large_integers_of("state", entries.map(|(key, value)| (&**key, value.kind())))
     }
 
     /// The state that consists of these keys.
@@ -92,21 +106,29 @@ impl State {
 
     /// A copy of the state as JSON.
     pub(crate) fn to_json(&self) -> Map<String, Value> {
-        self.clone().into_json()
+        let members = self.0.iter();
+        let copy = |(key, value): (&Arc<str>, &Json)| (key.to_string(), value.value().into_owned());
+        members.map(copy).collect()
     }
 
     /// The state as JSON; values that no copy shares any more are moved, not copied.
     pub(crate) fn into_json(self) -> Map<String, Value> {
-        let entries = self.0.into_iter();
-        entries
-            .map(|(key, value)| (key, Arc::unwrap_or_clone(value)))
+        let members = Arc::unwrap_or_clone(self.0).into_iter();
+        members
+            .map(|(key, value)| (key.to_string(), value.into_value()))
             .collect()
+    }
+
+    /// The state as a value that others may share.
+    pub(crate) fn share(&self) -> Json {
+        Json::Object(Arc::clone(&self.0))
     }
 }
 
+/// Written out in full.
 impl Serialize for State {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, &**value)))
+        self.share().serialize(serializer)
     }
 }
 
@@ -139,11 +161,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_as_it_was_stays_shared() {
+        let before = state(json!({"big": [1, 2, 3], "n": 1}));
+        let mut copy = before.clone();
+        copy.merge(State::as_update(json!({"big": [1, 2, 3], "n": 1})));
+        assert!(copy.shares("big", &before));
+        assert!(copy.share().is_same(&before.share()));
+        copy.merge(State::as_update(json!({"big": [1, 2, 3], "n": 1.0})));
+        assert!(copy.shares("big", &before));
+        assert_eq!(copy.to_json()["n"], json!(1.0));
+    }
+
+    #[test]
     fn a_copy_shares_values_but_no_change() {
         let before = state(json!({"big": [1, 2, 3], "n": 1}));
         let mut copy = before.clone();
-        assert!(Arc::ptr_eq(&before.0["big"], &copy.0["big"]));
         copy.merge(State::as_update(json!({"n": 2})));
-        assert_eq!(*before.0["n"], json!(1));
+        assert!(before.shares("big", &copy));
+        assert!(!before.shares("n", &copy));
+        assert_eq!(before.get("n"), Some(&json!(1).into()));
     }
 }

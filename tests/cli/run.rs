@@ -24,7 +24,44 @@ fn the_final_state_is_all_that_standard_output_carries() {
     assert_eq!(state["seen"], json!(2));
     assert_eq!(state["parallel_results"][1]["success"], json!(false));
     assert!(ran.stderr.starts_with("split\n"), "{ran:?}");
+    let failed = "warning: the branch `b` failed: node 'b'";
+    assert_eq!(ran.stderr.matches(failed).count(), 1, "{ran:?}");
     assert!(ran.stderr.contains("a\n"), "{ran:?}");
+}
+
+#[test]
+fn failed_branches_and_fallbacks_are_told_with_the_reason_unless_quiet() {
+    let folder = Folder::new();
+    let file = folder.file(
+        "w.yaml",
+        "
+nodes:
+  - {name: a, run: error('late'), fallback: b}
+  - {name: b}
+  - {name: c, run: 'error({code = 7})'}
+  - {name: d, run: 'return {d = 1}'}
+  - {name: e, run: while true do end}
+  - {name: join}
+edges:
+  - {from: b, parallel: [c, d, e], fan_in: join, until: first_success}
+",
+    );
+    let mut command = moonfork();
+    command.arg("run").arg(file);
+    let loud = run(&mut command);
+    loud.json();
+    let warnings: Vec<_> = loud.stderr.lines().collect();
+    let fallback = "warning: `a` failed, and the run goes on with `b`: node 'a':1: late";
+    assert_eq!(warnings[0], fallback, "{loud:?}");
+    // Whoever lost the race has not failed; the branch `c` may have lost it, too.
+    for line in &warnings[1..] {
+        assert!(
+            line.starts_with("warning: the branch `c` failed: "),
+            "{loud:?}"
+        );
+    }
+    let quiet = run(command.arg("-q"));
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
 }
 
 #[test]

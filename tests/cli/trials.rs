@@ -11,13 +11,7 @@ use crate::command::{Folder, Ran, moonfork, run};
 
 /// Trials that don't give what they should yet. One that does has to come off.
 const NOT_YET: &[&str] = &[
-    "append-reducer.yaml",
-    "empty-lua-list-against-schema-list.yaml",
-    "empty-lua-list-as-items.yaml",
-    "error-table-is-lost.yaml",
-    "failed-item-says-nothing-of-item-or-error.yaml",
     "failing-guard-lets-through.yaml",
-    "matrix-include-exclude-become-dimensions.yaml",
     "typo-in-condition-root.yaml",
     "unknown-names-in-templates-are-empty.yaml",
     "validate-misses-lua-syntax-error.yaml",

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::PartialLimits;
+use crate::workflow::execute::entry;
 use crate::workflow::execute::fan_out::{Branches, merge_entries};
+use crate::workflow::execute::matrix;
 use crate::workflow::execute::path::{Flow, Path};
 use crate::workflow::execute::position::At;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::expression::Scope;
+use crate::workflow::json::Json;
 use crate::workflow::model::{Each, Items, Node, Policy, Subgraph, Work};
 use crate::workflow::plan::{NodeId, Plan};
 use crate::workflow::report::{Failure, chunk_name};
@@ -37,6 +40,7 @@ impl Path<'_> {
             Trouble::from(Failure::own("ExecutionError", message))
         };
         let items = items(&each.items, &scope).map_err(fail)?;
+        let items: Vec<Arc<Value>> = items.into_iter().map(Arc::new).collect();
         let most = most(each, &scope).map_err(fail)?;
         let settings = &self.flow.model.settings.parallel;
         let branch = |index: usize| Arc::from(format!("{name}[{index}]"));
@@ -47,12 +51,15 @@ impl Path<'_> {
             timeout: each.timeout.or(settings.timeout),
             terms,
             fan_in: None,
+            until: each.together.until.as_ref().map(|until| until.value.get()),
+            items: Some(&items),
         };
-        let body = |index: usize, path: &mut Path<'_>, mut state: State| {
+        let body = |index: usize, path: &mut Path<'_>, state: &mut State| {
             let item = &items[index];
-            enter(&each.items, index, item, &mut state);
-            let returned = path.item(id, node, each, &mut state)?;
-            Ok(leave(&each.items, index, item, state, returned))
+            enter(&each.items, index, item, state);
+            let returned = path.item(id, node, each, state)?;
+            leave(&each.items, index, item, state, returned);
+            Ok(())
         };
         let entries = self.run_branches(&branches, state, None, &body)?;
         if let Items::Dynamic {
@@ -62,14 +69,15 @@ impl Path<'_> {
         } = &each.items
         {
             // What the values go by in each branch is no result.
-            merge_entries(settings.merge, state, &entries, &[item_var, index_var])
+            let merge = settings.merge.with(&each.together.reducers);
+            merge_entries(&merge, state, &entries, &[item_var, index_var])
                 .map_err(|why| Trouble::from(Failure::own("ConflictError", why)))?;
         }
-        let results = Value::Array(entries);
+        let results = entry::list(entries);
         if let Some(output) = &each.output {
-            state.set(output.clone(), results.clone());
+            state.set(output.as_str(), results.clone());
         }
-        state.set(PARALLEL_RESULTS.to_owned(), results);
+        state.set(PARALLEL_RESULTS, results);
         Ok(())
     }
 
@@ -105,6 +113,7 @@ impl Path<'_> {
         let input = std::mem::take(state).into_json();
         *state = State::new(&subgraph.model.initial_state, input);
         let inside = &subgraph.model;
+        inside.schema.conform(state);
         inside.schema.check(state).map_err(|why| {
             let message = format!("{}: {why}", chunk_name(&node.name.value));
             Trouble::from(Failure::own("SchemaError", message))
@@ -145,32 +154,19 @@ fn items(items: &Items, scope: &Scope) -> Result<Vec<Value>, String> {
     match items {
         Items::Dynamic { items, .. } => list("items", items.value.fill(scope)?),
         Items::List(items) => list("parallel_each", items.value.fill(scope)?),
-        Items::Matrix(axes) => {
-            let mut combinations = vec![Map::new()];
-            for (axis, values) in axes {
-                let values = list(axis, values.value.fill(scope)?)?;
-                let with = |before: &Map<String, Value>| {
-                    let before = before.clone();
-                    let axis = axis.clone();
-                    let values = values.clone();
-                    values.into_iter().map(move |value| {
-                        let mut combination = before.clone();
-                        combination.insert(axis.clone(), value);
-                        combination
-                    })
-                };
-                combinations = combinations.iter().flat_map(with).collect();
-            }
-            Ok(combinations.into_iter().map(Value::Object).collect())
-        }
+        Items::Matrix(matrix) => matrix::combinations(matrix, scope),
     }
 }
 
-/// A list that a template gave; nothing is an empty one.
-fn list(what: &str, value: Value) -> Result<Vec<Value>, String> {
+/// A list that a template gave; nothing is an empty one, and so is an empty table of Lua's.
+///
+/// # Errors
+/// If it is anything else.
+pub(crate) fn list(what: &str, value: Value) -> Result<Vec<Value>, String> {
     match value {
         Value::Array(items) => Ok(items),
         Value::Null => Ok(Vec::new()),
+        Value::Object(empty) if empty.is_empty() => Ok(Vec::new()),
         other => {
             let kind = match other {
                 Value::String(_) => "a string",
@@ -202,20 +198,21 @@ fn most(each: &Each, scope: &Scope) -> Result<Option<usize>, String> {
 }
 
 /// Gives a branch its value.
-fn enter(items: &Items, index: usize, item: &Value, state: &mut State) {
+fn enter(items: &Items, index: usize, item: &Arc<Value>, state: &mut State) {
+    let item = Json::Whole(Arc::clone(item));
     match items {
         Items::Dynamic {
             item_var,
             index_var,
             ..
         } => {
-            state.set(item_var.clone(), item.clone());
-            state.set(index_var.clone(), json!(index));
+            state.set(item_var.as_str(), item);
+            state.set(index_var.as_str(), json!(index));
         }
-        Items::Matrix(_) => state.set("matrix".to_owned(), item.clone()),
+        Items::Matrix(_) => state.set("matrix", item),
         Items::List(_) => {
-            state.set("item".to_owned(), item.clone());
-            state.set("item_index".to_owned(), json!(index));
+            state.set("item", item);
+            state.set("item_index", json!(index));
         }
     }
 }
@@ -224,18 +221,24 @@ fn enter(items: &Items, index: usize, item: &Value, state: &mut State) {
 fn leave(
     items: &Items,
     index: usize,
-    item: &Value,
-    state: State,
+    item: &Arc<Value>,
+    state: &mut State,
     returned: Option<Value>,
-) -> State {
-    let result = |state: State| match returned {
-        Some(returned) => returned,
-        None => Value::Object(state.into_json()),
+) {
+    let result = || match returned {
+        Some(returned) => returned.into(),
+        None => state.share(),
     };
-    let entry = match items {
-        Items::Dynamic { .. } => return state,
-        Items::Matrix(_) => json!({"matrix": item, "result": result(state)}),
-        Items::List(_) => json!({"item": item, "index": index, "result": result(state)}),
-    };
-    State::from_json(State::as_update(entry))
+    let item = Json::Whole(Arc::clone(item));
+    let mut entry = State::default();
+    match items {
+        Items::Dynamic { .. } => return,
+        Items::Matrix(_) => entry.set("matrix", item),
+        Items::List(_) => {
+            entry.set("item", item);
+            entry.set("index", json!(index));
+        }
+    }
+    entry.set("result", result());
+    *state = entry;
 }

@@ -6,18 +6,20 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Cancel;
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::context::Run;
+use crate::workflow::execute::entry::{self, Entry, Failed};
 use crate::workflow::execute::finished::{Finished, FinishedBranch};
-use crate::workflow::execute::merge::merge;
+use crate::workflow::execute::merge::{Ended, merge};
 use crate::workflow::execute::path::{Flow, Path};
 use crate::workflow::execute::position::At;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::model::Merge;
 use crate::workflow::plan::{FanOut, NodeId};
 use crate::workflow::report::{Failure, InstanceReport, ms};
 use crate::workflow::state::{PARALLEL_RESULTS, State};
@@ -35,19 +37,22 @@ pub(crate) struct Branches<'a> {
     pub(crate) terms: &'a Terms,
     /// The node that gets their results, where it is not what is written next.
     pub(crate) fan_in: Option<NodeId>,
+    /// How many have to succeed for the others to be stopped.
+    pub(crate) until: Option<usize>,
+    /// The values that they run for, if they are made for some.
+    pub(crate) items: Option<&'a [Arc<Value>]>,
 }
 
-/// How one branch went.
-pub(crate) struct BranchRun {
-    /// Its entry of `parallel_results`.
-    pub(crate) entry: Value,
+/// How one branch went, and what ran for it.
+struct BranchRun {
+    entry: Entry,
     reports: Vec<InstanceReport>,
 }
 
-/// What a branch does with its path and the state that it starts on; the answer is the state
-/// that goes into its entry.
+/// What a branch does with its path and the state that it starts on, which becomes the one that goes
+/// into its entry; where it fails, the one that it had reached.
 pub(crate) type Body<'b> =
-    dyn Fn(usize, &mut Path<'_>, State) -> Result<State, Trouble> + Sync + 'b;
+    dyn Fn(usize, &mut Path<'_>, &mut State) -> Result<(), Trouble> + Sync + 'b;
 
 impl Path<'_> {
     /// Runs the branches of a fan-out that edges say, and puts what they gave into the state.
@@ -67,22 +72,29 @@ impl Path<'_> {
             timeout: settings.timeout,
             terms: &terms,
             fan_in: Some(fan_out.fan_in),
+            until: fan_out
+                .together
+                .until
+                .as_ref()
+                .map(|until| until.value.get()),
+            items: None,
         };
-        let body = |index: usize, path: &mut Path<'_>, mut state: State| {
-            path.follow(At::Node(fan_out.branches[index]), &mut state)?;
-            Ok(state)
+        let body = |index: usize, path: &mut Path<'_>, state: &mut State| {
+            let first = fan_out.branches[index];
+            path.follow(At::Node(first), state).map(|_| ())
         };
         let finished = self.saver.as_ref().map(|saver| {
             let names: Vec<_> = fan_out.branches.iter().map(|id| plan.name(*id)).collect();
             saver.finished(&names, plan.name(fan_out.fan_in))
         });
         let entries = self.run_branches(&branches, state, finished.as_ref(), &body)?;
-        merge_entries(settings.merge, state, &entries, &[]).map_err(|why| {
+        let merge = settings.merge.with(&fan_out.together.reducers);
+        merge_entries(&merge, state, &entries, &[]).map_err(|why| {
             let failure = Failure::own("ConflictError", why);
             let origin: Arc<str> = plan.name(fan_out.fan_in).into();
             Trouble::from(failure).at(&origin, fan_out.place)
         })?;
-        state.set(PARALLEL_RESULTS.to_owned(), Value::Array(entries));
+        state.set(PARALLEL_RESULTS, entry::list(entries));
         if let Some(saver) = &mut self.saver {
             saver.forget_finished();
         }
@@ -102,7 +114,7 @@ impl Path<'_> {
         state: &State,
         finished: Option<&Finished>,
         body: &Body<'_>,
-    ) -> Result<Vec<Value>, Trouble> {
+    ) -> Result<Vec<Entry>, Trouble> {
         let count = branches.names.len();
         let mut known = Vec::new();
         if let Some(finished) = finished {
@@ -131,6 +143,7 @@ impl Path<'_> {
             body,
             cancel: branches.terms.cancel.child(),
             failed_first: OnceLock::new(),
+            won: Mutex::default(),
             runs: (0..count).map(|_| OnceLock::new()).collect(),
             next: AtomicUsize::new(0),
         };
@@ -138,6 +151,7 @@ impl Path<'_> {
         if let Some(running) = &mut self.running {
             running.pause();
         }
+        work.count_known();
         let runs = work.run(threads);
         if let Some(running) = &mut self.running {
             running.resume(self.terms.deadline, &self.terms.cancel);
@@ -155,7 +169,10 @@ impl Path<'_> {
         if branches.terms.is_over() {
             return Err(Failure::timeout("the time for these branches was over").into());
         }
-        if self.flow.model.config.raise_exceptions {
+        // A race that is won hasn't failed, whoever lost it.
+        let won = entries.iter().filter(|entry| entry.result.is_ok()).count();
+        let is_won = branches.until.is_some_and(|until| won >= until);
+        if self.flow.model.config.raise_exceptions && !is_won {
             raise(&entries)?;
         }
         Ok(entries)
@@ -163,30 +180,35 @@ impl Path<'_> {
 }
 
 /// Fails with the first branch that failed.
-fn raise(entries: &[Value]) -> Result<(), Trouble> {
-    let failed = || entries.iter().filter(|entry| entry["success"] == false);
+fn raise(entries: &[Entry]) -> Result<(), Trouble> {
+    let failed = || {
+        let failures = entries
+            .iter()
+            .map(|entry| (&entry.branch, entry.result.as_ref().err()));
+        failures.filter_map(|(branch, failed)| Some((branch, &failed?.failure)))
+    };
     // One that was stopped because of another says nothing of the reason.
-    let own = failed().find(|entry| entry["error_type"] != "CancelledError");
-    let Some(failed) = own.or_else(|| failed().next()) else {
+    let own = failed().find(|(_, failure)| !failure.is_cancelled());
+    let Some((branch, failure)) = own.or_else(|| failed().next()) else {
         return Ok(());
     };
-    let text = |key: &str| failed[key].as_str().unwrap_or_default().to_owned();
-    let message = format!("branch '{}': {}", text("branch"), text("error"));
+    let message = format!("branch '{branch}': {}", failure.message);
     Err(Failure::own("ExecutionError", message).into())
 }
 
-/// Merges the states in the entries of branches that succeeded.
+/// Merges the states of branches that succeeded.
 pub(crate) fn merge_entries(
-    strategy: crate::workflow::model::MergeStrategy,
+    how: &Merge,
     state: &mut State,
-    entries: &[Value],
+    entries: &[Entry],
     leave: &[&str],
 ) -> Result<(), String> {
-    let states = entries.iter().filter_map(|entry| {
-        let name = entry["branch"].as_str()?;
-        Some((name, entry["state"].as_object()?))
-    });
-    merge(strategy, state, states, leave)
+    let ended = |entry| {
+        let Entry { branch, result, .. }: &Entry = entry;
+        Some((&**branch, result.as_ref().ok()?))
+    };
+    let branches: Vec<Ended<'_>> = entries.iter().filter_map(ended).collect();
+    merge(how, state, &branches, leave)
 }
 
 /// Branches that run.
@@ -206,6 +228,8 @@ struct FanOutRun<'a, 'r> {
     cancel: Cancel,
     /// The branch that the others are stopped for.
     failed_first: OnceLock<Arc<str>>,
+    /// The branches that succeeded, in a race.
+    won: Mutex<Vec<Arc<str>>>,
     runs: Vec<OnceLock<BranchRun>>,
     /// The next branch that nobody has taken. Relaxed will do, since no other memory hangs on
     /// it; the end of the scope makes visible what the workers wrote.
@@ -213,6 +237,44 @@ struct FanOutRun<'a, 'r> {
 }
 
 impl FanOutRun<'_, '_> {
+    /// Counts branches that succeeded before the run was resumed: with them, a race may be over.
+    fn count_known(&self) {
+        for (known, name) in self.known.iter().zip(&self.branches.names) {
+            let is_known = known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_some();
+            if is_known {
+                self.wins(name);
+            }
+        }
+    }
+
+    /// Counts a branch that succeeded, and stops the others if that is what they wait for; false if
+    /// it comes too late.
+    fn wins(&self, name: &Arc<str>) -> bool {
+        let Some(until) = self.branches.until else {
+            return true;
+        };
+        let mut won = self.won.lock().unwrap_or_else(PoisonError::into_inner);
+        if won.len() >= until {
+            return won.contains(name);
+        }
+        won.push(Arc::clone(name));
+        if won.len() == until {
+            self.cancel.cancel();
+        }
+        true
+    }
+
+    /// Whether a race is over, and who won it.
+    fn winners(&self) -> Option<String> {
+        let until = self.branches.until?;
+        let won = self.won.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<_> = won.iter().map(|name| format!("'{name}'")).collect();
+        (won.len() >= until).then(|| names.join(", "))
+    }
+
     fn run(self, threads: usize) -> io::Result<Vec<BranchRun>> {
         thread::scope(|scope| {
             for worker in 0..threads {
@@ -262,7 +324,11 @@ impl FanOutRun<'_, '_> {
         let workers = &self.run.workers;
         let Some(running) = workers.begin(self.level, deadline, &self.cancel) else {
             let failure = self.explain(Failure::cancelled("it did not begin"));
-            return self.ended(index, Err(failure), Duration::ZERO, 0, Vec::new());
+            let failed = Failed {
+                failure,
+                state: None,
+            };
+            return self.ended(index, Err(failed), Duration::ZERO, 0, Vec::new());
         };
         let started = Instant::now();
         let terms = self
@@ -280,7 +346,11 @@ impl FanOutRun<'_, '_> {
             Ok(track) => track,
             Err(error) => {
                 let failure = self.explain(Failure::new(&error));
-                return self.ended(index, Err(failure), started.elapsed(), 0, Vec::new());
+                let failed = Failed {
+                    failure,
+                    state: None,
+                };
+                return self.ended(index, Err(failed), started.elapsed(), 0, Vec::new());
             }
         };
         let mut path = Path {
@@ -296,8 +366,20 @@ impl FanOutRun<'_, '_> {
             retries: 0,
             instances: Vec::new(),
         };
-        let result = (self.body)(index, &mut path, self.state.clone());
-        let result = result.map_err(|trouble| self.explain(trouble.failure));
+        let mut state = self.state.clone();
+        let result = match (self.body)(index, &mut path, &mut state) {
+            Ok(()) if self.wins(name) => Ok(()),
+            Ok(()) => Err(self.explain(Failure::cancelled("it came too late"))),
+            Err(trouble) => Err(self.explain(trouble.failure)),
+        };
+        let state = self.without_results(state);
+        let result = match result {
+            Ok(()) => Ok(state),
+            Err(failure) => Err(Failed {
+                failure,
+                state: Some(state),
+            }),
+        };
         let retries = path.retries;
         // The instance is gone before the place for another branch is free.
         let running = path.running.take();
@@ -317,22 +399,39 @@ impl FanOutRun<'_, '_> {
                 let message = format!("cancelled due to fail_fast: branch '{first}' failed first");
                 Failure::cancelled(message)
             }
+            _ if failure.is_cancelled() && !around.is_cancelled() => match self.winners() {
+                Some(winners) => {
+                    let message = format!("cancelled: the race was over, won by {winners}");
+                    Failure::cancelled(message)
+                }
+                None => failure,
+            },
             _ => failure,
         }
+    }
+
+    /// The state of a branch without the results of a fan-out before this one, which it was given and
+    /// left as they were: with them, those of a fan-out in a loop would double each time.
+    fn without_results(&self, mut state: State) -> State {
+        if state.shares(PARALLEL_RESULTS, self.state) {
+            state.remove(PARALLEL_RESULTS);
+        }
+        state
     }
 
     /// Makes the entry of a branch that ended, and stops the others if that is what to do.
     fn ended(
         &self,
         index: usize,
-        result: Result<State, Failure>,
+        result: Result<State, Failed>,
         wall: Duration,
         retries: u32,
         reports: Vec<InstanceReport>,
     ) -> BranchRun {
         let name = &self.branches.names[index];
-        let failure = result.as_ref().err();
-        if failure.is_some_and(|failure| !failure.is_cancelled()) && self.branches.fail_fast {
+        let failure = result.as_ref().err().map(|failed| &failed.failure);
+        let stops = self.branches.fail_fast && self.branches.until.is_none();
+        if stops && failure.is_some_and(|failure| !failure.is_cancelled()) {
             let _ = self.failed_first.set(name.clone());
             self.cancel.cancel();
         }
@@ -340,29 +439,9 @@ impl FanOutRun<'_, '_> {
             Some(around) => format!("{around}/{name}").into(),
             None => name.clone(),
         };
-        let state = result.as_ref().ok().map(|state| {
-            let mut state = state.clone();
-            // Results of a fan-out before this one, which the branch was given and left as they
-            // were: with them, those of a fan-out in a loop would double each time.
-            if state.shares(PARALLEL_RESULTS, self.state) {
-                state.remove(PARALLEL_RESULTS);
-            }
-            state
-        });
-        if let (Some(finished), Some(state)) = (self.finished, &state) {
+        if let (Some(finished), Ok(state)) = (self.finished, &result) {
             finished.note(index, name, state, ms(wall), retries);
         }
-        let entry = json!({
-            "branch": &**name,
-            "success": failure.is_none(),
-            "state": state,
-            "error": failure.map(|failure| &failure.message),
-            "error_type": failure.map(|failure| failure.error_type),
-            "timeout": failure.is_some_and(Failure::is_timeout),
-            "timing_ms": ms(wall),
-            "retry_count": retries,
-            "report": reports.first(),
-        });
         self.run
             .events
             .emit(Some(&full_name), || EventKind::BranchEnd {
@@ -371,7 +450,21 @@ impl FanOutRun<'_, '_> {
                 error: failure.cloned(),
                 report: reports.first().cloned(),
             });
+        let entry = Entry {
+            branch: name.clone(),
+            item: self.item(index),
+            result,
+            timing_ms: ms(wall),
+            retry_count: retries,
+            report: reports.first().cloned(),
+        };
         BranchRun { entry, reports }
+    }
+
+    /// The value that a branch is for.
+    fn item(&self, index: usize) -> Option<(Arc<Value>, usize)> {
+        let item = self.branches.items?.get(index)?;
+        Some((Arc::clone(item), index))
     }
 
     /// Makes the entry of a branch that came to its end before the run was resumed. Its instances
@@ -384,18 +477,16 @@ impl FanOutRun<'_, '_> {
             // The run may be ended by force again.
             finished.note(index, name, &state, timing_ms, retry_count);
         }
+        let entry = Entry {
+            branch: name.clone(),
+            item: self.item(index),
+            result: Ok(state),
+            timing_ms,
+            retry_count,
+            report: None,
+        };
         BranchRun {
-            entry: json!({
-                "branch": &**name,
-                "success": true,
-                "state": state,
-                "error": null,
-                "error_type": null,
-                "timeout": false,
-                "timing_ms": timing_ms,
-                "retry_count": retry_count,
-                "report": null,
-            }),
+            entry,
             reports: Vec::new(),
         }
     }

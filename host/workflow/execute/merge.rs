@@ -2,45 +2,103 @@
 
 use serde_json::{Map, Value};
 
-use crate::workflow::model::MergeStrategy;
+use crate::workflow::execute::reduce::reduce;
+use crate::workflow::json::Json;
+use crate::workflow::model::{Merge, MergeStrategy, Reducer};
 use crate::workflow::state::{PARALLEL_RESULTS, State};
 
-/// Takes what the branches changed into `state`, by the strategy. `branches` are their names
-/// and the states that they ended with, in the written order; `leave` are keys that are no
-/// result of theirs.
+/// A branch's name, and the state that it ended with.
+pub(crate) type Ended<'b> = (&'b str, &'b State);
+
+/// Takes what the branches changed into `state`. `branches` are those that succeeded, in the written
+/// order; `leave` are keys that are no result of theirs.
 ///
 /// # Errors
-/// Where two branches changed the same key to different values, and that is a failure.
-pub(crate) fn merge<'b>(
-    strategy: MergeStrategy,
+/// Where values can't be put together, or two branches changed the same key to different ones and
+/// that is a failure.
+pub(crate) fn merge(
+    merge: &Merge,
     state: &mut State,
-    branches: impl Iterator<Item = (&'b str, &'b Map<String, Value>)>,
+    branches: &[Ended<'_>],
     leave: &[&str],
 ) -> Result<(), String> {
-    if strategy == MergeStrategy::Isolated {
+    if merge.strategy == MergeStrategy::Isolated && merge.reducers.is_empty() {
         return Ok(());
     }
     let before = state.clone();
-    let mut changes: Vec<(&str, Vec<Change>)> = Vec::new();
+    let mut rest = Vec::new();
+    let mut reduced = Vec::new();
     for (branch, after) in branches {
-        let mut found = Vec::new();
-        for (key, value) in after {
-            let changed = before.get(key) != Some(value);
-            if changed && key != PARALLEL_RESULTS && !leave.contains(&key.as_str()) {
-                let path = vec![key.clone()];
-                match strategy {
-                    MergeStrategy::LastWriteWins => found.push(Change {
-                        path,
-                        value: value.clone(),
-                    }),
-                    _ => compare(path, before.get(key), value, &mut found),
+        let mut changed = Vec::new();
+        for (key, value) in after.iter() {
+            let is_result = &**key != PARALLEL_RESULTS && !leave.contains(&&**key);
+            if is_result && before.get(key) != Some(value) {
+                match merge.reducers.get(&**key) {
+                    Some(reducer) => reduced.push((&**key, *reducer, *branch, value)),
+                    None => changed.push((&**key, value)),
                 }
             }
         }
+        rest.push((*branch, changed));
+    }
+    match merge.strategy {
+        MergeStrategy::Isolated => {}
+        MergeStrategy::LastWriteWins => {
+            for (key, value) in rest.into_iter().flat_map(|(_, changed)| changed) {
+                state.set(key, value.clone());
+            }
+        }
+        MergeStrategy::MergeDeep => deep(state, &rest, None)?,
+        MergeStrategy::FailOnConflict => deep(state, &rest, Some(Rule::Strategy))?,
+    }
+    // Key by key, and what the branches gave it in the written order.
+    reduced.sort_by_key(|(key, ..)| *key);
+    for of_key in reduced.chunk_by(|one, other| one.0 == other.0) {
+        let (key, reducer, ..) = of_key[0];
+        let given = of_key.iter().map(|(_, _, branch, value)| (*branch, *value));
+        let given: Vec<_> = given.collect();
+        match reducer {
+            Reducer::Deep | Reducer::Fail => {
+                let rule = (reducer == Reducer::Fail).then_some(Rule::Reducer);
+                let changed = given
+                    .iter()
+                    .map(|(branch, value)| (*branch, vec![(key, *value)]));
+                deep(state, &changed.collect::<Vec<_>>(), rule)?;
+            }
+            _ => {
+                let value = reduce(reducer, key, before.get(key), &given)?;
+                state.set(key, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What forbids that two branches change one key to different values.
+#[derive(Clone, Copy)]
+enum Rule {
+    Strategy,
+    Reducer,
+}
+
+/// Puts what the branches changed together key by key in mappings of any depth.
+fn deep(
+    state: &mut State,
+    branches: &[(&str, Vec<(&str, &Json)>)],
+    rule: Option<Rule>,
+) -> Result<(), String> {
+    let mut changes: Vec<(&str, Vec<Change>)> = Vec::new();
+    for (branch, changed) in branches {
+        let mut found = Vec::new();
+        for (key, value) in changed {
+            let before = state.get(key).map(Json::value);
+            let path = vec![(*key).to_owned()];
+            compare(path, before.as_deref(), &value.value(), &mut found);
+        }
         changes.push((branch, found));
     }
-    if strategy == MergeStrategy::FailOnConflict {
-        check(&changes)?;
+    if let Some(rule) = rule {
+        check(&changes, rule)?;
     }
     for change in changes.into_iter().flat_map(|(_, changes)| changes) {
         change.apply(state);
@@ -80,16 +138,19 @@ fn compare(path: Vec<String>, before: Option<&Value>, after: &Value, found: &mut
     }
 }
 
-fn check(changes: &[(&str, Vec<Change>)]) -> Result<(), String> {
+fn check(changes: &[(&str, Vec<Change>)], rule: Rule) -> Result<(), String> {
     for (index, (branch, found)) in changes.iter().enumerate() {
         for change in found {
             for (earlier, theirs) in &changes[..index] {
                 let clash = theirs.iter().find(|other| other.conflicts(change));
                 if let Some(other) = clash {
                     let path = other.path.join(".");
+                    let rule = match rule {
+                        Rule::Strategy => "`merge_strategy` is `fail_on_conflict`".to_owned(),
+                        Rule::Reducer => format!("`merge` says `fail` of `{}`", change.path[0]),
+                    };
                     return Err(format!(
-                        "the branches `{earlier}` and `{branch}` both changed `{path}`, and \
-                         `merge_strategy` is `fail_on_conflict`"
+                        "the branches `{earlier}` and `{branch}` both changed `{path}`, and {rule}"
                     ));
                 }
             }
@@ -111,9 +172,12 @@ impl Change {
             return;
         };
         if inside.is_empty() {
-            return state.set(key.clone(), self.value);
+            return state.set(key.as_str(), self.value);
         }
-        let mut root = state.get(key).cloned().unwrap_or_default();
+        let mut root = state
+            .get(key)
+            .map(|json| json.value().into_owned())
+            .unwrap_or_default();
         let mut place = &mut root;
         for key in inside {
             if !place.is_object() {
@@ -125,7 +189,7 @@ impl Change {
             place = object.entry(key.clone()).or_insert(Value::Null);
         }
         *place = self.value;
-        state.set(key.clone(), root);
+        state.set(key.as_str(), root);
     }
 }
 
@@ -142,13 +206,24 @@ mod tests {
         }
     }
 
-    fn merged(strategy: MergeStrategy, branches: [Value; 2]) -> Result<Value, String> {
+    fn merged(how: &Merge, branches: [Value; 2]) -> Result<Value, String> {
         let before = json!({"n": 1, "m": {"a": 1, "b": {"c": 1}}, "list": [1]});
         let mut state = State::new(&object(before), Map::new());
-        let branches = branches.map(object);
-        let named = ["one", "two"].into_iter().zip(&branches);
-        merge(strategy, &mut state, named, &["item"])?;
+        let branches = branches.map(|branch| {
+            let mut after = state.clone();
+            after.merge(object(branch));
+            after
+        });
+        let named: Vec<_> = ["one", "two"].into_iter().zip(&branches).collect();
+        merge(how, &mut state, &named, &["item"])?;
         Ok(Value::Object(state.into_json()))
+    }
+
+    fn strategy(strategy: MergeStrategy) -> Merge {
+        Merge {
+            strategy,
+            ..Merge::default()
+        }
     }
 
     use MergeStrategy::{FailOnConflict, Isolated, LastWriteWins, MergeDeep};
@@ -174,7 +249,7 @@ mod tests {
     #[case::no_conflict(FailOnConflict, json!({"x": 1, "n": 5}), json!({"y": 2, "n": 5}), json!({"x": 1, "y": 2, "n": 5}))]
     #[case::left_out(LastWriteWins, json!({"item": 1}), json!({"parallel_results": []}), json!({}))]
     fn strategies(
-        #[case] strategy: MergeStrategy,
+        #[case] how: MergeStrategy,
         #[case] one: Value,
         #[case] two: Value,
         #[case] changed: Value,
@@ -183,7 +258,7 @@ mod tests {
         for (key, value) in object(changed) {
             expected[key] = value;
         }
-        assert_eq!(merged(strategy, [one, two]), Ok(expected));
+        assert_eq!(merged(&strategy(how), [one, two]), Ok(expected));
     }
 
     #[rstest]
@@ -191,8 +266,27 @@ mod tests {
     #[case(json!({"m": {"a": 1, "b": {"c": 2}}}), json!({"m": {"a": 1, "b": {"c": 3}}}), "`m.b.c`")]
     #[case(json!({"x": {"a": 1}}), json!({"x": 5}), "`x.a`")]
     fn conflicts(#[case] one: Value, #[case] two: Value, #[case] path: &str) {
-        let error = merged(FailOnConflict, [one, two]).expect_err("they conflict");
+        let error = merged(&strategy(FailOnConflict), [one, two]).expect_err("they conflict");
         assert!(error.contains(path), "{error}");
         assert!(error.contains("`one` and `two`"), "{error}");
+    }
+
+    #[test]
+    fn keys_with_a_reducer_are_no_matter_of_the_strategy() {
+        let mut how = strategy(LastWriteWins);
+        how.reducers.insert("list".to_owned(), Reducer::Append);
+        how.reducers.insert("n".to_owned(), Reducer::Fail);
+        let one = json!({"list": [1, 2], "x": 1, "n": 4});
+        let merged_state = merged(&how, [one.clone(), json!({"list": [1, 3], "x": 2})]).unwrap();
+        assert_eq!(merged_state["list"], json!([1, 2, 3]));
+        assert_eq!(
+            (&merged_state["x"], &merged_state["n"]),
+            (&json!(2), &json!(4))
+        );
+        let why = merged(&how, [one, json!({"n": 5})]).expect_err("they conflict");
+        assert!(
+            why.contains("both changed `n`, and `merge` says `fail` of `n`"),
+            "{why}"
+        );
     }
 }

@@ -76,7 +76,7 @@ impl Path<'_> {
                 return Err(trouble);
             };
             state.set(
-                ERROR.to_owned(),
+                ERROR,
                 describe(node, graceful, &trouble.failure, attempt - 1),
             );
             return Ok(());
@@ -189,12 +189,12 @@ impl Path<'_> {
         &self,
         name: &str,
         state: &mut State,
-        update: Map<String, Value>,
+        mut update: Map<String, Value>,
     ) -> Result<(), Trouble> {
         self.flow
             .model
             .schema
-            .check_update(&update)
+            .check_update(&mut update)
             .map_err(|why| {
                 let message = format!("{}: {why}", chunk_name(name));
                 Trouble::from(Failure::own("SchemaError", message))
@@ -311,6 +311,6 @@ fn describe(node: &Node, on_error: &OnError, failure: &Failure, retries: u32) ->
         "retry_count": retries,
         "is_retryable": !matches!(failure.error_type, "SchemaError" | "DeniedError"),
         "traceback": traceback.filter(|_| on_error.capture_traceback),
-        "details": {},
+        "details": failure.value.as_ref().unwrap_or(&json!({})),
     })
 }

@@ -104,7 +104,19 @@ impl<'r> Path<'r> {
         };
         match self.flow.plan.exits(id).fallback {
             // What ends the path as a whole is nothing that another node could make good.
-            Some(next) if !self.is_over() => self.go(next, state),
+            Some(next) if !self.is_over() => {
+                self.run
+                    .events
+                    .emit(self.track.branch.as_ref(), || EventKind::Fallback {
+                        node: node.name.value.to_string(),
+                        to: match next {
+                            Next::Node(id) => self.flow.plan.name(id).to_owned(),
+                            _ => crate::workflow::model::END.to_owned(),
+                        },
+                        error: trouble.failure.clone(),
+                    });
+                self.go(next, state)
+            }
             _ => Err(trouble),
         }
     }

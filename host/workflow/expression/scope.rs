@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use minijinja::value::{Enumerator, Object, Serde, Value};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Value};
 use serde_json::Map;
 
+use crate::workflow::json::{self, Json};
 use crate::workflow::state::State;
 
 /// The names that an expression may use.
@@ -77,9 +78,48 @@ impl View {
         if let Some(value) = converted.get(key) {
             return Some(value.clone());
         }
-        let value = Value::from(Serde(self.state.get(key)?));
+        let value = convert(self.state.get(key)?);
         converted.insert(key.to_owned(), value.clone());
         Some(value)
+    }
+}
+
+/// A value for expressions. What is there in parts is converted part by part, as it is asked for.
+fn convert(json: &Json) -> Value {
+    match json {
+        Json::Whole(value) => Value::from(Serde(&**value)),
+        Json::List(items) => Value::from_object(Items(Arc::clone(items))),
+        Json::Object(members) => Value::from_object(Members(Arc::clone(members))),
+    }
+}
+
+#[derive(Debug)]
+struct Items(Arc<[Json]>);
+
+impl Object for Items {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_usize()?).map(convert)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(self.0.len())
+    }
+}
+
+#[derive(Debug)]
+struct Members(Arc<json::Object>);
+
+impl Object for Members {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_str()?).map(convert)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.keys().map(|key| Value::from(&**key)).collect())
     }
 }
 

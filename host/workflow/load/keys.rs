@@ -85,6 +85,8 @@ pub(crate) const NODE: Keys = Keys {
         ("subgraph", DYNAMIC_ONLY),
         ("max_concurrency", DYNAMIC_ONLY),
         ("fail_fast", PARALLEL_ONLY),
+        ("merge", PARALLEL_ONLY),
+        ("until", FAN_OUT_ONLY),
         ("max_workers", PARALLEL_ONLY),
     ],
     foreign: &["input", "parallel_config", "streams"],
@@ -93,6 +95,8 @@ pub(crate) const NODE: Keys = Keys {
 const WHILE_ONLY: &str = "it belongs to a node of `type: while_loop`";
 const DYNAMIC_ONLY: &str = "it belongs to a node of `type: dynamic_parallel`";
 const PARALLEL_ONLY: &str = "it belongs to a node that fans out, or into `settings.parallel`";
+const FAN_OUT_ONLY: &str = "it belongs to a node that fans out, or to an edge to branches";
+const NOT_MERGED: &str = "what its branches return is in `parallel_results`, and isn't merged";
 const NO_WAY: &str = "nodes in here follow each other as they are written";
 
 /// A node of `type: while_loop`.
@@ -130,7 +134,9 @@ pub(crate) const DYNAMIC: Keys = Keys {
             "max_concurrency",
             "fail_fast",
             "fan_in",
+            "merge",
             "parallel_config",
+            "until",
         ],
     ],
     elsewhere: &[],
@@ -146,7 +152,10 @@ pub(crate) const MATRIX: Keys = Keys {
         WORK,
         &["strategy", "fan_in", "parallel_config"],
     ],
-    elsewhere: &[],
+    elsewhere: &[
+        ("merge", NOT_MERGED),
+        ("until", "it belongs into `strategy`"),
+    ],
     foreign: &["streams"],
 };
 
@@ -163,9 +172,10 @@ pub(crate) const EACH: Keys = Keys {
             "fail_fast",
             "fan_in",
             "parallel_config",
+            "until",
         ],
     ],
-    elsewhere: &[],
+    elsewhere: &[("merge", NOT_MERGED)],
     foreign: &["streams"],
 };
 
@@ -241,7 +251,7 @@ pub(crate) const RULE: Keys = Keys {
 /// `strategy` of a node.
 pub(crate) const STRATEGY: Keys = Keys {
     of: "`strategy`",
-    known: &[&["matrix", "fail_fast", "max_parallel"]],
+    known: &[&["matrix", "fail_fast", "max_parallel", "until"]],
     elsewhere: &[],
     foreign: &[],
 };
@@ -313,6 +323,8 @@ pub(crate) const EDGE: Keys = Keys {
         "when",
         "condition",
         "targets",
+        "merge",
+        "until",
     ]],
     elsewhere: &[("if", "write `when`"), ("goto", "write `to`")],
     foreign: &["parallel_strategy", "stream_mode"],
@@ -358,8 +370,14 @@ pub(crate) const SETTINGS: Keys = Keys {
 /// `settings.parallel`.
 pub(crate) const PARALLEL: Keys = Keys {
     of: "`settings.parallel`",
-    known: &[&["fail_fast", "max_workers", "merge_strategy", "timeout"]],
-    elsewhere: &[],
+    known: &[&[
+        "fail_fast",
+        "max_workers",
+        "merge",
+        "merge_strategy",
+        "timeout",
+    ]],
+    elsewhere: &[("until", "it belongs to one fan-out: to an edge, or a node")],
     foreign: &["remote", "strategy", "streams"],
 };
 

@@ -31,7 +31,9 @@ pub(crate) fn validate(model: &Model, problems: &mut Problems) {
                     names.check_way(to, Code::EdgeToUndefined, "a target", problems);
                 }
             }
-            Way::Parallel { branches, fan_in } => {
+            Way::Parallel {
+                branches, fan_in, ..
+            } => {
                 for branch in branches {
                     names.check(branch, Code::EdgeToUndefined, "an edge to", problems);
                 }

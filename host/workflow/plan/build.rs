@@ -7,7 +7,7 @@ use super::fan_in::FanOutDraft;
 use super::graph::Walk;
 use super::{Exits, FanOut, FanOutId, Leads, Next, NodeId, Plan, Way, check, fan_in};
 use crate::diagnostics::{Code, Problems};
-use crate::workflow::model::{self, END, Edge, Model, Node, START, Spanned, Work};
+use crate::workflow::model::{self, END, Edge, Model, Node, START, Spanned, Together, Work};
 
 /// Makes the plan of a model whose names lead somewhere. `None` if there is none; the reasons
 /// are among `problems` then.
@@ -52,6 +52,7 @@ impl Builder {
         let exits: Vec<_> = nodes
             .map(|(index, node)| reader.exits(NodeId(index), node))
             .collect();
+        reader.check_until();
         let drafts = reader.fan_outs;
         if problems.errors() > before {
             return None;
@@ -78,6 +79,7 @@ impl Builder {
                     place: draft.place,
                     branches: draft.branches,
                     fan_in: fan_in?,
+                    together: draft.together,
                 })
             })
             .collect();
@@ -200,13 +202,17 @@ impl<'a> Reader<'a> {
                     };
                     Leads::Targets(targets.iter().map(target).collect())
                 }
-                model::Way::Parallel { branches, fan_in } => {
+                model::Way::Parallel {
+                    branches,
+                    fan_in,
+                    together,
+                } => {
                     if let Some(id) = by_condition.get(source) {
-                        self.extend(*id, branches, fan_in.as_ref());
+                        self.extend(*id, branches, fan_in.as_ref(), together);
                         continue;
                     }
                     let id = self.new_fan_out(origin, edge);
-                    self.extend(id, branches, fan_in.as_ref());
+                    self.extend(id, branches, fan_in.as_ref(), together);
                     by_condition.insert(source, id);
                     Leads::To(Next::FanOut(id))
                 }
@@ -238,8 +244,12 @@ impl<'a> Reader<'a> {
         let id = self.new_fan_out(origin, first);
         for edge in edges {
             match &edge.way {
-                model::Way::Parallel { branches, fan_in } if is_parallel => {
-                    self.extend(id, branches, fan_in.as_ref());
+                model::Way::Parallel {
+                    branches,
+                    fan_in,
+                    together,
+                } if is_parallel => {
+                    self.extend(id, branches, fan_in.as_ref(), together);
                 }
                 model::Way::To(to) if !is_parallel => self.several(id, edge, to),
                 _ => {
@@ -286,8 +296,53 @@ impl<'a> Reader<'a> {
             branches: Vec::new(),
             known: HashSet::new(),
             named: None,
+            together: Together::default(),
         });
         FanOutId(self.fan_outs.len() - 1)
+    }
+
+    /// Adds what an edge says of all branches of its fan-out: the edges of one don't contradict
+    /// each other.
+    fn agree(&mut self, id: FanOutId, together: &Together) {
+        let known = &mut self.fan_outs[id.0].together;
+        for (key, reducer) in &together.reducers {
+            let before = *known.reducers.entry(key.clone()).or_insert(*reducer);
+            if before != *reducer {
+                let message = format!(
+                    "the reducer of `{key}` is `{}` here, and `{}` on another edge of the same \
+                     fan-out",
+                    reducer.word(),
+                    before.word()
+                );
+                let place = self.fan_outs[id.0].place;
+                self.problems.error(Code::InvalidEdge, place, message);
+                return;
+            }
+        }
+        let Some(until) = &together.until else { return };
+        match &known.until {
+            Some(before) if before.value != until.value => {
+                let message = "`until` says something else on another edge of the same fan-out";
+                self.problems.error(Code::InvalidEdge, until.place, message);
+            }
+            _ => known.until = Some(until.clone()),
+        }
+    }
+
+    /// Reports races that no branches could end.
+    fn check_until(&mut self) {
+        for draft in &self.fan_outs {
+            let branches = draft.branches.len();
+            if let Some(until) = &draft.together.until
+                && until.value.get() > branches
+            {
+                let message = format!(
+                    "`until: {}`, and there are {branches} branches",
+                    until.value
+                );
+                self.problems.error(Code::InvalidEdge, until.place, message);
+            }
+        }
     }
 
     fn extend(
@@ -295,7 +350,9 @@ impl<'a> Reader<'a> {
         id: FanOutId,
         branches: &[Spanned<String>],
         fan_in: Option<&Spanned<String>>,
+        together: &Together,
     ) {
+        self.agree(id, together);
         for branch in branches {
             let Some(node) = self.ids.get(branch.value.as_str()).copied() else {
                 continue;

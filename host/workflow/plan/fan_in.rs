@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::graph::{Graph, Step, Walk};
 use super::{Exits, NodeId};
 use crate::diagnostics::{Code, Place, Problems};
-use crate::workflow::model::Model;
+use crate::workflow::model::{Model, Together};
 
 /// A fan-out whose fan-in is not settled.
 pub(crate) struct FanOutDraft {
@@ -22,6 +22,8 @@ pub(crate) struct FanOutDraft {
     pub(crate) known: HashSet<NodeId>,
     /// The fan-in that an edge names.
     pub(crate) named: Option<NodeId>,
+    /// What its edges say of all branches.
+    pub(crate) together: Together,
 }
 
 impl FanOutDraft {

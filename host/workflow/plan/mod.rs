@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::diagnostics::Place;
 use crate::workflow::expression::Condition;
+use crate::workflow::model::Together;
 
 pub(crate) use build::build;
 pub(crate) use graph::{Graph, Walk};
@@ -70,6 +71,7 @@ pub(crate) struct FanOut {
     /// The first node of each branch, in the written order. A branch goes by its name.
     pub(crate) branches: Vec<NodeId>,
     pub(crate) fan_in: NodeId,
+    pub(crate) together: Together,
 }
 
 /// Every way through a workflow. Its [`Display`](std::fmt::Display) lists them, one step a line.

@@ -139,8 +139,9 @@ fn describe(work: &Work) -> (&'static str, Option<String>) {
                     let detail = format!("{body} for each item of {}", items.value.source());
                     ("parallel_each", Some(detail))
                 }
-                Items::Matrix(axes) => {
-                    let axes: Vec<_> = axes.iter().map(|(axis, _)| axis.as_str()).collect();
+                Items::Matrix(matrix) => {
+                    let axes = matrix.axes.iter();
+                    let axes: Vec<_> = axes.map(|(axis, _)| axis.as_str()).collect();
                     let detail = format!("{body} for each combination of {}", axes.join(", "));
                     ("matrix", Some(detail))
                 }

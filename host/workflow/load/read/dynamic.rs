@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shape::{boolean, duration, find, get, missing, section, some, string, template, word};
+use super::together::{reducers, until};
 use super::work;
 use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::expression::Template;
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{Each, Items, Model, Spanned, Subgraph, Work};
+use crate::workflow::model::{Each, Items, Matrix, Model, Spanned, Subgraph, Together, Work};
 
 /// `type: dynamic_parallel`.
 pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
@@ -29,7 +30,8 @@ pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> O
     };
     let item_var = name("item_var", "item", problems);
     let index_var = name("index_var", "index", problems);
-    let pace = Pace::read(node, node, "max_concurrency", problems);
+    let mut pace = Pace::read(node, node, "max_concurrency", problems);
+    pace.together.reducers = reducers(node, problems);
     Some(each(
         node,
         Items::Dynamic {
@@ -47,12 +49,8 @@ pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> O
 pub(crate) fn matrix(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
     let body = body(yaml.place, node, problems);
     let strategy = section(node, &keys::STRATEGY, "strategy", problems)?;
-    let axes = match get(strategy, "matrix").map(|yaml| (yaml, &yaml.data)) {
-        Some((_, Data::Mapping(axes))) if !axes.is_empty() => {
-            let read = |axis: &Entry| Some((axis.key.clone(), spanned(&axis.value, problems)?));
-            let axes: Vec<_> = axes.iter().map(read).collect();
-            axes.into_iter().collect::<Option<Vec<_>>>()
-        }
+    let matrix = match get(strategy, "matrix").map(|yaml| (yaml, &yaml.data)) {
+        Some((_, Data::Mapping(entries))) if !entries.is_empty() => combinations(entries, problems),
         Some((yaml, _)) => {
             let message = "`matrix` must be a mapping with a list of values under each key";
             problems.error(Code::InvalidNode, yaml.place, message);
@@ -73,8 +71,68 @@ pub(crate) fn matrix(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Op
         }
     };
     let pace = Pace::read(node, strategy, "max_parallel", problems);
-    let items = Items::Matrix(axes?);
+    let items = Items::Matrix(matrix?);
     Some(each(node, items, body?, pace, problems))
+}
+
+/// What is in `matrix`: lists of values by their keys, and what is taken out and added.
+fn combinations(entries: &[Entry], problems: &mut Problems) -> Option<Matrix> {
+    let mut matrix = Matrix::default();
+    let mut sound = true;
+    for entry in entries {
+        let Some(values) = spanned(&entry.value, problems) else {
+            sound = false;
+            continue;
+        };
+        match entry.key.as_str() {
+            "include" => matrix.include = Some(values),
+            "exclude" => matrix.exclude = Some(values),
+            _ => matrix.axes.push((entry.key.clone(), values)),
+        }
+    }
+    for key in ["include", "exclude"] {
+        // What is a template is looked at when it runs.
+        if let Some(Data::List(items)) = get(entries, key).map(|yaml| &yaml.data) {
+            for item in items {
+                sound &= changes(key, item, &matrix, problems);
+            }
+        }
+    }
+    sound.then_some(matrix)
+}
+
+/// Whether an item of `include` or `exclude` is one.
+fn changes(key: &str, item: &Yaml, matrix: &Matrix, problems: &mut Problems) -> bool {
+    let Data::Mapping(pairs) = &item.data else {
+        if matches!(&item.data, Data::Text(text) if text.contains("{{")) {
+            return true;
+        }
+        let message = format!(
+            "an item of `{key}` must be a mapping of keys to values, not {}",
+            item.kind()
+        );
+        problems.error(Code::InvalidNode, item.place, message);
+        return false;
+    };
+    if key == "include" {
+        return true;
+    }
+    let known = |pair: &&Entry| !matrix.axes.iter().any(|(axis, _)| *axis == pair.key);
+    let mut sound = true;
+    for pair in pairs.iter().filter(known) {
+        let axes = matrix.axes.iter().map(|(axis, _)| axis.as_str());
+        let hint = problems.suggestions().hint(&pair.key, axes);
+        let message = format!(
+            "`exclude` names `{}`, which the matrix doesn't have",
+            pair.key
+        );
+        let problem = problems.error(Code::InvalidNode, pair.key_place, message);
+        if let Some(hint) = hint {
+            problem.with_hint(hint);
+        }
+        sound = false;
+    }
+    sound
 }
 
 /// `parallel_each`.
@@ -91,6 +149,7 @@ struct Pace {
     most: Option<Spanned<Template>>,
     fail_fast: Option<bool>,
     timeout: Option<Duration>,
+    together: Together,
 }
 
 impl Pace {
@@ -101,6 +160,10 @@ impl Pace {
             most: at_most(section, key, problems),
             fail_fast: boolean(section, "fail_fast", problems),
             timeout: None,
+            together: Together {
+                until: until(section, problems),
+                ..Together::default()
+            },
         };
         let config =
             super::shape::section(node, &keys::PARALLEL_CONFIG, "parallel_config", problems);
@@ -140,6 +203,7 @@ fn each(node: &[Entry], items: Items, body: Work, pace: Pace, problems: &mut Pro
         max_concurrency: pace.most,
         fail_fast: pace.fail_fast,
         timeout: pace.timeout,
+        together: pace.together,
         fan_in,
         output,
     }))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::shape::{condition, decisive, find, get, mapping, missing, some, string};
+use super::together::together;
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::expression::Condition;
 use crate::workflow::load::keys;
@@ -185,7 +186,7 @@ fn targets(edge: &[Entry], kind: Kind, problems: &mut Problems) -> Option<Way> {
         problems.error(Code::InvalidEdge, entry.key_place, message);
         return None;
     }
-    for other in ["to", "parallel", "fan_in"] {
+    for other in ["to", "parallel", "fan_in", "merge", "until"] {
         if let Some(entry) = find(edge, other) {
             let message = format!("an edge with `targets` has no `{other}`");
             problems.error(Code::InvalidEdge, entry.key_place, message);
@@ -253,6 +254,7 @@ fn way(yaml: &Yaml, edge: &[Entry], kind: Kind, problems: &mut Problems) -> Opti
             return Some(Way::Parallel {
                 branches: branches?,
                 fan_in: fan_in?,
+                together: together(edge, problems),
             });
         }
         (Some(to), None) => &to.value,
@@ -263,6 +265,7 @@ fn way(yaml: &Yaml, edge: &[Entry], kind: Kind, problems: &mut Problems) -> Opti
         return Some(Way::Parallel {
             branches: branches?,
             fan_in: fan_in?,
+            together: together(edge, problems),
         });
     }
     let to = string(to, "`to`", Code::InvalidEdge, problems);
@@ -281,14 +284,17 @@ fn way(yaml: &Yaml, edge: &[Entry], kind: Kind, problems: &mut Problems) -> Opti
         return Some(Way::Parallel {
             branches: vec![to?],
             fan_in: fan_in?,
+            together: together(edge, problems),
         });
     }
-    if let Some(fan_in) = find(edge, "fan_in") {
-        let message = "`fan_in` means nothing on an edge that is not parallel";
-        problems
-            .error(Code::InvalidEdge, fan_in.key_place, message)
-            .with_hint("add `type: parallel`");
-        return None;
+    for key in ["fan_in", "merge", "until"] {
+        if let Some(entry) = find(edge, key) {
+            let message = format!("`{key}` means nothing on an edge that is not parallel");
+            problems
+                .error(Code::InvalidEdge, entry.key_place, message)
+                .with_hint("add `type: parallel`");
+            return None;
+        }
     }
     to.map(Way::To)
 }

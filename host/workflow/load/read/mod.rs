@@ -9,6 +9,7 @@ mod nodes;
 mod policy;
 mod settings;
 mod shape;
+mod together;
 mod work;
 
 use std::sync::Arc;

@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 
 use super::policy::{capabilities, limits, on_error};
 use super::shape::{boolean, duration, missing, section, some, string, strings, text, whole};
+use super::together::reducers;
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{Config, MergeStrategy, Parallel, Settings};
+use crate::workflow::model::{Config, Merge, MergeStrategy, Parallel, Settings};
 use crate::workflow::schema::{Schema, Type};
 
 pub(crate) fn read_settings(top: &[Entry], problems: &mut Problems) -> Settings {
@@ -42,13 +43,16 @@ fn parallel(settings: &[Entry], problems: &mut Problems) -> Parallel {
         max_workers: workers
             .and_then(|workers| usize::try_from(workers).ok())
             .and_then(NonZeroUsize::new),
-        merge: merge(section, problems).unwrap_or_default(),
+        merge: Merge {
+            reducers: reducers(section, problems),
+            strategy: strategy(section, problems).unwrap_or_default(),
+        },
         fail_fast: boolean(section, "fail_fast", problems).unwrap_or(false),
         timeout: duration(section, "timeout", problems),
     }
 }
 
-fn merge(parallel: &[Entry], problems: &mut Problems) -> Option<MergeStrategy> {
+fn strategy(parallel: &[Entry], problems: &mut Problems) -> Option<MergeStrategy> {
     let yaml = some(parallel, "merge_strategy")?;
     let word = string(yaml, "`merge_strategy`", Code::InvalidValue, problems)?;
     Some(match word.value.as_str() {
