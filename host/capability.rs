@@ -40,6 +40,10 @@ pub enum Capability {
     },
     /// To call this host function.
     Function(String),
+    /// To give this secret of a workflow's run to host functions.
+    Secret(String),
+    /// To give this environment variable to host functions, likewise.
+    Env(String),
 }
 
 impl fmt::Display for Capability {
@@ -55,6 +59,8 @@ impl fmt::Display for Capability {
                 Access::ReadWrite => write!(f, "folder {name} read-write"),
             },
             Capability::Function(name) => write!(f, "function {name}"),
+            Capability::Secret(name) => write!(f, "secret {name}"),
+            Capability::Env(name) => write!(f, "env {name}"),
         }
     }
 }

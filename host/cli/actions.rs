@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
+use moonfork::workflow::{self, Argument, Signature};
 use moonfork::{Access, Chunk, Grants, HostCall, Pool, PoolBuilder, RunOptions};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -86,6 +87,23 @@ pub(super) fn install(
             run_json_lines(&folders, pool, call, &args)
         });
     Ok((pool, grants))
+}
+
+/// Describes the arguments of the actions, for workflows to be held against before they run.
+pub(super) fn describe(options: workflow::RunOptions) -> workflow::RunOptions {
+    let read = Signature::new().required("path", Argument::Reads);
+    let write = Signature::new()
+        .required("path", Argument::Writes)
+        .required("content", Argument::Value)
+        .optional("append", Argument::Value);
+    let lines = Signature::new()
+        .required("path", Argument::Reads)
+        .required("run", Argument::Lua)
+        .optional("output", Argument::Writes);
+    options
+        .describe("read_file", read)
+        .describe("write_file", write)
+        .describe("run_json_lines", lines)
 }
 
 impl Folders {

@@ -6,6 +6,10 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) struct Interrupted(pub(super) String);
 
+/// What was looked at has mistakes, which were told already: exit code 1.
+#[derive(Debug)]
+pub(super) struct Refused;
+
 /// What was asked for on the command line can't be had, whatever the files hold: exit code 2.
 #[derive(Debug)]
 pub(super) struct Mistake(String);
@@ -28,6 +32,14 @@ impl fmt::Display for Mistake {
         f.write_str(&self.0)
     }
 }
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there are mistakes")
+    }
+}
+
+impl std::error::Error for Refused {}
 
 impl std::error::Error for Interrupted {}
 

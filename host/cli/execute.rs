@@ -10,19 +10,60 @@ use moonfork::{Cancel, Pool};
 use serde_json::{Map, Value};
 
 use super::end::{Interrupted, Mistake};
-use super::resume::Resumption;
+use super::resumption::Resumption;
 use super::signal::Signal;
 use super::target::{ReportArgs, ResultArgs, Targets};
-use super::{actions, grants, limits, log, narrate, stream};
+use super::{actions, grants, hint, limits, log, narrate, secrets, stream};
 
-/// The arguments of a run, wherever it begins.
+/// What a run may use.
 #[derive(Debug, clap::Args)]
-pub(super) struct ExecuteArgs {
+pub(super) struct TermArgs {
     #[command(flatten)]
     limits: limits::LimitArgs,
 
     #[command(flatten)]
     grants: grants::GrantArgs,
+
+    #[command(flatten)]
+    secrets: secrets::SecretArgs,
+}
+
+/// What a run needs, ready.
+pub(super) struct Ready {
+    pub(super) pool: Pool,
+    pub(super) options: RunOptions,
+}
+
+impl TermArgs {
+    /// The pool for a run of `workflow` with these options, and the options with what is granted.
+    pub(super) fn prepare(
+        &self,
+        workflow: &Workflow,
+        options: RunOptions,
+        quiet: bool,
+    ) -> anyhow::Result<Ready> {
+        // One more than the branches: an action may run Lua as well.
+        let branches = workflow.branches_at_once(&options).saturating_add(1);
+        let (pool, grants) = self.grants.apply(self.limits.builder(branches)?)?;
+        let own = actions::OwnPool::default();
+        let (pool, mut grants) = actions::install(pool, grants, &self.grants, &own)?;
+        if !quiet {
+            grants = grants.output(stream::pass_on_bytes);
+        }
+        let options = actions::describe(self.secrets.apply(options)?);
+        let mut options = options.advise(hint::to_grant);
+        options.grants = Some(grants);
+        let pool = pool.build()?;
+        let _ = own.set(pool.clone());
+        Ok(Ready { pool, options })
+    }
+}
+
+/// The arguments of a run, wherever it begins.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExecuteArgs {
+    #[command(flatten)]
+    terms: TermArgs,
 
     /// How many branches may run at a time, whatever the workflow says.
     #[arg(long, value_name = "N")]
@@ -100,19 +141,9 @@ impl ExecuteArgs {
         let mut targets = Targets::open(&self.result, &self.report)?;
         let signal = Signal::handle()?;
         let unwritten = Unwritten::default();
-        let mut options = self.options(workflow, from, signal.watch(), &unwritten)?;
-        // One more than the branches: an action may run Lua as well.
-        let branches = workflow.branches_at_once(&options).saturating_add(1);
-        let (pool, grants) = self.grants.apply(self.limits.builder(branches)?)?;
-        let own = actions::OwnPool::default();
-        let (pool, mut grants) = actions::install(pool, grants, &self.grants, &own)?;
-        if !self.log.quiet {
-            grants = grants.output(stream::pass_on_bytes);
-        }
-        options.grants = Some(grants);
-        let pool = pool.build()?;
+        let options = self.options(workflow, from, signal.watch(), &unwritten)?;
+        let Ready { pool, options } = self.terms.prepare(workflow, options, self.log.quiet)?;
         self.log.pool(&pool)?;
-        let _ = own.set(pool.clone());
         let result = begin(workflow, &pool, &options);
         let report = match &result {
             Ok(outcome) => &outcome.report,

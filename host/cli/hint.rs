@@ -3,8 +3,13 @@
 use moonfork::{Access, Capability, Error};
 
 /// The flag that would grant what a script was denied, where there is one.
-pub(super) fn to_grant(error: &Error) -> Option<String> {
-    let flag = match error.capability()? {
+pub(super) fn of_error(error: &Error) -> Option<String> {
+    error.capability().and_then(to_grant)
+}
+
+/// How to grant a capability, by which flag, where there is one.
+pub(super) fn to_grant(capability: &Capability) -> Option<String> {
+    let flag = match capability {
         Capability::Clock => "--clock".to_owned(),
         Capability::Modules => "--module NAME=FILE".to_owned(),
         Capability::Module(name) => format!("--module {name}=FILE"),
@@ -18,6 +23,8 @@ pub(super) fn to_grant(error: &Error) -> Option<String> {
             "write_file" => "--folder NAME=PATH:rw".to_owned(),
             _ => return None,
         },
+        Capability::Secret(name) => format!("--secret {name}=@FILE"),
+        Capability::Env(name) => format!("--env {name}"),
         _ => return None,
     };
     Some(format!("{flag} grants it"))

@@ -21,7 +21,9 @@ mod precompile;
 mod prompt;
 mod repl;
 mod resume;
+mod resumption;
 mod run;
+mod secrets;
 mod signal;
 mod stream;
 mod target;
@@ -128,6 +130,15 @@ fn complain(error: &anyhow::Error) {
         stream::note(format_args!("{error}"));
         return;
     }
+    if error.is::<end::Refused>() {
+        return;
+    }
+    if let Some(error) = error.downcast_ref::<RunError>()
+        && !error.problems().is_empty()
+    {
+        stream::note(format_args!("{error}"));
+        return;
+    }
     if let Some(wrong) = error.downcast_ref::<json::BadJson>() {
         for line in wrong.to_string().lines() {
             stream::note(format_args!("error: {line}"));
@@ -139,7 +150,7 @@ fn complain(error: &anyhow::Error) {
     if let Some(value) = of_lua.and_then(moonfork::Error::value) {
         stream::note(format_args!("  error value: {value}"));
     }
-    if let Some(hint) = of_lua.and_then(hint::to_grant) {
+    if let Some(hint) = of_lua.and_then(hint::of_error) {
         stream::note(format_args!("  hint: {hint}"));
     }
     let of_run = error.downcast_ref::<RunError>();

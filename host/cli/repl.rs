@@ -170,7 +170,7 @@ impl Session<'_> {
                 if let Some(value) = error.value() {
                     stream::note(format_args!("  error value: {value}"));
                 }
-                if let Some(hint) = hint::to_grant(&error) {
+                if let Some(hint) = hint::of_error(&error) {
                     stream::note(format_args!("  hint: {hint}"));
                 }
             }

@@ -1,13 +1,12 @@
-//! `moonfork resume`, and how to call it.
+//! `moonfork resume`.
 
-use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args};
+use clap::{ArgMatches, Args};
 use moonfork::workflow::{Checkpoint, Source};
 
 use super::end::Mistake;
+use super::resumption::Resumption;
 use super::{execute, input, workflow};
 
 /// The arguments of `resume`.
@@ -48,7 +47,7 @@ pub(super) fn resume(args: ResumeArgs, matches: &ArgMatches) -> anyhow::Result<(
         }
     };
     let overlays = [before, args.overlays.paths()].concat();
-    let resumption = Resumption::of(matches, file, &overlays);
+    let resumption = Resumption::of(&command(), matches, file, &overlays);
     let source = overlays.iter().fold(Source::file(file), Source::overlay);
     let workflow = workflow::load(&source, args.execute.log.quiet)?;
     let input = args.input.load_object()?;
@@ -62,72 +61,7 @@ pub(super) fn resume(args: ResumeArgs, matches: &ArgMatches) -> anyhow::Result<(
     )
 }
 
-/// What of a run isn't said again when it is resumed: it is in the checkpoint, done, or
-/// said otherwise.
-const NOT_AGAIN: &[&str] = &[
-    "checkpoint",
-    "workflow",
-    "changed",
-    "overlays",
-    "input",
-    "interrupt_before",
-    "interrupt_after",
-];
-
-/// The command that goes on with a run, but for its checkpoint: with the same overlays, limits,
-/// grants and whatever else it was started with.
-#[derive(Debug)]
-pub(super) struct Resumption {
-    flags: Vec<String>,
-}
-
-impl Resumption {
-    /// For the run of `file` with these overlays that was started, or resumed, with these
-    /// arguments.
-    pub(super) fn of(matches: &ArgMatches, file: &Path, overlays: &[PathBuf]) -> Resumption {
-        let mut flags = vec!["--workflow".to_owned(), quoted(&file.to_string_lossy())];
-        for overlay in overlays {
-            flags.push("--overlay".to_owned());
-            flags.push(quoted(&overlay.to_string_lossy()));
-        }
-        let resume = ResumeArgs::augment_args(clap::Command::new("resume"));
-        for arg in resume.get_arguments() {
-            let id = arg.get_id().as_str();
-            let is_known = matches.try_contains_id(id).is_ok_and(|is_there| is_there);
-            let Some(long) = arg.get_long().filter(|_| is_known) else {
-                continue;
-            };
-            if NOT_AGAIN.contains(&id) || matches.value_source(id) != Some(ValueSource::CommandLine)
-            {
-                continue;
-            }
-            if matches!(arg.get_action(), ArgAction::SetTrue) {
-                flags.push(format!("--{long}"));
-                continue;
-            }
-            for value in matches.get_raw(id).into_iter().flatten() {
-                flags.push(format!("--{long}"));
-                flags.push(quoted(&value.to_string_lossy()));
-            }
-        }
-        Resumption { flags }
-    }
-
-    /// What to say of a run that stopped, with the command that goes on from its checkpoint.
-    pub(super) fn after(&self, stopped: &str, checkpoint: Option<&Path>) -> String {
-        match checkpoint {
-            None => format!("{stopped}; without --checkpoint-dir, there is nothing to go on from"),
-            Some(checkpoint) => format!(
-                "{stopped}; to go on: moonfork resume {} {}",
-                quoted(&checkpoint.to_string_lossy()),
-                self.flags.join(" ")
-            ),
-        }
-    }
-}
-
-/// A word as a shell has to be told it.
-fn quoted(word: &str) -> String {
-    // What no shell can be told is no path either.
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned)
+/// The arguments of `resume`, for who says how to call it.
+pub(super) fn command() -> clap::Command {
+    ResumeArgs::augment_args(clap::Command::new("resume"))
 }

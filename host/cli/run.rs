@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 
-use super::resume::Resumption;
-use super::{execute, input, stream, workflow};
+use super::resumption::Resumption;
+use super::{execute, input, resume, stream, workflow};
 
 /// The arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,12 @@ pub(super) struct RunArgs {
 
 /// Runs a workflow and prints its final state.
 pub(super) fn run(args: RunArgs, matches: &ArgMatches) -> anyhow::Result<()> {
-    let resumption = Resumption::of(matches, &args.file, args.overlays.paths());
+    let resumption = Resumption::of(
+        &resume::command(),
+        matches,
+        &args.file,
+        args.overlays.paths(),
+    );
     let source = args.overlays.source(&args.file);
     if args.dump_merged {
         return stream::print(&source.dump()?);

@@ -1,6 +1,6 @@
 //! What the commands have in common that are about a workflow file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use moonfork::workflow::{Source, Workflow};
 
@@ -17,7 +17,7 @@ pub(super) struct OverlayArgs {
 
 impl OverlayArgs {
     /// The workflow in `file` with the overlays.
-    pub(super) fn source(&self, file: &PathBuf) -> Source {
+    pub(super) fn source(&self, file: &Path) -> Source {
         self.on(Source::file(file))
     }
 

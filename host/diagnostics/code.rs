@@ -86,6 +86,13 @@ codes! {
     CycleNotAllowed = "CYCLE_NOT_ALLOWED",
     /// A `goto` or `fallback` to a node that doesn't exist.
     GotoUndefined = "GOTO_UNDEFINED",
+    /// A name in a condition or a template that stands for nothing (a warning, and an error
+    /// where `settings.strict` is true).
+    UnknownName = "UNKNOWN_NAME",
+    /// A host function that doesn't exist.
+    UnknownFunction = "UNKNOWN_FUNCTION",
+    /// An argument that a host function doesn't have, or that it lacks.
+    InvalidArgument = "INVALID_ARGUMENT",
     /// A condition that doesn't parse.
     InvalidCondition = "INVALID_CONDITION",
     /// A value with `{{ }}` that doesn't parse.

@@ -73,6 +73,15 @@ impl Problem {
         self.hint.as_deref()
     }
 
+    /// The same as a warning, for who goes on all the same.
+    #[must_use]
+    pub fn as_warning(self) -> Problem {
+        Problem {
+            severity: Severity::Warning,
+            ..self
+        }
+    }
+
     /// Adds what might help.
     pub(crate) fn with_hint(&mut self, hint: impl Into<String>) {
         self.hint = Some(on_one_line(hint.into()));

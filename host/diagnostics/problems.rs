@@ -28,6 +28,14 @@ impl Problems {
         }
     }
 
+    /// For files that go by these names.
+    pub(crate) fn with_files(files: Vec<Arc<str>>) -> Self {
+        Problems {
+            files,
+            ..Problems::default()
+        }
+    }
+
     /// Takes one more file in; the answer is what its places have as their source.
     pub(crate) fn add_file(&mut self, name: &str) -> u16 {
         self.files.push(name.into());
@@ -150,8 +158,19 @@ impl Problems {
         self.found[count..].sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
     }
 
+    /// Adds problems that were found before.
+    pub(crate) fn extend(&mut self, found: Vec<Problem>) {
+        self.found.extend(found);
+    }
+
     /// All of them.
     pub(crate) fn into_vec(self) -> Vec<Problem> {
+        self.found
+    }
+
+    /// All of them, in the order of the files.
+    pub(crate) fn into_sorted(mut self) -> Vec<Problem> {
+        self.found.sort_by_key(|problem| problem.place);
         self.found
     }
 

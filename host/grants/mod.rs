@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::capability::Capability;
+use crate::capability::{Access, Capability};
 use crate::chunk::Chunk;
 use crate::grants::clock::Clock;
 use crate::grants::files::Folder;
@@ -104,6 +104,30 @@ enum Named<'n> {
     Module(&'n str),
     Folder(&'n str),
     Function(&'n str),
+}
+
+impl From<Named<'_>> for Capability {
+    fn from(named: Named<'_>) -> Capability {
+        match named {
+            Named::Clock => Capability::Clock,
+            Named::Variables => Capability::Variables,
+            Named::Modules => Capability::Modules,
+            Named::Folders => Capability::Folders,
+            Named::Module(name) => Capability::Module(name.to_owned()),
+            Named::Folder(name) => Capability::Folder {
+                name: name.to_owned(),
+                access: Access::ReadOnly,
+            },
+            Named::Function(name) => Capability::Function(name.to_owned()),
+        }
+    }
+}
+
+impl Capability {
+    /// What a name stands for, as for [`Grants::only`].
+    pub(crate) fn named(name: &str) -> Capability {
+        Named::by(name).into()
+    }
 }
 
 impl Named<'_> {
@@ -456,6 +480,19 @@ impl Granted {
     /// As [`new`](Self::new).
     pub(crate) fn instead(&self, grants: Grants) -> Result<Granted> {
         Granted::new(grants, &self.functions, &self.modules, &self.kept)
+    }
+
+    /// Less than what an instance was granted, for some of its calls. Its own modules stay: they
+    /// are code that it came with.
+    ///
+    /// # Errors
+    ///
+    /// `Options` for more than that.
+    pub(crate) fn narrowed(&self, grants: &Grants) -> Result<Granted> {
+        grants.check_narrower(&self.grants)?;
+        let mut grants = grants.clone();
+        grants.own_modules.clone_from(&self.grants.own_modules);
+        self.instead(grants)
     }
 
     /// Whether there is anything that the guest has to be told before it runs a script.

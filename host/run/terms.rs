@@ -69,8 +69,7 @@ impl Terms {
                 None => outer_granted.cloned(),
                 Some(grants) => {
                     let wider = outer_granted.map_or(granted, |outer| outer);
-                    grants.check_narrower(wider.grants())?;
-                    Some(Arc::new(granted.instead(grants.clone())?))
+                    Some(Arc::new(wider.narrowed(grants)?))
                 }
             },
         })

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostics::Place;
-use crate::workflow::Workflow;
+use crate::diagnostics::{Place, Problem};
+use crate::workflow::definition::Workflow;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::report::{Failure, Report};
 
 /// A run that didn't come to its end: why, and what it had done until then.
 ///
-/// Displayed with the place of the node that failed, as `file:line:column: message`.
+/// Displayed with the place of the node that failed, as `file:line:column: message`; a workflow
+/// that didn't begin as its problems, one a line.
 pub struct RunError(Box<Inner>);
 
 #[derive(Debug)]
@@ -20,6 +21,7 @@ struct Inner {
     cause: Option<crate::Error>,
     checkpoint: Option<PathBuf>,
     report: Report,
+    problems: Vec<Problem>,
 }
 
 /// The node that a run ended with.
@@ -48,6 +50,7 @@ impl RunError {
             cause: trouble.cause,
             checkpoint,
             report,
+            problems: trouble.problems,
         }))
     }
 
@@ -64,6 +67,12 @@ impl RunError {
     /// What happened: kind, message, traceback.
     pub fn failure(&self) -> &Failure {
         &self.0.failure
+    }
+
+    /// What is wrong with the workflow, if it didn't begin for that: see
+    /// [`Workflow::check`](crate::workflow::Workflow::check).
+    pub fn problems(&self) -> &[Problem] {
+        &self.0.problems
     }
 
     /// Whether the run was cancelled.

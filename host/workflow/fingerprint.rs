@@ -9,18 +9,17 @@ use serde::{Serialize, Serializer};
 use twox_hash::XxHash3_128;
 
 use crate::workflow::expression::Condition;
-use crate::workflow::model::{Model, Spanned};
 
 /// The hash, as 32 hexadecimal digits.
-pub(crate) fn of(model: &Model) -> String {
+pub(crate) fn of(model: &impl Serialize) -> String {
     // Nothing in a model can't be written: its keys are text, and its numbers were read from JSON.
     let text = serde_json::to_vec(model).unwrap_or_default();
     format!("{:032x}", XxHash3_128::oneshot(&text))
 }
 
 /// Writes Lua source as far as it counts.
-pub(crate) fn lua<S: Serializer>(code: &Spanned<String>, out: S) -> Result<S::Ok, S::Error> {
-    tokens(&code.value).serialize(out)
+pub(crate) fn lua<S: Serializer>(code: &str, out: S) -> Result<S::Ok, S::Error> {
+    tokens(code).serialize(out)
 }
 
 /// Writes what several share. (serde does so itself where its feature `rc` is on.)
@@ -37,11 +36,6 @@ pub(crate) fn condition<S: Serializer>(
     out: S,
 ) -> Result<S::Ok, S::Error> {
     condition.as_deref().serialize(out)
-}
-
-/// Writes a name.
-pub(crate) fn name<S: Serializer>(name: &Spanned<Arc<str>>, out: S) -> Result<S::Ok, S::Error> {
-    str::serialize(&name.value, out)
 }
 
 /// Lua source without comments, and without blanks but for one between words.
@@ -119,7 +113,7 @@ fn long(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workflow::Workflow;
+    use crate::workflow::definition::Workflow;
     use rstest::rstest;
 
     #[rstest]

@@ -35,6 +35,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod check;
+mod definition;
 mod error;
 mod event;
 mod execute;
@@ -44,22 +46,25 @@ mod json;
 mod load;
 mod model;
 mod options;
+mod outside;
+mod parts;
 mod plan;
 mod report;
 mod schema;
 mod selection;
+mod signature;
 mod state;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::Pool;
-use crate::diagnostics::{LoadError, Place, Problem};
+use crate::diagnostics::LoadError;
 use execute::run;
-use model::Model;
 
+pub use definition::Workflow;
 pub use error::RunError;
 pub use event::{Event, EventKind, Moment};
 pub use execute::checkpoint::{Checkpoint, CheckpointError};
@@ -71,20 +76,7 @@ pub use plan::Plan;
 pub use plan::outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
 pub use selection::{Selection, SelectionError};
-
-/// A workflow that has been read, found sound, and planned.
-#[derive(Debug)]
-pub struct Workflow {
-    /// The files it was read from, in the order of their places' numbers.
-    files: Vec<Arc<str>>,
-    model: Model,
-    plan: Plan,
-    warnings: Vec<Problem>,
-    /// The file that it was read from, and its overlays, if they are files.
-    origin: Vec<PathBuf>,
-    /// A hash of what it does, once it is asked for.
-    fingerprint: OnceLock<String>,
-}
+pub use signature::{Argument, Signature};
 
 impl Workflow {
     /// Loads a workflow from a file. Nothing in it is run.
@@ -203,63 +195,11 @@ impl Workflow {
         })
     }
 
-    /// A hash of what it does.
-    fn fingerprint(&self) -> &str {
-        self.fingerprint
-            .get_or_init(|| fingerprint::of(&self.model))
-    }
-
-    /// The file that a place is in.
-    fn file_of(&self, place: Place) -> &str {
-        let file = self.files.get(usize::from(place.source));
-        file.map_or("", |file| &**file)
-    }
-
-    /// The name that the file gives itself.
-    pub fn name(&self) -> Option<&str> {
-        self.model.name.as_deref()
-    }
-
-    /// What the file says about itself.
-    pub fn description(&self) -> Option<&str> {
-        self.model.description.as_deref()
-    }
-
-    /// The version that the file gives itself.
-    pub fn version(&self) -> Option<&str> {
-        self.model.version.as_deref()
-    }
-
-    /// How many nodes it has.
-    pub fn node_count(&self) -> usize {
-        self.model.nodes.len()
-    }
-
-    /// How many edges it has.
-    pub fn edge_count(&self) -> usize {
-        self.model.edges.len()
-    }
-
     /// Whether a run with these options may stop at a node.
     pub fn may_interrupt(&self, options: &RunOptions) -> bool {
         let asked = !options.interrupt_before.is_empty() || !options.interrupt_after.is_empty();
         let said = self.model.interrupts();
         let mut nodes = self.model.nodes.iter();
         asked || nodes.any(|node| said.of(node) != (false, false))
-    }
-
-    /// The folder that the file says checkpoints go to, as it is written there.
-    pub fn checkpoint_dir(&self) -> Option<&str> {
-        self.model.config.checkpoint_dir.as_deref()
-    }
-
-    /// What the author of the file should know, though it can be run.
-    pub fn warnings(&self) -> &[Problem] {
-        &self.warnings
-    }
-
-    /// The ways through it.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::PartialLimits;
@@ -47,6 +47,8 @@ pub(crate) struct Model {
     #[serde(serialize_with = "fingerprint::shared")]
     pub(crate) variables: Arc<Map<String, Value>>,
     pub(crate) schema: Schema,
+    /// What nodes may `require`, by name.
+    pub(crate) modules: BTreeMap<String, LuaText>,
     pub(crate) settings: Settings,
     pub(crate) config: Config,
 }
@@ -66,10 +68,15 @@ pub(crate) struct Settings {
     pub(crate) max_iterations: usize,
     /// Whether nodes may lead back to themselves.
     pub(crate) allow_cycles: bool,
+    /// Whether unknown names and conditions that fail are errors.
+    pub(crate) strict: bool,
     /// What nodes do that don't say it themselves.
     pub(crate) on_error: Option<OnError>,
     pub(crate) parallel: Parallel,
     pub(crate) limits: PartialLimits,
+    /// Where they are said.
+    #[serde(skip)]
+    pub(crate) limits_place: Option<Place>,
     pub(crate) capabilities: Option<Capabilities>,
 }
 
@@ -78,9 +85,11 @@ impl Default for Settings {
         Settings {
             max_iterations: 1000,
             allow_cycles: true,
+            strict: false,
             on_error: None,
             parallel: Parallel::default(),
             limits: PartialLimits::default(),
+            limits_place: None,
             capabilities: None,
         }
     }
@@ -209,7 +218,7 @@ impl Eq for Spanned<String> {}
 /// An entry of `nodes`, a node of a loop's body, or a step.
 #[derive(Debug, Serialize)]
 pub(crate) struct Node {
-    #[serde(serialize_with = "fingerprint::name")]
+    #[serde(serialize_with = "name")]
     pub(crate) name: Spanned<Arc<str>>,
     #[serde(skip)]
     pub(crate) description: Option<String>,
@@ -228,8 +237,8 @@ pub(crate) struct Node {
 pub(crate) enum Work {
     /// Nothing: a place to go by.
     Nothing,
-    /// Lua source.
-    Lua(#[serde(serialize_with = "fingerprint::lua")] Spanned<String>),
+    /// Lua.
+    Lua(LuaText),
     /// An expression.
     Expression(Expression),
     /// A host function.
@@ -248,9 +257,56 @@ pub(crate) enum Work {
 #[derive(Debug, Serialize)]
 pub(crate) struct HostCall {
     pub(crate) function: Spanned<String>,
-    pub(crate) with: Option<Template>,
+    pub(crate) with: Option<Spanned<Template>>,
+    /// Where the keys of `with` are, if it is a mapping.
+    #[serde(skip)]
+    pub(crate) arguments: Vec<Argument>,
     /// The key that its result goes under.
     pub(crate) output: Option<String>,
+}
+
+/// Lua source: written out in the workflow, or in a file of its own. Only its text counts when workflows
+/// are compared.
+#[derive(Clone, Debug)]
+pub(crate) struct LuaText {
+    /// Of a file: as it is there, which needn't be UTF-8.
+    pub(crate) text: Arc<[u8]>,
+    /// Where it begins: its source is the file that its lines are those of.
+    pub(crate) place: Place,
+    /// The line of that file that its first line is.
+    pub(crate) first_line: usize,
+    /// What stands behind it on its line, which YAML takes for a comment.
+    pub(crate) comment: Option<Box<str>>,
+    /// The name of the file that it is read from, where it isn't written out.
+    pub(crate) file: Option<Spanned<String>>,
+}
+
+impl LuaText {
+    /// What is to be read from a file.
+    pub(crate) fn of_file(file: Spanned<String>) -> LuaText {
+        LuaText {
+            text: Arc::from(*b""),
+            place: file.place,
+            first_line: 1,
+            comment: None,
+            file: Some(file),
+        }
+    }
+}
+
+impl Serialize for LuaText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        fingerprint::lua(&String::from_utf8_lossy(&self.text), serializer)
+    }
+}
+
+/// Where a key of `with` is.
+#[derive(Debug)]
+pub(crate) struct Argument {
+    pub(crate) key: String,
+    pub(crate) key_place: Place,
+    /// Its value, as Lua, if it is text.
+    pub(crate) text: Option<LuaText>,
 }
 
 /// `run: {type: expression}`.
@@ -321,7 +377,7 @@ pub(crate) struct Subgraph {
     #[serde(serialize_with = "fingerprint::shared")]
     pub(crate) model: Arc<Model>,
     /// The state that it starts on, instead of a copy of that outside.
-    pub(crate) input: Option<Template>,
+    pub(crate) input: Option<Spanned<Template>>,
 }
 
 /// An entry of `goto`.
@@ -343,6 +399,9 @@ pub(crate) struct Policy {
     /// What one attempt may take.
     pub(crate) timeout: Option<Duration>,
     pub(crate) limits: PartialLimits,
+    /// Where they are said.
+    #[serde(skip)]
+    pub(crate) limits_place: Option<Place>,
     pub(crate) capabilities: Option<Capabilities>,
 }
 
@@ -462,4 +521,9 @@ impl Node {
         let of_on_error = || self.policy.on_error.as_ref()?.fallback.as_ref();
         self.policy.fallback.as_ref().or_else(of_on_error)
     }
+}
+
+/// Writes a name.
+fn name<S: Serializer>(name: &Spanned<Arc<str>>, out: S) -> Result<S::Ok, S::Error> {
+    str::serialize(&name.value, out)
 }

@@ -1,14 +1,17 @@
 //! Settings of one run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use crate::workflow::Workflow;
+use crate::workflow::definition::Workflow;
 use crate::workflow::event::{Event, Listener};
-use crate::{Cancel, Grants};
+use crate::workflow::outside::Outside;
+use crate::workflow::signature::Signature;
+use crate::{Cancel, Capability, Grants, Pool};
 
 /// Settings of one run. The default is what the workflow says.
 #[derive(Clone, Default)]
@@ -35,7 +38,13 @@ pub struct RunOptions {
     /// How many nodes may run on one path, in place of what the workflow says.
     pub max_iterations: Option<NonZeroUsize>,
     pub(crate) listener: Option<Listener>,
+    pub(crate) signatures: BTreeMap<String, Signature>,
+    pub(crate) outside: Arc<Outside>,
+    pub(crate) advice: Option<Advice>,
 }
+
+/// What to tell whoever lacks a capability.
+pub(crate) type Advice = Arc<dyn Fn(&Capability) -> Option<String> + Send + Sync>;
 
 impl RunOptions {
     /// What the workflow says, and nothing else.
@@ -49,6 +58,49 @@ impl RunOptions {
     pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> RunOptions {
         self.listener = Some(Arc::new(listener));
         self
+    }
+
+    /// Describes the arguments of a host function: a run that gives it others doesn't begin.
+    #[must_use]
+    pub fn describe(mut self, function: impl Into<String>, signature: Signature) -> RunOptions {
+        self.signatures.insert(function.into(), signature);
+        self
+    }
+
+    /// Grants a secret: `secrets.NAME` in conditions, and in what host functions are given by
+    /// `with`. Its value is replaced by `***` in what these functions return and fail with, so
+    /// that it gets into no state, report, event or checkpoint that way.
+    #[must_use]
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> RunOptions {
+        Arc::make_mut(&mut self.outside)
+            .secrets
+            .insert(name.into(), value.into());
+        self
+    }
+
+    /// Grants a value as `env.NAME`, likewise; values of less than four bytes aren't replaced.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> RunOptions {
+        Arc::make_mut(&mut self.outside)
+            .env
+            .insert(name.into(), value.into());
+        self
+    }
+
+    /// Has this say how a capability is granted that a workflow needs and doesn't have: it
+    /// becomes the hint of the problem.
+    #[must_use]
+    pub fn advise(
+        mut self,
+        advice: impl Fn(&Capability) -> Option<String> + Send + Sync + 'static,
+    ) -> RunOptions {
+        self.advice = Some(Arc::new(advice));
+        self
+    }
+
+    /// What nodes may do besides computing.
+    pub(crate) fn granted<'g>(&'g self, pool: &'g Pool) -> &'g Grants {
+        self.grants.as_ref().unwrap_or_else(|| pool.grants())
     }
 
     /// How many branches of `workflow` may run at a time.

@@ -111,6 +111,11 @@ impl Schema {
         Schema { keys }
     }
 
+    /// The declared keys.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|(key, _)| key.as_str())
+    }
+
     /// Checks a whole state.
     ///
     /// # Errors

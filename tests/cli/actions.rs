@@ -39,7 +39,13 @@ fn nothing_is_granted_by_itself() {
         "r.yaml",
         "nodes: [{name: a, uses: read_file, with: {path: d/in.txt}}]\n",
     );
-    run(moonfork().arg("run").arg(&read)).assert_failed(1, &["'read_file' is not granted"]);
+    run(moonfork().arg("run").arg(&read)).assert_failed(
+        1,
+        &[
+            "the host function `read_file`, which isn't granted",
+            "--folder NAME=PATH grants it",
+        ],
+    );
 
     let write = folder.file(
         "w.yaml",
@@ -50,7 +56,13 @@ fn nothing_is_granted_by_itself() {
         .arg("run")
         .arg(&write)
         .args(["--folder", &read_only]));
-    ran.assert_failed(1, &["'write_file' is not granted"]);
+    ran.assert_failed(
+        1,
+        &[
+            "the host function `write_file`, which isn't granted",
+            "--folder NAME=PATH:rw grants it",
+        ],
+    );
     assert!(!folder.path("x").exists());
 }
 
@@ -70,7 +82,11 @@ fn no_path_leads_out_of_a_folder() {
             json!({"nodes": [{"name": "a", "uses": "read_file", "with": {"path": path}}]});
         let file = folder.file("w.yaml", workflow.to_string());
         let ran = run(moonfork().arg("run").arg(&file).args(["--folder", &grant]));
-        ran.assert_failed(1, &["node 'a': read_file: "]);
+        ran.assert_failed(1, &[]);
+        assert!(
+            ran.stderr.contains("node 'a': read_file: ") || ran.stderr.contains("[NOT_GRANTED]"),
+            "{ran:?}"
+        );
     }
 }
 

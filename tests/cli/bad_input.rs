@@ -46,7 +46,7 @@ fn a_missing_file() {
 )]
 #[case::lua_that_does_not_parse(
     "nodes:\n  - name: a\n    run: |\n      local x = 1\n      retrun x\n",
-    &["w.yaml:4:7: ", "node 'a':2: ", "near 'x'"]
+    &["w.yaml:5: error [LUA_SYNTAX]: the Lua of `a`", "near 'x'"]
 )]
 #[case::lua_that_fails(
     "nodes:\n  - name: a\n    run: |\n      local x\n      return {n = x.y}\n",

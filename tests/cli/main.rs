@@ -24,6 +24,7 @@ mod repl;
 mod results;
 mod resume;
 mod run;
+mod secrets;
 mod stream;
 #[cfg(unix)]
 mod streams;

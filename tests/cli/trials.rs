@@ -10,12 +10,7 @@ use serde_json::{Value, json};
 use crate::command::{Folder, Ran, moonfork, run};
 
 /// Trials that don't give what they should yet. One that does has to come off.
-const NOT_YET: &[&str] = &[
-    "failing-guard-lets-through.yaml",
-    "typo-in-condition-root.yaml",
-    "unknown-names-in-templates-are-empty.yaml",
-    "validate-misses-lua-syntax-error.yaml",
-];
+const NOT_YET: &[&str] = &[];
 
 #[rstest]
 #[case::append_reducer("append-reducer.yaml", append_reducer)]

@@ -61,7 +61,7 @@ edges:
 
 #[rstest]
 #[case::raised("error('boom')", "LuaError", "node 'tried':1: boom")]
-#[case::no_lua("return (", "LuaError", "node 'tried':1: ")]
+#[case::no_function("nothing()", "LuaError", "node 'tried':1: attempt to call a nil value")]
 #[case::no_json("return {f = print}", "ValueError", "node 'tried': ")]
 #[case::two_values("return 1, 2", "ValueError", "node 'tried': ")]
 fn a_branch_that_fails_is_an_entry(

@@ -5,13 +5,16 @@ mod common;
 
 mod branches;
 mod cancel;
+mod check;
 mod conformance;
 mod figures;
 mod isolation;
+mod lua_files;
 mod mangled;
 mod modes;
 mod parallel;
 mod plan;
 mod problems;
 mod run;
+mod strict;
 mod tea;

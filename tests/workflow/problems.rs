@@ -129,7 +129,7 @@ fn yaml_that_no_workflow_is_made_of(#[case] text: &str, #[case] expected: &str) 
 )]
 #[case::run_without_code(
     "nodes: [{name: a, run: {type: lua}}]\n",
-    "w.yaml:1:24: error [MISSING_FIELD]: `run` needs `code`"
+    "w.yaml:1:24: error [MISSING_FIELD]: `run` needs `code`, or `file`"
 )]
 #[case::run_of_another_language(
     "nodes: [{name: a, run: {type: python, code: x}}]\n",

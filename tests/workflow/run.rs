@@ -88,12 +88,12 @@ fn several_values_are_refused() {
 }
 
 #[test]
-fn variables_are_not_visible_in_lua() {
+fn variables_are_a_global_of_lua() {
     let text = "
-variables: {secret: 1}
-nodes: [{name: look, run: 'return {seen = variables ~= nil or secret ~= nil}'}]
+variables: {limit: 1}
+nodes: [{name: look, run: 'return {seen = variables.limit, other = limit}'}]
 ";
-    assert_eq!(state(text, json!({})), json!({"seen": false}));
+    assert_eq!(state(text, json!({})), json!({"seen": 1}));
 }
 
 #[test]
@@ -125,15 +125,13 @@ nodes:
 }
 
 #[test]
-fn lua_that_does_not_parse_is_an_error_of_its_node() {
-    let text = "nodes:\n  - name: broken\n    run: 'return ('\n";
+fn a_workflow_with_lua_that_does_not_parse_does_not_begin() {
+    let text = "nodes:\n  - {name: fine, run: x = 1}\n  - name: broken\n    run: 'return ('\n";
     let error = run(text, json!({})).unwrap_err();
-    let message = error.to_string();
-    assert!(
-        message.starts_with("w.yaml:3:10: node 'broken':1: "),
-        "{message}"
-    );
-    assert!(error.runtime().is_some_and(moonfork::Error::is_syntax));
+    let message = "w.yaml:4: error [LUA_SYNTAX]: the Lua of `broken` doesn't parse: unexpected symbol near <eof>";
+    assert_eq!(error.to_string(), message);
+    assert_eq!(error.problems().len(), 1);
+    assert!(error.report().instances.is_empty());
 }
 
 /// Before anything runs, and all of them at once.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::workflow::Workflow;
+use crate::workflow::definition::Workflow;
 use crate::workflow::event::{Events, Moment};
 use crate::workflow::execute::budget::Budget;
 use crate::workflow::execute::terms::{Terms, VARIABLES};
@@ -44,8 +44,7 @@ impl<'r> Run<'r> {
 
     /// What nodes may do besides computing.
     pub(crate) fn granted(&self) -> &Grants {
-        let of_run = self.options.grants.as_ref();
-        of_run.unwrap_or_else(|| self.pool.grants())
+        self.options.granted(self.pool)
     }
 
     /// Whether it stops there.
@@ -57,16 +56,20 @@ impl<'r> Run<'r> {
     pub(crate) fn instance_options(&self, terms: &Terms) -> crate::RunOptions {
         let options = terms.of_instance();
         let model = &self.workflow.model;
+        let modules = &self.workflow.modules;
+        // They are the workflow's own: there unless its list of capabilities leaves them out.
         let named = model.settings.capabilities.as_ref();
-        let asks = named.is_some_and(|named| named.names.iter().any(|it| it.value == VARIABLES));
-        if !asks && self.options.grants.is_none() {
+        let sees = named.is_none_or(|named| named.names.iter().any(|it| it.value == VARIABLES));
+        let variables = Some(&model.variables).filter(|variables| sees && !variables.is_empty());
+        if variables.is_none() && modules.is_empty() && self.options.grants.is_none() {
             return options;
         }
         let mut grants = self.granted().clone();
-        if asks {
-            for (name, value) in model.variables.iter() {
-                grants = grants.variable(name.clone(), value.clone());
-            }
+        for (name, value) in variables.iter().flat_map(|variables| variables.iter()) {
+            grants = grants.variable(name.clone(), value.clone());
+        }
+        for (name, source) in modules {
+            grants = grants.own_module(name.clone(), source.clone());
         }
         options.grants(grants)
     }

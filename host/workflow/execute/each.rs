@@ -34,7 +34,7 @@ impl Path<'_> {
         terms: &Terms,
     ) -> Result<(), Trouble> {
         let name = &node.name.value;
-        let scope = Scope::new(state, &self.flow.model.variables);
+        let scope = self.scope(state);
         let fail = |why: String| {
             let message = format!("{}: {why}", chunk_name(name));
             Trouble::from(Failure::own("ExecutionError", message))
@@ -103,8 +103,8 @@ impl Path<'_> {
             return result.map_err(|trouble| trouble.at(&node.name.value, node.place()));
         };
         if let Some(input) = &subgraph.input {
-            let scope = Scope::new(state, &self.flow.model.variables);
-            let input = input.fill(&scope).map_err(|why| {
+            let scope = self.scope(state);
+            let input = input.value.fill(&scope).map_err(|why| {
                 let message = format!("{}: `input`: {why}", chunk_name(&node.name.value));
                 Trouble::from(Failure::own("ExecutionError", message))
             })?;

@@ -10,7 +10,6 @@ use crate::workflow::execute::path::Path;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::execute::wait::wait;
-use crate::workflow::expression::Scope;
 use crate::workflow::model::{ErrorMode, HostCall, Node, OnError, Retry, WhileLoop, Work};
 use crate::workflow::plan::NodeId;
 use crate::workflow::report::{Failure, RunOutcome, chunk_name, ms};
@@ -139,7 +138,7 @@ impl Path<'_> {
         match work {
             Work::Nothing => Ok(Some(Value::Null)),
             Work::Lua(code) => {
-                let returned = self.track.eval(name, &code.value, state, terms)?;
+                let returned = self.track.eval(name, &code.text, state, terms)?;
                 self.update(name, state, State::as_update(returned.clone()))?;
                 Ok(Some(returned))
             }
@@ -153,7 +152,7 @@ impl Path<'_> {
                 Ok(Some(returned))
             }
             Work::Expression(expression) => {
-                let scope = Scope::new(state, &self.flow.model.variables);
+                let scope = self.scope(state);
                 let value = expression.value.value.fill(&scope).map_err(|why| {
                     let message = format!("{}: `value`: {why}", chunk_name(name));
                     Trouble::from(Failure::own("ExecutionError", message))
@@ -211,14 +210,15 @@ impl Path<'_> {
         terms: &Terms,
     ) -> Result<Value, Trouble> {
         let name = &node.name.value;
-        let scope = Scope::new(state, &self.flow.model.variables);
-        let with = call.with.as_ref().map(|with| with.fill(&scope));
+        let scope = self.scope(state);
+        let with = call.with.as_ref().map(|with| with.value.fill(&scope));
         let args = match with.transpose() {
             // A mapping is one argument, a list as many as it has items.
             Ok(None) => json!([]),
             Ok(Some(Value::Array(args))) => Value::Array(args),
             Ok(Some(arg)) => json!([arg]),
             Err(why) => {
+                let why = self.run.options.outside.mask(&why);
                 let message = format!("{}: `with`: {why}", chunk_name(name));
                 return Err(Failure::own("ExecutionError", message).into());
             }
@@ -236,11 +236,14 @@ impl Path<'_> {
         let name = &node.name.value;
         let condition = &repeated.condition.value;
         for pass in 1.. {
-            let scope = Scope::new(state, &self.flow.model.variables);
-            let holds = condition.holds(&scope).unwrap_or_else(|why| {
-                self.condition_failed(name, condition.source(), why);
-                false
-            });
+            let scope = self.scope(state);
+            let holds = match condition.holds(&scope) {
+                Ok(holds) => holds,
+                Err(why) => {
+                    self.condition_failed(name, condition.source(), &why)?;
+                    false
+                }
+            };
             if !holds {
                 break;
             }

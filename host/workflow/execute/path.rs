@@ -9,9 +9,9 @@ use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::execute::workers::Running;
 use crate::workflow::expression::Scope;
-use crate::workflow::model::Model;
-use crate::workflow::plan::{Exits, Leads, Next, NodeId, Plan, Way};
-use crate::workflow::report::{Failure, InstanceReport};
+use crate::workflow::model::{Model, START};
+use crate::workflow::plan::{Exits, Leads, Next, NodeId, Plan};
+use crate::workflow::report::{Failure, InstanceReport, chunk_name};
 use crate::workflow::state::State;
 
 /// A workflow, or a subgraph, with its plan.
@@ -125,7 +125,7 @@ impl<'r> Path<'r> {
     fn leave(&mut self, from: Option<NodeId>, state: &mut State) -> Result<At, Trouble> {
         let plan = self.flow.plan;
         let exits = from.map_or(plan.start(), |id| plan.exits(id));
-        let next = match self.choose(from, exits, state) {
+        let next = match self.choose(from, exits, state)? {
             Some(next) => next,
             None => match (exits.fan_in.filter(|_| self.fan_in.is_some()), self.fan_in) {
                 (Some(fan_in), _) | (None, Some(fan_in)) => Next::Node(fan_in),
@@ -151,15 +151,28 @@ impl<'r> Path<'r> {
         }
     }
 
+    /// What conditions and templates see.
+    pub(crate) fn scope(&self, state: &State) -> Scope {
+        Scope::new(state, &self.flow.model.variables).with_outside(&self.run.options.outside)
+    }
+
     /// The first way that is open.
-    fn choose(&self, from: Option<NodeId>, exits: &Exits, state: &State) -> Option<Next> {
-        let scope = Scope::new(state, &self.flow.model.variables);
-        exits.ways.iter().find_map(|way| {
+    ///
+    /// # Errors
+    /// If a condition fails, where the workflow is strict.
+    fn choose(
+        &self,
+        from: Option<NodeId>,
+        exits: &Exits,
+        state: &State,
+    ) -> Result<Option<Next>, Trouble> {
+        let scope = self.scope(state);
+        for way in &exits.ways {
             let Some(condition) = &way.condition else {
-                return match &way.leads {
-                    Leads::To(next) => Some(*next),
-                    Leads::Targets(_) => None,
-                };
+                match &way.leads {
+                    Leads::To(next) => return Ok(Some(*next)),
+                    Leads::Targets(_) => continue,
+                }
             };
             let chosen = match &way.leads {
                 Leads::To(next) => condition.holds(&scope).map(|holds| holds.then_some(*next)),
@@ -169,21 +182,43 @@ impl<'r> Path<'r> {
                     Some(target.1)
                 }),
             };
-            chosen.unwrap_or_else(|why| {
-                self.report_condition(from, way, why);
-                None
-            })
-        })
-    }
-
-    fn report_condition(&self, from: Option<NodeId>, way: &Way, message: String) {
-        let node = from.map_or(crate::workflow::model::START, |id| self.flow.plan.name(id));
-        let source = way.condition.as_ref().map_or("", |it| it.source());
-        self.condition_failed(node, source, message);
+            let node = || from.map_or(START, |id| self.flow.plan.name(id));
+            match chosen {
+                Ok(Some(next)) => return Ok(Some(next)),
+                Ok(None) => {}
+                Err(why) => {
+                    let failed = self.condition_failed(node(), condition.source(), &why);
+                    failed.map_err(|trouble| match from {
+                        Some(id) => {
+                            let node = &self.flow.model.nodes[id.0].name;
+                            trouble.at(&node.value, node.place)
+                        }
+                        None => trouble,
+                    })?;
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Reports a condition that fails: it counts as false.
-    pub(crate) fn condition_failed(&self, node: &str, condition: &str, message: String) {
+    ///
+    /// # Errors
+    /// Where the workflow is strict.
+    pub(crate) fn condition_failed(
+        &self,
+        node: &str,
+        condition: &str,
+        why: &str,
+    ) -> Result<(), Trouble> {
+        let message = self.run.options.outside.mask(why).into_owned();
+        if self.flow.model.settings.strict {
+            let message = format!(
+                "{}: the condition `{condition}` failed: {message}",
+                chunk_name(node)
+            );
+            return Err(Failure::own("ExecutionError", message).into());
+        }
         self.run
             .events
             .emit(self.track.branch.as_ref(), || EventKind::ConditionFailed {
@@ -191,6 +226,7 @@ impl<'r> Path<'r> {
                 condition: condition.to_owned(),
                 message,
             });
+        Ok(())
     }
 
     /// Whether the path was stopped as a whole, and not just a node of it.

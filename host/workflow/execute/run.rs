@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::Pool;
-use crate::workflow::Workflow;
+use crate::workflow::check;
+use crate::workflow::definition::Workflow;
 use crate::workflow::error::RunError;
 use crate::workflow::event::{EventKind, Moment};
 use crate::workflow::execute::checkpoint::{Checkpoint, Of, Saver, Stops};
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::path::{self, Ended, Flow};
 use crate::workflow::execute::position::{At, Position};
-use crate::workflow::execute::terms::{Terms, VARIABLES};
+use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::options::RunOptions;
@@ -101,7 +102,7 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
         From::Checkpoint(checkpoint, _) => Some(checkpoint.stops()),
     };
     run.stops = find_stops(run, resumed)?;
-    check_capabilities(run)?;
+    check(run)?;
     let depth = run.workflow.plan.depth();
     if depth > run.pool.max_branches() {
         let message = format!(
@@ -119,24 +120,12 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
     Ok(begin)
 }
 
-/// Refuses a workflow that asks for what it isn't granted, before any of it runs.
-fn check_capabilities(run: &Run<'_>) -> Result<(), Trouble> {
-    let model = &run.workflow.model;
-    let of_nodes = model.nodes.iter().map(|node| &node.policy.capabilities);
-    let mut names = of_nodes
-        .chain([&model.settings.capabilities])
-        .flatten()
-        .flat_map(|named| &named.names);
-    let missing = names.find(|name| name.value != VARIABLES && !run.granted().covers(&name.value));
-    match missing {
-        None => Ok(()),
-        Some(name) => {
-            let message = format!(
-                "the workflow asks for the capability `{}`, which it is not granted",
-                name.value
-            );
-            Err(Failure::own("DeniedError", message).into())
-        }
+/// Refuses a workflow with a known mistake, before any of it runs.
+fn check(run: &Run<'_>) -> Result<(), Trouble> {
+    let problems = run.workflow.check(run.pool, run.options);
+    match check::refuses(&problems) {
+        true => Err(Trouble::before(problems)),
+        false => Ok(()),
     }
 }
 

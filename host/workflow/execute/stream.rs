@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 
+use crate::workflow::definition::Workflow;
 use crate::workflow::execute::run::{self, From, Outcome};
-use crate::workflow::{Event, RunError, RunOptions, Workflow};
+use crate::workflow::{Event, RunError, RunOptions};
 use crate::{Cancel, Pool};
 
 /// Events that may wait to be taken. A run that is further ahead of who listens to it waits.

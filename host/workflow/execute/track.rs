@@ -102,7 +102,7 @@ impl<'r> Track<'r> {
     pub(crate) fn eval(
         &mut self,
         node: &str,
-        code: &str,
+        code: &[u8],
         state: &State,
         terms: &Terms,
     ) -> Result<Value, Trouble> {
@@ -148,7 +148,13 @@ impl<'r> Track<'r> {
             options = options.grants(grants.clone());
         }
         let result = self.run.pool.call_function(function, args, &options);
-        result.map_err(|error| self.trouble(node, error, terms, &left))
+        // What it was given may come back, and goes on from here into the state, into events and
+        // into checkpoints.
+        let outside = &self.run.options.outside;
+        match result {
+            Ok(value) => Ok(outside.mask_value(value)),
+            Err(error) => Err(self.trouble(node, error, terms, &left).masked(outside)),
+        }
     }
 
     /// What a call that had what was `left` of the totals ended with.

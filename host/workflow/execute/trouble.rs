@@ -1,8 +1,10 @@
 //! Why a node, a branch or a run couldn't go on.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::diagnostics::Place;
+use crate::diagnostics::{Code, Place, Problem, Severity};
+use crate::workflow::outside::Outside;
 use crate::workflow::report::Failure;
 
 /// What a failure says, and what lies behind it.
@@ -11,6 +13,8 @@ pub(crate) struct Trouble {
     pub(crate) cause: Option<crate::Error>,
     /// The node that failed, and where to look for it; the innermost one.
     pub(crate) node: Option<(Arc<str>, Place)>,
+    /// What is wrong with the workflow, where it didn't begin for that.
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Trouble {
@@ -20,6 +24,33 @@ impl Trouble {
             failure: Failure::of_node(node, &error),
             cause: Some(error),
             node: None,
+            problems: Vec::new(),
+        }
+    }
+
+    /// The same without any secret in it. The error of the runtime goes, if it has one.
+    pub(crate) fn masked(mut self, outside: &Outside) -> Trouble {
+        if let Cow::Owned(message) = outside.mask(&self.failure.message) {
+            self.failure.message = message;
+            self.cause = None;
+        }
+        self
+    }
+
+    /// What a run doesn't begin with, which `problems` has at least one error of.
+    pub(crate) fn before(problems: Vec<Problem>) -> Trouble {
+        let errors = problems
+            .iter()
+            .filter(|it| it.severity() == Severity::Error);
+        let lines: Vec<String> = errors.clone().map(Problem::to_string).collect();
+        let error_type = match errors.clone().next().map(Problem::code) {
+            Some(Code::NotGranted) => "DeniedError",
+            Some(Code::LuaSyntax) => "LuaError",
+            _ => "ExecutionError",
+        };
+        Trouble {
+            problems,
+            ..Failure::own(error_type, lines.join("\n")).into()
         }
     }
 
@@ -36,6 +67,7 @@ impl From<Failure> for Trouble {
             failure,
             cause: None,
             node: None,
+            problems: Vec::new(),
         }
     }
 }
@@ -46,6 +78,7 @@ impl From<crate::Error> for Trouble {
             failure: Failure::new(&error),
             cause: Some(error),
             node: None,
+            problems: Vec::new(),
         }
     }
 }

@@ -4,7 +4,10 @@ use minijinja::Expression;
 use minijinja::value::{Value, ValueKind};
 use serde::{Serialize, Serializer};
 
-use super::{MAX_MADE, Scope, environment, message, rewrite, strict};
+use super::engine::{environment, message};
+use super::rewrite;
+use super::scope::Scope;
+use super::strict::{self, MAX_MADE};
 
 /// An expression that is asked for its truth, or for its text.
 #[derive(Debug)]

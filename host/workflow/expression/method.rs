@@ -36,14 +36,14 @@ fn bound(state: &State<'_, '_>, text: &str, name: &str, args: &[Value]) -> Resul
             times(text.matches(old).count(), len(new))
         }
         ("join", [items, ..]) => {
-            let items = weigh(items, super::MAX_MADE)?;
+            let items = weigh(items, super::strict::MAX_MADE)?;
             // No item weighs less than one.
             items.saturating_mul(1 + text.len() as u64)
         }
         ("format", args) => {
             let mut largest = 0;
             for arg in args {
-                largest = largest.max(weigh(arg, super::MAX_MADE)?);
+                largest = largest.max(weigh(arg, super::strict::MAX_MADE)?);
             }
             times(text.matches('{').count(), largest).saturating_add(widths(text))
         }

@@ -14,8 +14,8 @@ use minijinja::machinery::{parse, parse_expr};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
+use super::engine::{environment, syntax};
 use super::strict::{ADMIT, COMPARE, KEEP, KEPT, REPEATED};
-use super::{environment, syntax};
 
 /// An expression, written anew.
 ///

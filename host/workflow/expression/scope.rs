@@ -1,4 +1,5 @@
-//! What an expression sees: `state`, `variables`, and the state's own keys by their names.
+//! What an expression sees: `state`, `variables`, where they are granted `secrets` and `env`, and
+//! the state's own keys by their names.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,6 +9,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Value};
 use serde_json::Map;
 
 use crate::workflow::json::{self, Json};
+use crate::workflow::outside::{Origin, Outside};
 use crate::workflow::state::State;
 
 /// The names that an expression may use.
@@ -15,6 +17,7 @@ use crate::workflow::state::State;
 pub(crate) struct Scope {
     state: Arc<View>,
     variables: Arc<Variables>,
+    outside: Option<Arc<Outside>>,
 }
 
 impl Scope {
@@ -30,6 +33,15 @@ impl Scope {
                 json: Arc::clone(variables),
                 converted: OnceLock::new(),
             }),
+            outside: None,
+        }
+    }
+
+    /// These, and secrets and environment variables.
+    pub(crate) fn with_outside(self, outside: &Arc<Outside>) -> Scope {
+        Scope {
+            outside: Some(Arc::clone(outside)),
+            ..self
         }
     }
 
@@ -43,7 +55,10 @@ impl Object for Scope {
         match key.as_str()? {
             "state" => Some(Value::from_dyn_object(Arc::clone(&self.state))),
             "variables" => Some(self.variables.get()),
-            own => self.state.get(own),
+            other => match (Origin::named(other), &self.outside) {
+                (Some(origin), Some(outside)) => Some(Value::from(outside.of(origin).clone())),
+                _ => self.state.get(other),
+            },
         }
     }
 }

@@ -26,6 +26,13 @@ pub(crate) const REPEATED: &str = "__repeated__";
 /// Gives its argument, if that isn't too large to have a name.
 pub(crate) const ADMIT: &str = "__admit__";
 
+/// Steps that one expression or template may take, so that a slip such as `range(10 ** 9)` is an
+/// error and not a run that hangs. What it makes is paid with them, too: see [`MAX_MADE`].
+pub(super) const FUEL: u64 = 1_000_000;
+
+/// Bytes that one expression or template may make, in all.
+pub(super) const MAX_MADE: u64 = FUEL * BYTES_PER_FUEL;
+
 /// Bytes that one fuel pays for, as the engine has it.
 pub(crate) const BYTES_PER_FUEL: u64 = 64;
 /// What a value weighs beside its text: about what it takes, as JSON and as a step of whoever

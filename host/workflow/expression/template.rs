@@ -5,7 +5,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::condition::{bare, check_len, compile};
-use super::{Scope, environment, message, rewrite, to_json};
+use super::engine::{environment, message, to_json};
+use super::rewrite;
+use super::scope::Scope;
 
 /// A value that is filled in when it is needed.
 #[derive(Debug, Serialize)]
@@ -91,6 +93,27 @@ impl Template {
                 let filled: Result<Map<_, _>, String> = entries.iter().map(fill).collect();
                 filled.map(Value::Object)
             }
+        }
+    }
+
+    /// The text, if there is nothing to fill in.
+    pub(crate) fn fixed_text(&self) -> Option<&str> {
+        match self {
+            Template::Fixed(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What it begins with, whatever is filled in.
+    pub(crate) fn known_start(&self) -> Option<&str> {
+        match self {
+            Template::Fixed(Value::String(text)) => Some(text),
+            Template::Text { source, .. } => {
+                let marks = ["{{", "{%", "{#"];
+                let end = marks.iter().filter_map(|mark| source.find(mark)).min();
+                Some(&source[..end.unwrap_or(source.len())])
+            }
+            _ => None,
         }
     }
 

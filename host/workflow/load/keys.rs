@@ -27,6 +27,7 @@ pub(crate) const TOP: Keys = Keys {
         "nodes",
         "edges",
         "initial_state",
+        "modules",
         "variables",
         "state_schema",
         "settings",
@@ -198,7 +199,7 @@ pub(crate) const STEP: Keys = Keys {
 /// `run` of a node, written as a mapping.
 pub(crate) const RUN: Keys = Keys {
     of: "`run`",
-    known: &[&["type", "code"]],
+    known: &[&["type", "code", "file"]],
     elsewhere: &[("value", EXPRESSION_ONLY), ("output_key", EXPRESSION_ONLY)],
     foreign: &[],
 };
@@ -348,6 +349,7 @@ pub(crate) const SETTINGS: Keys = Keys {
         "limits",
         "max_iterations",
         "parallel",
+        "strict",
     ]],
     elsewhere: &[],
     foreign: &[

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::diagnostics::{Code, LoadError, Place, Problems};
+use crate::workflow::definition::Workflow;
+use crate::workflow::load::lua::{self, LuaFiles};
 use crate::workflow::load::overlay;
 use crate::workflow::load::yaml::{self, Unreadable, Yaml};
-use crate::workflow::load::{read, validate};
+use crate::workflow::load::{names, read, validate};
 use crate::workflow::model::{Model, Spanned, Work};
-use crate::workflow::{Workflow, plan};
+use crate::workflow::plan;
 
 /// A workflow file and the overlays that change it, not yet read.
 ///
@@ -93,15 +95,18 @@ impl Source {
             let before = problems.errors();
             Subgraphs::default().load(&mut model, &folder, &mut problems);
             check_names(&model, &mut HashSet::new(), &mut problems);
+            let modules = lua::modules(&model, &mut problems);
             // Asking where broken edges lead would only find the same mistakes again.
             if !draft.complete || problems.errors() > before {
                 return None;
             }
             let plan = plan::build(&model, &mut problems)?;
-            Some((model, plan))
+            // Names that stand for nothing may be all that broken edges leave.
+            let outside = names::check(&model, &mut problems);
+            Some((model, plan, outside, modules))
         });
         let files = problems.files().to_vec();
-        let ((model, plan), warnings) = problems.finish(made)?;
+        let ((model, plan, outside, modules), warnings) = problems.finish(made)?;
         Ok(Workflow {
             files,
             model,
@@ -109,6 +114,9 @@ impl Source {
             warnings,
             origin: self.origin(),
             fingerprint: OnceLock::new(),
+            modules,
+            outside,
+            parsed: OnceLock::new(),
         })
     }
 
@@ -201,10 +209,12 @@ struct Subgraphs {
     known: HashMap<PathBuf, Option<Arc<Model>>>,
     /// The files that we are inside of, outermost first.
     open: Vec<PathBuf>,
+    lua: LuaFiles,
 }
 
 impl Subgraphs {
     fn load(&mut self, model: &mut Model, folder: &Path, problems: &mut Problems) {
+        self.lua.load(model, folder, problems);
         for node in &mut model.nodes {
             let Work::Each(each) = &mut node.work else {
                 continue;

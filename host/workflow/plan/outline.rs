@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::workflow::Workflow;
+use crate::workflow::definition::Workflow;
 use crate::workflow::model::{END, Items, Node, START, Work};
 use crate::workflow::plan::{Exits, Graph, Leads, Next, NodeId, Plan, Walk};
 

@@ -9,33 +9,7 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("plugin/source/folder.rs", "plugin/source/mod.rs"),
     ("plugin/tenant.rs", "plugin/call.rs"),
     ("plugin/tenant.rs", "plugin/host.rs"),
-    // Running a workflow.
-    ("workflow/execute/path.rs", "workflow/execute/checkpoint.rs"),
-    ("workflow/execute/path.rs", "workflow/execute/run.rs"),
-    ("workflow/execute/track.rs", "workflow/execute/run.rs"),
     // What defines a type, and what fills it.
-    ("workflow/error.rs", "workflow/mod.rs"),
-    ("workflow/execute/run.rs", "workflow/mod.rs"),
-    ("workflow/execute/stream.rs", "workflow/mod.rs"),
-    ("workflow/load/source.rs", "workflow/mod.rs"),
-    ("workflow/options.rs", "workflow/mod.rs"),
-    ("workflow/plan/outline.rs", "workflow/mod.rs"),
-    (
-        "workflow/expression/condition.rs",
-        "workflow/expression/mod.rs",
-    ),
-    (
-        "workflow/expression/method.rs",
-        "workflow/expression/mod.rs",
-    ),
-    (
-        "workflow/expression/rewrite.rs",
-        "workflow/expression/mod.rs",
-    ),
-    (
-        "workflow/expression/template.rs",
-        "workflow/expression/mod.rs",
-    ),
     ("workflow/load/read/dynamic.rs", "workflow/load/read/mod.rs"),
     (
         "workflow/load/read/work.rs",

@@ -37,13 +37,14 @@ const ORDER: [&[&str]; 9] = [
 ];
 
 /// What lies at the top of `host/` and may be needed by all of it.
-const LEAVES: [&str; 8] = [
+const LEAVES: [&str; 9] = [
     "capability",
     "chunk",
     "codec",
     "diagnostics",
     "error",
     "identity",
+    "private_file",
     "report",
     "wire",
 ];

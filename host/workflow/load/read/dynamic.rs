@@ -263,7 +263,10 @@ pub(crate) fn subgraph(node: &[Entry], yaml: &Yaml, problems: &mut Problems) -> 
             problems.error(Code::InvalidNode, yaml.place, message);
             None
         }
-        Some(yaml) => template(yaml, problems),
+        Some(yaml) => template(yaml, problems).map(|value| Spanned {
+            value,
+            place: yaml.place,
+        }),
         None => None,
     };
     let (file, model) = match &yaml.data {

@@ -12,13 +12,14 @@ mod shape;
 mod together;
 mod work;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::Model;
-use shape::{get, missing, object, only_lua, some, text};
+use crate::workflow::model::{LuaText, Model};
+use shape::{get, missing, object, only_lua, some, string, text};
 
 /// What could be read of a file.
 pub(crate) struct Draft {
@@ -45,6 +46,7 @@ pub(crate) fn read(root: &Yaml, problems: &mut Problems) -> Option<Draft> {
         initial_state: object(top, "initial_state", problems),
         variables: Arc::new(object(top, "variables", problems)),
         schema: settings::read_schema(top, problems),
+        modules: modules(top, problems),
         settings: settings::read_settings(top, problems),
         config: settings::read_config(top, problems),
         ..Model::default()
@@ -73,4 +75,31 @@ fn version(top: &[Entry], problems: &mut Problems) -> Option<String> {
         Data::Number(number) => Some(number.to_string()),
         _ => text(top, "version", problems),
     }
+}
+
+/// `modules`: names that nodes may `require`, and the Lua files of them.
+fn modules(top: &[Entry], problems: &mut Problems) -> BTreeMap<String, LuaText> {
+    let Some(yaml) = some(top, "modules") else {
+        return BTreeMap::new();
+    };
+    let Data::Mapping(entries) = &yaml.data else {
+        let message = format!(
+            "`modules` must be a mapping of names to Lua files, not {}",
+            yaml.kind()
+        );
+        problems.error(Code::InvalidValue, yaml.place, message);
+        return BTreeMap::new();
+    };
+    let mut modules = BTreeMap::new();
+    for entry in entries {
+        if entry.key.is_empty() {
+            let message = "the name of a module can't be empty";
+            problems.error(Code::InvalidValue, entry.key_place, message);
+        }
+        let what = format!("the module `{}`", entry.key);
+        if let Some(file) = string(&entry.value, &what, Code::InvalidValue, problems) {
+            modules.insert(entry.key.clone(), LuaText::of_file(file));
+        }
+    }
+    modules
 }

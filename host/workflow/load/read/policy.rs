@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::shape::{
-    boolean, duration, get, mapping, number, section, size, some, string, strings, whole, word,
+    boolean, duration, find, get, mapping, number, section, size, some, string, strings, whole,
+    word,
 };
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
@@ -18,6 +19,7 @@ pub(crate) fn read(node: &[Entry], problems: &mut Problems) -> Policy {
         on_error: on_error(node, "on_error", problems),
         timeout: duration(node, "timeout", problems),
         limits: limits(node, problems),
+        limits_place: find(node, "limits").map(|entry| entry.key_place),
         capabilities: capabilities(node, problems),
     };
     if let (Some(_), Some(on_error)) = (&policy.retry, &policy.on_error)

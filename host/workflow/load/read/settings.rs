@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::policy::{capabilities, limits, on_error};
-use super::shape::{boolean, duration, missing, section, some, string, strings, text, whole};
+use super::shape::{boolean, duration, find, missing, section, some, string, strings, text, whole};
 use super::together::reducers;
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
@@ -23,6 +23,7 @@ pub(crate) fn read_settings(top: &[Entry], problems: &mut Problems) -> Settings 
     if let Some(allow) = boolean(section, "allow_cycles", problems) {
         settings.allow_cycles = allow;
     }
+    settings.strict = boolean(section, "strict", problems).unwrap_or(false);
     settings.on_error = on_error(section, "error_handling", problems);
     if let Some(fallback) = settings.on_error.as_mut().and_then(|it| it.fallback.take()) {
         let message = "`fallback` is for a node's own `on_error`";
@@ -30,6 +31,7 @@ pub(crate) fn read_settings(top: &[Entry], problems: &mut Problems) -> Settings 
     }
     settings.parallel = parallel(section, problems);
     settings.limits = limits(section, problems);
+    settings.limits_place = find(section, "limits").map(|entry| entry.key_place);
     settings.capabilities = capabilities(section, problems);
     settings
 }

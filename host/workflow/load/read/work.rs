@@ -3,9 +3,10 @@
 use super::policy;
 use super::shape::{self, find, get, missing, only_lua, some, string, template, word};
 use crate::diagnostics::{Code, Problems};
+use crate::workflow::expression::Template;
 use crate::workflow::load::keys;
-use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{Expression, HostCall, Spanned, Work};
+use crate::workflow::load::yaml::{Data, Entry, QUOTE_CODE, Yaml};
+use crate::workflow::model::{Argument, Expression, HostCall, LuaText, Spanned, Work};
 use crate::workflow::state::RESULT;
 
 /// The ways to say what a node does, by their keys.
@@ -50,8 +51,18 @@ pub(crate) fn read(node: &[Entry], problems: &mut Problems) -> Option<Work> {
 fn code(entry: &Entry, problems: &mut Problems) -> Option<Work> {
     let what = format!("`{}`", entry.key);
     let Data::Mapping(run) = &entry.value.data else {
-        return string(&entry.value, &what, Code::InvalidNode, problems).map(Work::Lua);
+        return lua(&entry.value, &what, problems).map(Work::Lua);
     };
+    if let Some(first) = run.first()
+        && run.iter().all(|entry| entry.value.data == Data::Null)
+        && !run.iter().any(|entry| keys::RUN.accept(&entry.key))
+    {
+        let message = format!("{what} is a mapping here: YAML takes `{{...}}` for one");
+        let problem = problems.error(Code::InvalidNode, entry.value.place, message);
+        problem.with_hint(QUOTE_CODE);
+        problems.note_misspelt(first.key_place, "code");
+        return None;
+    }
     let kind = get(run, "type");
     if kind.is_some_and(|kind| kind.data == Data::Text("expression".into())) {
         return expression(&entry.value, run, problems).map(Work::Expression);
@@ -60,20 +71,37 @@ fn code(entry: &Entry, problems: &mut Problems) -> Option<Work> {
     if let Some(kind) = kind {
         only_lua(kind, problems);
     }
-    let Some(code) = get(run, "code") else {
-        let message = format!("{what} needs `code`");
-        let place = entry.value.place;
-        missing(
-            run,
-            &["code"],
-            Code::MissingField,
-            place,
-            &message,
-            problems,
-        );
-        return None;
-    };
-    string(code, "`code`", Code::InvalidNode, problems).map(Work::Lua)
+    match (find(run, "code"), find(run, "file")) {
+        (Some(code), None) => lua(&code.value, "`code`", problems).map(Work::Lua),
+        (None, Some(_)) => {
+            let file = word(run, "file", Code::InvalidNode, problems)?;
+            Some(Work::Lua(LuaText::of_file(file)))
+        }
+        (Some(_), Some(file)) => {
+            let message = format!("{what} has `code` or `file`, not both");
+            problems.error(Code::InvalidNode, file.key_place, message);
+            None
+        }
+        (None, None) => {
+            let message = format!("{what} needs `code`, or `file`");
+            let keys = &["code", "file"];
+            let place = entry.value.place;
+            missing(run, keys, Code::MissingField, place, &message, problems);
+            None
+        }
+    }
+}
+
+/// Lua that is written out.
+fn lua(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<LuaText> {
+    let code = string(yaml, what, Code::InvalidNode, problems)?;
+    Some(LuaText {
+        text: code.value.into_bytes().into(),
+        place: code.place,
+        first_line: yaml.first_line,
+        comment: yaml.comment.clone(),
+        file: None,
+    })
 }
 
 /// `run: {type: expression, value, output_key}`.
@@ -124,16 +152,40 @@ fn call(node: &[Entry], entry: &Entry, problems: &mut Problems) -> Option<Work> 
         (&entry.value, node)
     };
     let function = function_name(function, problems);
-    let with = match some(inside, "with").or_else(|| some(node, "with")) {
+    let yaml = some(inside, "with").or_else(|| some(node, "with"));
+    let with = match yaml {
         Some(yaml) => Some(arguments(yaml, problems)?),
         None => None,
+    };
+    let arguments = match yaml.map(|yaml| &yaml.data) {
+        Some(Data::Mapping(entries)) => entries.iter().map(argument).collect(),
+        _ => Vec::new(),
     };
     let output = word(inside, "output", Code::InvalidNode, problems);
     Some(Work::Call(HostCall {
         function: function?,
         with,
+        arguments,
         output: output.map(|output| output.value),
     }))
+}
+
+fn argument(entry: &Entry) -> Argument {
+    let text = match &entry.value.data {
+        Data::Text(text) => Some(LuaText {
+            text: text.as_bytes().into(),
+            place: entry.value.place,
+            first_line: entry.value.first_line,
+            comment: entry.value.comment.clone(),
+            file: None,
+        }),
+        _ => None,
+    };
+    Argument {
+        key: entry.key.clone(),
+        key_place: entry.key_place,
+        text,
+    }
 }
 
 fn function_name(yaml: &Yaml, problems: &mut Problems) -> Option<Spanned<String>> {
@@ -146,10 +198,7 @@ fn function_name(yaml: &Yaml, problems: &mut Problems) -> Option<Spanned<String>
     Some(name)
 }
 
-fn arguments(
-    yaml: &Yaml,
-    problems: &mut Problems,
-) -> Option<crate::workflow::expression::Template> {
+fn arguments(yaml: &Yaml, problems: &mut Problems) -> Option<Spanned<Template>> {
     if !matches!(yaml.data, Data::Mapping(_) | Data::List(_)) {
         let message = format!(
             "`with` must be a mapping, or a list of arguments, not {}",
@@ -158,5 +207,7 @@ fn arguments(
         problems.error(Code::InvalidNode, yaml.place, message);
         return None;
     }
-    template(yaml, problems)
+    let value = template(yaml, problems)?;
+    let place = yaml.place;
+    Some(Spanned { value, place })
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::diagnostics::Place;
 
-pub(crate) use parse::{Unreadable, parse};
+pub(crate) use parse::{QUOTE_CODE, Unreadable, parse};
 
 /// A value and where it was written.
 #[derive(Clone, Debug, PartialEq)]
