@@ -9,9 +9,6 @@ use serde_json::{Value, json};
 
 use crate::command::{Folder, Ran, moonfork, run};
 
-/// Trials that don't give what they should yet. One that does has to come off.
-const NOT_YET: &[&str] = &[];
-
 #[rstest]
 #[case::append_reducer("append-reducer.yaml", append_reducer)]
 #[case::resumed_twice("checkpoint-file-is-overwritten-by-resume.yaml", resumed_twice)]
@@ -50,12 +47,7 @@ const NOT_YET: &[&str] = &[];
 #[case::exact_numbers("untouched-keys-keep-exact-json.yaml", exact_numbers)]
 #[case::syntax_error("validate-misses-lua-syntax-error.yaml", syntax_error)]
 fn a_trial_gives_what_it_should(#[case] file: &str, #[case] check: fn(&str)) {
-    let result = std::panic::catch_unwind(|| check(file));
-    match (NOT_YET.contains(&file), result) {
-        (true, Ok(())) => panic!("{file} gives what it should: take it off the list NOT_YET"),
-        (false, Err(why)) => std::panic::resume_unwind(why),
-        _ => {}
-    }
+    check(file);
 }
 
 #[test]
@@ -72,9 +64,6 @@ fn every_file_is_run_and_is_in_the_table() {
             );
             assert!(cases.contains(&format!("\"{name}\"")), "{name} is not run");
         }
-    }
-    for name in NOT_YET {
-        assert!(folder().join(name).exists(), "there is no {name}");
     }
 }
 
@@ -154,7 +143,13 @@ fn empty_list_against_schema(file: &str) {
 }
 
 fn empty_list_as_items(file: &str) {
-    assert_eq!(result(&["run", file])["n"], 0);
+    // As it is, YAML takes its last line from `#` on for a comment, which is a mistake of its own.
+    let text = std::fs::read_to_string(folder().join(file)).unwrap();
+    let (before, last) = text.trim_end().rsplit_once("run: ").unwrap();
+    ran(&["run", file]).assert_failed(1, &["[LUA_SYNTAX]", &format!("{file}:14:"), "run: |"]);
+    let folder = Folder::new();
+    let quoted = folder.file("quoted.yaml", format!("{before}run: '{last}'\n"));
+    assert_eq!(result(&["run", &quoted.display().to_string()])["n"], 0);
 }
 
 fn error_table(file: &str) {

@@ -152,30 +152,9 @@ fn subgraph(flow: Flow<'_>, id: NodeId) -> Option<(&Subgraph, &Plan)> {
 /// The values to run for.
 fn items(items: &Items, scope: &Scope) -> Result<Vec<Value>, String> {
     match items {
-        Items::Dynamic { items, .. } => list("items", items.value.fill(scope)?),
-        Items::List(items) => list("parallel_each", items.value.fill(scope)?),
+        Items::Dynamic { items, .. } => matrix::list("items", items.value.fill(scope)?),
+        Items::List(items) => matrix::list("parallel_each", items.value.fill(scope)?),
         Items::Matrix(matrix) => matrix::combinations(matrix, scope),
-    }
-}
-
-/// A list that a template gave; nothing is an empty one, and so is an empty table of Lua's.
-///
-/// # Errors
-/// If it is anything else.
-pub(crate) fn list(what: &str, value: Value) -> Result<Vec<Value>, String> {
-    match value {
-        Value::Array(items) => Ok(items),
-        Value::Null => Ok(Vec::new()),
-        Value::Object(empty) if empty.is_empty() => Ok(Vec::new()),
-        other => {
-            let kind = match other {
-                Value::String(_) => "a string",
-                Value::Number(_) => "a number",
-                Value::Bool(_) => "a boolean",
-                _ => "a mapping",
-            };
-            Err(format!("`{what}` must be a list, not {kind}"))
-        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::workflow::execute::each::list;
 use crate::workflow::expression::Scope;
 use crate::workflow::model::Matrix;
 
@@ -101,5 +100,26 @@ fn agrees(own: &Value, asked: &Value) -> bool {
             .iter()
             .all(|(key, asked)| own.get(key).is_some_and(|own| agrees(own, asked))),
         (own, asked) => own == asked,
+    }
+}
+
+/// A list that a template gave; nothing is an empty one, and so is an empty table of Lua's.
+///
+/// # Errors
+/// If it is anything else.
+pub(crate) fn list(what: &str, value: Value) -> Result<Vec<Value>, String> {
+    match value {
+        Value::Array(items) => Ok(items),
+        Value::Null => Ok(Vec::new()),
+        Value::Object(empty) if empty.is_empty() => Ok(Vec::new()),
+        other => {
+            let kind = match other {
+                Value::String(_) => "a string",
+                Value::Number(_) => "a number",
+                Value::Bool(_) => "a boolean",
+                _ => "a mapping",
+            };
+            Err(format!("`{what}` must be a list, not {kind}"))
+        }
     }
 }

@@ -182,7 +182,10 @@ impl Check<'_> {
             Work::Each(each) => {
                 let items = match &each.items {
                     Items::Dynamic { items, .. } | Items::List(items) => vec![items],
-                    Items::Matrix(axes) => axes.iter().map(|(_, values)| values).collect(),
+                    Items::Matrix(matrix) => {
+                        let axes = matrix.axes.iter().map(|(_, values)| values);
+                        axes.chain(&matrix.include).chain(&matrix.exclude).collect()
+                    }
                 };
                 for template in items.into_iter().chain(&each.max_concurrency) {
                     self.names(&template.value.names(), template.place, Fate::Kept);
