@@ -13,6 +13,12 @@ const CHUNK: &str = "local total = 0 \
     for _, item in ipairs(state.items) do total = total + item.price * item.count end \
     return {id = state.id, total = total}";
 
+/// Makes 200 KB of garbage, in 2,500 tables of two numbers: most of it behind what of an instance's memory
+/// is copied when it ends, so that the kernel has to give pages, and takes them back.
+const GARBAGE: &str = "local made = 0 \
+    for i = 1, 2500 do local pair = {i, i + 1} made = made + #pair end \
+    return made";
+
 pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let pool = Pool::builder().build()?;
     table.time(
@@ -39,6 +45,14 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
         Goal::AtMost(0.25),
         &mut once(|| fresh_chunk(pool.branch()?, &order)),
         &mut once(|| native_chunk(&Lua::new(), &order)),
+    )?;
+
+    assert_eq!(pool.branch()?.eval::<i64>(GARBAGE)?, 5000);
+    table.time(
+        "fresh branch + a script that makes 200 KB of garbage",
+        Goal::None,
+        &mut once(|| pool.branch()?.eval::<i64>(GARBAGE)),
+        &mut once(|| Lua::new().load(GARBAGE).eval::<i64>()),
     )?;
 
     let (mut live, native) = (pool.main()?, Lua::new());

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
-use wasmparser::{KnownCustom, Parser, Payload};
+use wasmparser::{DataKind, KnownCustom, Parser, Payload};
 use wasmtime::{Config, Engine, Instance, Linker, Module, Result, Store, Val, bail, format_err};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
@@ -43,7 +43,7 @@ pub(crate) fn preinitialise(wasm: &[u8], world: &Snapshot) -> Result<Vec<u8>> {
 
     let mut state = State { store, instance };
     let snapshot = ready(wizer.snapshot(&context, &mut state))??;
-    without_tool_sections(&close(&snapshot)?)
+    without_empty_data(&without_tool_sections(&close(&snapshot)?)?)
 }
 
 fn engine() -> Result<Engine> {
@@ -164,6 +164,42 @@ fn without_tool_sections(wasm: &[u8]) -> Result<Vec<u8>> {
     Ok(module.finish())
 }
 
+/// Drops the empty pieces of data that wizer leaves in place of those that the linker made, a thousand: an
+/// instance would have a place for each, for instructions that copy from them.
+fn without_empty_data(wasm: &[u8]) -> Result<Vec<u8>> {
+    let mut module = wasm_encoder::Module::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        match &payload {
+            Payload::DataCountSection { .. } => {
+                bail!("the module has such instructions, which count pieces of data")
+            }
+            Payload::DataSection(section) => {
+                let mut data = wasm_encoder::DataSection::new();
+                for piece in section.clone() {
+                    let piece = piece?;
+                    match piece.kind {
+                        DataKind::Passive if piece.data.is_empty() => {}
+                        _ => wasm_encoder::reencode::utils::parse_data(
+                            &mut wasm_encoder::reencode::RoundtripReencoder,
+                            &mut data,
+                            piece,
+                        )?,
+                    }
+                }
+                module.section(&data);
+            }
+            _ => {
+                if let Some((id, range)) = payload.as_section() {
+                    let data = &wasm[range];
+                    module.section(&wasm_encoder::RawSection { id, data });
+                }
+            }
+        }
+    }
+    Ok(module.finish())
+}
+
 /// The names of functions alone, without those of globals and of data segments. (Wizer has
 /// replaced the segments, so theirs would be wrong.)
 ///
@@ -186,4 +222,24 @@ fn function_names(names: wasmparser::NameSectionReader<'_>) -> Result<wasm_encod
     let mut section = wasm_encoder::NameSection::new();
     section.functions(&functions);
     Ok(section)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_empty_data;
+
+    /// `module` without what is dropped, as text.
+    fn dropped(module: &str) -> wasmtime::Result<Vec<u8>> {
+        without_empty_data(&wat::parse_str(module).unwrap())
+    }
+
+    #[test]
+    fn empty_pieces_of_data_are_dropped_and_no_others() {
+        let made =
+            "(module (memory 1) (data \"\") (data (i32.const 8) \"a\") (data \"\") (data \"b\"))";
+        let kept = "(module (memory 1) (data (i32.const 8) \"a\") (data \"b\"))";
+        assert_eq!(dropped(made).unwrap(), wat::parse_str(kept).unwrap());
+        let error = dropped("(module (memory 1) (data \"\") (data \"b\") (func data.drop 1))");
+        assert!(error.unwrap_err().to_string().contains("such instructions"));
+    }
 }
