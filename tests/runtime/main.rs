@@ -27,6 +27,8 @@ mod kill_site;
 mod limits;
 mod own_modules;
 mod pack;
+#[cfg(target_os = "linux")]
+mod pages;
 mod poison;
 mod precompiled;
 mod provenance;

@@ -2,7 +2,7 @@
 //!
 //! Nothing here allocates: a script may be stopped for want of memory, or inside the allocator.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_void};
 use std::fmt::Write;
 
@@ -17,6 +17,9 @@ thread_local! {
     static STOPPED: RefCell<Text> = const { RefCell::new(Text::new()) };
     /// Where Lua had no memory last, if that was in this request.
     static MEMORY: RefCell<Text> = const { RefCell::new(Text::new()) };
+    /// Whether there is such a text. Each request asks, and the text itself is large, so that it lies on
+    /// a page that nothing else touches: see xtask/src/layout.rs.
+    static HAS_MEMORY: Cell<bool> = const { Cell::new(false) };
     /// The frames of the coroutines that an error has ended: that which the book of errors has.
     static FRAMES: RefCell<Text> = const { RefCell::new(Text::new()) };
 }
@@ -52,17 +55,15 @@ pub(super) fn of_memory() -> Option<(Position, String)> {
 
 /// Forgets where Lua had no memory.
 pub(super) fn forget_memory() {
-    MEMORY.with_borrow_mut(|text| {
-        // A page that isn't written to needn't be restored.
-        if text.len > 0 {
-            text.clear();
-        }
-    });
+    if HAS_MEMORY.replace(false) {
+        MEMORY.with_borrow_mut(Text::clear);
+    }
 }
 
 /// Lua has no memory for what `state` wants.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn moonfork_out_of_memory(state: *mut lua_State) {
+    HAS_MEMORY.set(true);
     // SAFETY: Lua calls this with the state that runs.
     MEMORY.with_borrow_mut(|text| unsafe { describe(state, text) });
 }
