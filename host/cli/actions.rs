@@ -12,9 +12,10 @@ use cap_std::fs::{Dir, OpenOptions};
 use moonfork::workflow::{self, Argument, Signature};
 use moonfork::{Access, Chunk, Grants, HostCall, Pool, PoolBuilder, RunOptions};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::grants::GrantArgs;
+use super::json;
 
 /// The folders that actions reach, by name.
 struct Folders(BTreeMap<String, (Dir, Access)>);
@@ -148,7 +149,7 @@ impl Folders {
         let mut file = self.create(path, args.append)?;
         file.write_all(text.as_bytes())
             .map_err(|error| format!("`{path}`: {error}"))?;
-        Ok(json!({"path": path, "bytes": text.len()}))
+        Ok(serde_json::json!({"path": path, "bytes": text.len()}))
     }
 
     fn create(&self, path: &str, append: bool) -> Result<cap_std::fs::File, String> {
@@ -203,8 +204,8 @@ fn run_json_lines(
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let state: Value =
-            serde_json::from_slice(&line).map_err(|error| fail(format!("not JSON: {error}")))?;
+        let text = str::from_utf8(&line).map_err(|error| fail(format!("not UTF-8: {error}")))?;
+        let state = json::parse(text, "", "state").map_err(|bad| fail(bad.messages()))?;
         let mut branch = pool
             .branch_with(&options)
             .map_err(|error| fail(error.to_string()))?;
@@ -223,7 +224,7 @@ fn run_json_lines(
         }
     }
     Ok(match output {
-        Some((output, _)) => json!({"path": output, "lines": count}),
+        Some((output, _)) => serde_json::json!({"path": output, "lines": count}),
         None => Value::Array(results),
     })
 }

@@ -49,6 +49,14 @@ impl fmt::Display for BadJson {
 
 impl std::error::Error for BadJson {}
 
+impl BadJson {
+    /// What is wrong, without the places: for a text that is one line of a file.
+    pub(super) fn messages(&self) -> String {
+        let messages = self.mistakes.iter().map(|mistake| &*mistake.message);
+        messages.collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// Reads one value. A byte order mark before it is passed over. `name` is the text's own for
 /// messages, `root` that of the value in paths, which are written as Lua would: `state.items[1].id`.
 ///

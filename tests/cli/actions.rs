@@ -127,6 +127,16 @@ fn a_bad_line_is_said_by_its_number() {
     for (text, run_code, said) in [
         ("1\n{\n", "return 1", "`d/in.jsonl`, line 2: not JSON: "),
         (
+            "{}\n{\"ids\": [1, 9223372036854775808]}\n",
+            "return 1",
+            "`d/in.jsonl`, line 2: state.ids[2] is 9223372036854775808: ",
+        ),
+        (
+            "{\"a\": 1, \"a\": 2}\n",
+            "return 1",
+            "`d/in.jsonl`, line 1: the key state.a is there twice",
+        ),
+        (
             "1\n2\n",
             "if state == 2 then error('two') end",
             "line 2: d/in.jsonl:2:1: two",
