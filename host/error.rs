@@ -121,7 +121,7 @@ pub enum ErrorKind {
         at: Option<Site>,
     },
     /// The memory limit was reached.
-    #[error("not enough memory: the limit is {limit} bytes{}", shown(at))]
+    #[error("not enough memory: the limit is {}{}", size(*limit), shown(at))]
     OutOfMemory {
         /// The limit in bytes, of the instance as a whole.
         limit: usize,
@@ -540,6 +540,18 @@ impl Error {
             FailureKind::Request => ErrorKind::Internal { message },
         }
         .into()
+    }
+}
+
+/// A limit of memory, in the largest unit that it is a whole number of.
+fn size(bytes: usize) -> String {
+    const KIB: usize = 1 << 10;
+    const MIB: usize = 1 << 20;
+
+    match bytes {
+        _ if bytes.is_multiple_of(MIB) => format!("{}MiB", bytes / MIB),
+        _ if bytes.is_multiple_of(KIB) => format!("{}KiB", bytes / KIB),
+        _ => format!("{bytes} bytes"),
     }
 }
 

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::diagnostics::{Place, Problem};
 use crate::workflow::definition::Workflow;
 use crate::workflow::execute::trouble::Trouble;
-use crate::workflow::report::{Failure, Report};
+use crate::workflow::report::{Failure, Report, chunk_name};
 
 /// A run that didn't come to its end: why, and what it had done until then.
 ///
-/// Displayed with the place of the node that failed, as `file:line:column: message`; a workflow
+/// Displayed with the line of its Lua that failed, as `file:line: node 'name': message`, or else the place of the
+/// node, as `file:line:column: message`; a workflow
 /// that didn't begin as its problems, one a line.
 pub struct RunError(Box<Inner>);
 
@@ -30,6 +31,8 @@ struct FailedNode {
     name: String,
     file: String,
     place: Place,
+    /// What the message begins with, where Lua says the line in it.
+    said: Option<String>,
 }
 
 impl RunError {
@@ -39,10 +42,24 @@ impl RunError {
         checkpoint: Option<PathBuf>,
         report: Report,
     ) -> Self {
-        let node = trouble.node.map(|(name, place)| FailedNode {
-            name: name.to_string(),
-            file: workflow.file_of(place).to_owned(),
-            place,
+        let node = trouble.node.map(|(name, place)| {
+            let at = trouble.cause.as_ref().and_then(crate::Error::position);
+            // Where its code has a file of its own, the line is that file's, and the message says it.
+            let at = at.filter(|at| at.chunk == chunk_name(&name));
+            let line = at.and_then(|at| usize::try_from(at.line).ok());
+            FailedNode {
+                file: workflow.file_of(place).to_owned(),
+                place: match line {
+                    Some(line) => Place {
+                        line,
+                        column: None,
+                        ..place
+                    },
+                    None => place,
+                },
+                said: at.map(|at| format!("{at}: ")),
+                name: name.to_string(),
+            }
         });
         RunError(Box::new(Inner {
             node,
@@ -59,7 +76,7 @@ impl RunError {
         self.0.node.as_ref().map(|node| &*node.name)
     }
 
-    /// Where that node, or its code, is written.
+    /// The line of its Lua that failed, or where that node, or its code, is written.
     pub fn place(&self) -> Option<Place> {
         self.0.node.as_ref().map(|node| node.place)
     }
@@ -103,10 +120,17 @@ impl RunError {
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(node) = &self.0.node {
-            write!(f, "{}:{}: ", node.file, node.place)?;
+        let message = &*self.0.failure.message;
+        let Some(node) = &self.0.node else {
+            return f.write_str(message);
+        };
+        write!(f, "{}:{}: ", node.file, node.place)?;
+        let said = node.said.as_ref();
+        match said.and_then(|said| message.strip_prefix(said.as_str())) {
+            // The place has the line.
+            Some(bare) => write!(f, "{}: {bare}", chunk_name(&node.name)),
+            None => f.write_str(message),
         }
-        f.write_str(&self.0.failure.message)
     }
 }
 

@@ -79,5 +79,8 @@ fn without_a_lockfile_it_says_what_to_pass() {
     command
         .current_dir(root)
         .args(["run", "examples/lockfile/workflow.yaml"]);
-    run(&mut command).assert_failed(1, &["node 'parse':2: ", "-i lock=@Cargo.lock"]);
+    run(&mut command).assert_failed(
+        1,
+        &["workflow.yaml:17: node 'parse': ", "-i lock=@Cargo.lock"],
+    );
 }

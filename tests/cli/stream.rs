@@ -44,7 +44,7 @@ fn each_line_of_a_stream_is_an_event_and_the_last_one_has_the_state() {
         .iter()
         .find(|it| it["branch"] == "b")
         .expect("both ended");
-    assert_eq!(failed["error"]["message"], "node 'b':1: boom");
+    assert_eq!(failed["error"]["message"], "node 'b':4: boom");
     assert_eq!(of("condition_failed").len(), 1);
     let last = events.last().expect("there are some");
     assert_eq!(

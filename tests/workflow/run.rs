@@ -111,7 +111,7 @@ nodes:
   - name: never
 ";
     let error = run(text, json!({})).unwrap_err();
-    assert_eq!(error.to_string(), "w.yaml:6:7: node 'broken':2: boom");
+    assert_eq!(error.to_string(), "w.yaml:7: node 'broken': boom");
     assert_eq!(error.node(), Some("broken"));
     assert_eq!(error.failure().error_type, "LuaError");
     let traceback = error.failure().traceback.as_deref().unwrap_or_default();

@@ -138,7 +138,7 @@ impl Path<'_> {
         match work {
             Work::Nothing => Ok(Some(Value::Null)),
             Work::Lua(code) => {
-                let returned = self.track.eval(name, &code.text, state, terms)?;
+                let returned = self.track.eval(name, code, state, terms)?;
                 self.update(name, state, State::as_update(returned.clone()))?;
                 Ok(Some(returned))
             }

@@ -9,6 +9,7 @@ use crate::workflow::event::EventKind;
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::model::LuaText;
 use crate::workflow::report::{Failure, InstanceReport, NodeReport, RunOutcome, chunk_name, ms};
 use crate::workflow::state::State;
 use crate::{Branch, Chunk, Limit, PartialLimits, RunMain, StoreId};
@@ -102,14 +103,22 @@ impl<'r> Track<'r> {
     pub(crate) fn eval(
         &mut self,
         node: &str,
-        code: &[u8],
+        code: &LuaText,
         state: &State,
         terms: &Terms,
     ) -> Result<Value, Trouble> {
         self.revive()?;
         let left = self.run.budget.left()?;
         let options = terms.of_eval(self.run.pool.limits(), &left, self.run.granted());
-        let chunk = Chunk::body(code).named(chunk_name(node));
+        let chunk = Chunk::body(&*code.text);
+        // Lines are those of the file that the code stands in.
+        let chunk = match &code.file {
+            Some(file) => chunk.named(&*file.value),
+            None => {
+                let line = u32::try_from(code.first_line).unwrap_or(1);
+                chunk.named(chunk_name(node)).first_line(line)
+            }
+        };
         let result = on!(&mut self.instance, handle => {
             handle.with(&options).eval_with::<_, Value>(chunk, state)
         });
