@@ -70,7 +70,7 @@ fn an_error_that_is_not_caught_says_what_the_limit_is() {
         error.is_out_of_memory() && !error.ends_instance(),
         "{error}"
     );
-    assert!(error.to_string().contains("16777216"), "{error}");
+    assert!(error.to_string().contains("the limit is 16MiB"), "{error}");
 }
 
 #[test]
