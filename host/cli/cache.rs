@@ -23,7 +23,7 @@ pub(super) fn folder() -> anyhow::Result<Option<PathBuf>> {
         let folder = PathBuf::from(folder);
         return match folder.is_absolute() {
             true => Ok(Some(folder)),
-            false => Err(Mistake::new(relative(&folder, VARIABLE))),
+            false => Err(Mistake::error(relative(&folder, VARIABLE))),
         };
     }
     let Ok(strategy) = etcetera::choose_base_strategy() else {
@@ -66,7 +66,7 @@ pub(super) fn check(granted: &Path) -> anyhow::Result<()> {
             granted.display(),
             cache.display()
         );
-        return Err(Mistake::new(why));
+        return Err(Mistake::error(why));
     }
     Ok(())
 }

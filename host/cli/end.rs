@@ -16,7 +16,7 @@ pub(super) struct Mistake(String);
 
 impl Mistake {
     /// As an error of a command.
-    pub(super) fn new(message: impl Into<String>) -> anyhow::Error {
+    pub(super) fn error(message: impl Into<String>) -> anyhow::Error {
         Mistake(message.into()).into()
     }
 }

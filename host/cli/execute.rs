@@ -133,7 +133,7 @@ impl ExecuteArgs {
         begin: Box<Begin<'_>>,
     ) -> anyhow::Result<()> {
         if self.select.is_some() && self.stream && !self.result.is_file() {
-            return Err(Mistake::new(
+            return Err(Mistake::error(
                 "--select has no effect on --stream; -o FILE takes the result besides",
             ));
         }
@@ -262,7 +262,7 @@ impl Unwritten {
 /// Why a run failed, and how to go on where that can be done.
 fn failed(error: RunError, resumption: &Resumption) -> anyhow::Error {
     if error.failure().error_type == "OptionError" {
-        return Mistake::new(error.to_string());
+        return Mistake::error(error.to_string());
     }
     if !error.is_cancelled() {
         return error.into();

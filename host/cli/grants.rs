@@ -62,7 +62,7 @@ impl GrantArgs {
         let mut folders: BTreeMap<&str, &Path> = BTreeMap::new();
         for Folder { name, path, access } in &self.folders {
             if let Some(other) = folders.insert(name, path) {
-                return Err(Mistake::new(format!(
+                return Err(Mistake::error(format!(
                     "two folders are named '{name}': {} and {}",
                     other.display(),
                     path.display()
@@ -76,7 +76,7 @@ impl GrantArgs {
         let mut modules: BTreeMap<&str, &Path> = BTreeMap::new();
         for Module { name, path } in &self.modules {
             if let Some(other) = modules.insert(name, path) {
-                return Err(Mistake::new(format!(
+                return Err(Mistake::error(format!(
                     "two modules are named '{name}': {} and {}",
                     other.display(),
                     path.display()

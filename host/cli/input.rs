@@ -132,7 +132,7 @@ impl InputArgs {
             Input::Whole(content) | Input::Key { content, .. } => content.origin(),
         });
         if origins.filter(|it| **it == Origin::StandardInput).count() > 1 {
-            return Err(Mistake::new(
+            return Err(Mistake::error(
                 "--input: standard input can be read once only",
             ));
         }
@@ -198,7 +198,7 @@ fn object(value: Value, content: &Content) -> anyhow::Result<Map<String, Value>>
     let why = format!("must be a JSON object, not {what}");
     match content.origin() {
         Some(origin) => bail!("{}: the input {why}", origin.name()),
-        None => Err(Mistake::new(format!("--input: it {why}"))),
+        None => Err(Mistake::error(format!("--input: it {why}"))),
     }
 }
 

@@ -307,7 +307,7 @@ impl HostArgs {
         let mut values = BTreeMap::new();
         for Variable { key, value } in &self.variables {
             if values.insert(key, value).is_some() {
-                return Err(Mistake::new(format!("two variables are named '{key}'")));
+                return Err(Mistake::error(format!("two variables are named '{key}'")));
             }
             grants = grants.variable(key, value.clone().load()?);
         }

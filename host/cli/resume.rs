@@ -41,7 +41,7 @@ pub(super) fn resume(args: ResumeArgs, matches: &ArgMatches) -> anyhow::Result<(
         // The overlays of then, and those that are added now.
         (None, [file, overlays @ ..]) => (file.as_path(), overlays),
         (None, []) => {
-            return Err(Mistake::new(
+            return Err(Mistake::error(
                 "the checkpoint names no workflow: say which it is, with --workflow FILE",
             ));
         }

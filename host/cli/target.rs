@@ -61,7 +61,7 @@ impl Targets {
         let (result, report) = (&result.output_file, &report.report);
         let is_device = |path: &Path| path.exists() && !path.is_file();
         if result == report && result.as_deref().is_some_and(|path| !is_device(path)) {
-            return Err(Mistake::new(
+            return Err(Mistake::error(
                 "--output-file and --report can't be the same file",
             ));
         }

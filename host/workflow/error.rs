@@ -63,7 +63,7 @@ impl RunError {
         });
         RunError(Box::new(Inner {
             node,
-            failure: trouble.failure,
+            failure: *trouble.failure,
             cause: trouble.cause,
             checkpoint,
             report,

@@ -132,7 +132,7 @@ impl Workflow {
         input: Map<String, Value>,
         options: &RunOptions,
     ) -> Result<Outcome, RunError> {
-        let from = run::From::Checkpoint(checkpoint, input);
+        let from = run::From::Checkpoint(Box::new(checkpoint), input);
         run::run(self, pool, from, options)
     }
 
@@ -160,7 +160,7 @@ impl Workflow {
         input: Map<String, Value>,
         options: &RunOptions,
     ) -> std::io::Result<Stream> {
-        let from = run::From::Checkpoint(checkpoint, input);
+        let from = run::From::Checkpoint(Box::new(checkpoint), input);
         Stream::start(self, pool, from, options)
     }
 

@@ -98,7 +98,7 @@ impl Path<'_> {
         let Some((subgraph, plan)) = id.and_then(|id| subgraph(self.flow, id)) else {
             let started = Instant::now();
             let result = self.work(id, node, &each.body, state, &terms);
-            let error = result.as_ref().err().map(|trouble| &trouble.failure);
+            let error = result.as_ref().err().map(|trouble| &*trouble.failure);
             self.track.record(&node.name.value, 1, error, started);
             return result.map_err(|trouble| trouble.at(&node.name.value, node.place()));
         };

@@ -370,7 +370,7 @@ impl FanOutRun<'_, '_> {
         let result = match (self.body)(index, &mut path, &mut state) {
             Ok(()) if self.wins(name) => Ok(()),
             Ok(()) => Err(self.explain(Failure::cancelled("it came too late"))),
-            Err(trouble) => Err(self.explain(trouble.failure)),
+            Err(trouble) => Err(self.explain(*trouble.failure)),
         };
         let state = self.without_results(state);
         let result = match result {

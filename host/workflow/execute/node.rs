@@ -60,7 +60,7 @@ impl Path<'_> {
                         node: name.to_string(),
                         attempt,
                         delay_ms: ms(delay),
-                        error: trouble.failure.clone(),
+                        error: (*trouble.failure).clone(),
                     });
                 wait(delay, around.deadline, &around.cancel);
                 self.check().map_err(|over| over.at(name, node.place()))?;
@@ -103,7 +103,7 @@ impl Path<'_> {
         let result = self
             .work(id, node, &node.work, &mut after, &terms)
             .map(|_| ());
-        let error = result.as_ref().err().map(|trouble| &trouble.failure);
+        let error = result.as_ref().err().map(|trouble| &*trouble.failure);
         self.track.record(name, attempt, error, started);
         self.run
             .events

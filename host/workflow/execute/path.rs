@@ -113,7 +113,7 @@ impl<'r> Path<'r> {
                             Next::Node(id) => self.flow.plan.name(id).to_owned(),
                             _ => crate::workflow::model::END.to_owned(),
                         },
-                        error: trouble.failure.clone(),
+                        error: (*trouble.failure).clone(),
                     });
                 self.go(next, state)
             }

@@ -49,7 +49,7 @@ pub struct Interrupted {
 /// Where a run begins.
 pub(crate) enum From {
     Start(Map<String, Value>),
-    Checkpoint(Checkpoint, Map<String, Value>),
+    Checkpoint(Box<Checkpoint>, Map<String, Value>),
 }
 
 /// Refuses a state with integers that no node could see, all of them at once.
@@ -324,7 +324,7 @@ fn fail(
         false => RunOutcome::Failed,
     };
     run.events.emit(None, || EventKind::Error {
-        error: trouble.failure.clone(),
+        error: (*trouble.failure).clone(),
         node: trouble.node.as_ref().map(|(node, _)| node.to_string()),
     });
     let report = report(run, outcome, instances);

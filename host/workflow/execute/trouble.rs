@@ -9,7 +9,7 @@ use crate::workflow::report::Failure;
 
 /// What a failure says, and what lies behind it.
 pub(crate) struct Trouble {
-    pub(crate) failure: Failure,
+    pub(crate) failure: Box<Failure>,
     pub(crate) cause: Option<crate::Error>,
     /// The node that failed, and where to look for it; the innermost one.
     pub(crate) node: Option<(Arc<str>, Place)>,
@@ -21,7 +21,7 @@ impl Trouble {
     /// What the body of a node ended with.
     pub(crate) fn of_node(node: &str, error: crate::Error) -> Trouble {
         Trouble {
-            failure: Failure::of_node(node, &error),
+            failure: Failure::of_node(node, &error).into(),
             cause: Some(error),
             node: None,
             problems: Vec::new(),
@@ -30,10 +30,12 @@ impl Trouble {
 
     /// The same without any secret in it. The error of the runtime goes, if it has one.
     pub(crate) fn masked(mut self, outside: &Outside) -> Trouble {
-        if let Cow::Owned(message) = outside.mask(&self.failure.message) {
-            self.failure.message = message;
+        let failure = &mut self.failure;
+        if let Cow::Owned(message) = outside.mask(&failure.message) {
+            failure.message = message;
             self.cause = None;
         }
+        failure.value = failure.value.take().map(|value| outside.mask_value(value));
         self
     }
 
@@ -64,7 +66,7 @@ impl Trouble {
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Trouble {
         Trouble {
-            failure,
+            failure: failure.into(),
             cause: None,
             node: None,
             problems: Vec::new(),
@@ -75,7 +77,7 @@ impl From<Failure> for Trouble {
 impl From<crate::Error> for Trouble {
     fn from(error: crate::Error) -> Trouble {
         Trouble {
-            failure: Failure::new(&error),
+            failure: Failure::new(&error).into(),
             cause: Some(error),
             node: None,
             problems: Vec::new(),
