@@ -62,7 +62,7 @@ def test_the_timeout_is_given_or_30_seconds() -> None:
         ("return nil, nil", {}, (None, None)),
         ("return", {}, None),
         ("return {a = nil, b = 1}", {}, {"b": 1}),
-        ("return state", {"a": None, "b": [1, None, 3]}, {"a": None, "b": [1, None, 3]}),
+        ("return state", {"a": None, "b": [1, None, 3]}, {"b": [1, None, 3]}),
         ("return {1, 2, x = 3}", {}, {"1": 1, "2": 2, "x": 3}),
         ("return {}", {}, {}),
         ("return state.when", {"when": complex(1, 2)}, "(1+2j)"),
