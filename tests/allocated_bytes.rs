@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 
 use moonfork::diagnostics::LoadError;
 use moonfork::workflow::{RunError, RunOptions, Source, Workflow};
+use moonfork::{Grants, Pool};
 use rstest::rstest;
 use serde_json::{Map, Value, json};
 
@@ -318,9 +319,13 @@ fn a_plan_in_text_has_an_end() {
 }
 
 fn run(text: &str, input: Value) -> Result<Map<String, Value>, RunError> {
+    run_on(common::pool(), text, input)
+}
+
+fn run_on(pool: &Pool, text: &str, input: Value) -> Result<Map<String, Value>, RunError> {
     let workflow = load(text).unwrap_or_else(|error| panic!("{error}"));
     let input = input.as_object().cloned().unwrap_or_default();
-    let outcome = workflow.run(common::pool(), input, &RunOptions::new())?;
+    let outcome = workflow.run(pool, input, &RunOptions::new())?;
     Ok(outcome.state)
 }
 
@@ -359,12 +364,16 @@ fn run(text: &str, input: Value) -> Result<Map<String, Value>, RunError> {
 )]
 fn a_template_makes_no_more_than_its_steps_pay_for(#[case] template: &str) {
     let text = format!(
-        "nodes:\n  - {{name: a, uses: none, with: {{x: {}}}}}\n",
+        "nodes:\n  - {{name: a, uses: take, with: {{x: {}}}}}\n",
         json!(template)
     );
     let input = json!({"text": "a".repeat(1000), "list": vec![1; 1000]});
-    common::pool();
-    let (bytes, result) = allocated(|| run(&text, input));
+    let pool = common::builder()
+        .function("take", |_: (Value,)| Ok(()))
+        .grants(Grants::none().function("take"))
+        .build()
+        .unwrap();
+    let (bytes, result) = allocated(|| run_on(&pool, &text, input));
     println!("{bytes}");
     let error = result.expect_err("far too much").to_string();
     assert!(
