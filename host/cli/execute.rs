@@ -226,7 +226,7 @@ impl ExecuteArgs {
     /// What of the final state is the result.
     fn result_of(&self, workflow: &Workflow, state: Map<String, Value>) -> anyhow::Result<Value> {
         let Some(selection) = &self.select else {
-            return Ok(Value::Object(state));
+            return self.outputs_of(workflow, state).map(Value::Object);
         };
         let source = selection.source();
         let selected = workflow.select(selection, &state);
@@ -237,6 +237,23 @@ impl ExecuteArgs {
             ));
         }
         Ok(selected.unwrap_or_default())
+    }
+
+    /// What the workflow names of its final state, or all of it.
+    fn outputs_of(
+        &self,
+        workflow: &Workflow,
+        state: Map<String, Value>,
+    ) -> anyhow::Result<Map<String, Value>> {
+        let Some(outputs) = workflow.outputs(&state)? else {
+            return Ok(state);
+        };
+        for name in outputs.missing.iter().filter(|_| !self.log.quiet) {
+            stream::note(format_args!(
+                "warning: the output `{name}`: there is no such thing in the final state"
+            ));
+        }
+        Ok(outputs.values)
     }
 }
 

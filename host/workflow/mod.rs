@@ -75,7 +75,7 @@ pub use options::RunOptions;
 pub use plan::Plan;
 pub use plan::outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
-pub use selection::{Selection, SelectionError};
+pub use selection::{Outputs, Selection, SelectionError};
 pub use signature::{Argument, Signature};
 
 impl Workflow {
@@ -175,6 +175,18 @@ impl Workflow {
         state: &Map<String, Value>,
     ) -> Result<Option<Value>, SelectionError> {
         selection.value(state, &self.model.variables)
+    }
+
+    /// What the file's `outputs` are for a final state: what the command line prints of it. `None`
+    /// if the file names none, and the whole state is the result.
+    ///
+    /// # Errors
+    /// If an expression fails.
+    pub fn outputs(&self, state: &Map<String, Value>) -> Result<Option<Outputs>, SelectionError> {
+        let outputs = self.model.outputs.as_ref();
+        outputs
+            .map(|outputs| Outputs::of(outputs, state, &self.model.variables))
+            .transpose()
     }
 
     /// How many branches a run with these options has alive at once, at the most: what

@@ -13,6 +13,7 @@ use crate::diagnostics::Place;
 use crate::workflow::expression::{Condition, Template};
 use crate::workflow::fingerprint;
 use crate::workflow::schema::Schema;
+use crate::workflow::selection::Output;
 
 /// The name that stands for where a run begins, in edges.
 pub(crate) const START: &str = "__start__";
@@ -49,6 +50,10 @@ pub(crate) struct Model {
     pub(crate) schema: Schema,
     /// What nodes may `require`, by name.
     pub(crate) modules: BTreeMap<String, LuaText>,
+    /// What of the final state is the result; all of it, where nothing is said. It changes nothing
+    /// of what runs.
+    #[serde(skip)]
+    pub(crate) outputs: Option<Vec<Output>>,
     pub(crate) settings: Settings,
     pub(crate) config: Config,
 }

@@ -67,7 +67,10 @@ impl Selection {
         state: &Map<String, Value>,
         variables: &Arc<Map<String, Value>>,
     ) -> Result<Option<Value>, SelectionError> {
-        let scope = Scope::new(&State::from_json(state.clone()), variables);
+        self.of(&Scope::new(&State::from_json(state.clone()), variables))
+    }
+
+    fn of(&self, scope: &Scope) -> Result<Option<Value>, SelectionError> {
         let value = self.expression.eval(scope.to_value());
         let value = value.map_err(|error| SelectionError(message(&error)))?;
         if value.is_undefined() {
@@ -77,5 +80,70 @@ impl Selection {
         value
             .map(Some)
             .map_err(|error| SelectionError(error.to_string()))
+    }
+}
+
+/// One of a workflow's `outputs`: a key of the final state, or what an expression gives for it.
+#[derive(Debug)]
+pub(crate) struct Output {
+    name: String,
+    /// None, where it is the key of that name.
+    selection: Option<Selection>,
+}
+
+impl Output {
+    /// The key of this name.
+    pub(crate) fn key(name: String) -> Output {
+        Output {
+            name,
+            selection: None,
+        }
+    }
+
+    /// What an expression gives, under a name.
+    pub(crate) fn selected(name: String, selection: Selection) -> Output {
+        Output {
+            name,
+            selection: Some(selection),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What the [`outputs`](crate::workflow::Workflow::outputs) of a workflow are for a final state.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Outputs {
+    /// Their values, by their names.
+    pub values: Map<String, Value>,
+    /// Those that the state doesn't have: null among the values.
+    pub missing: Vec<String>,
+}
+
+impl Outputs {
+    pub(crate) fn of(
+        outputs: &[Output],
+        state: &Map<String, Value>,
+        variables: &Arc<Map<String, Value>>,
+    ) -> Result<Outputs, SelectionError> {
+        let scope = Scope::new(&State::from_json(state.clone()), variables);
+        let mut all = Outputs::default();
+        for Output { name, selection } in outputs {
+            let value = match selection {
+                None => state.get(name).cloned(),
+                Some(selection) => selection.of(&scope).map_err(|error| {
+                    let source = selection.source();
+                    SelectionError(format!("the output `{name}`, `{source}`: {error}"))
+                })?,
+            };
+            if value.is_none() {
+                all.missing.push(name.clone());
+            }
+            all.values.insert(name.clone(), value.unwrap_or_default());
+        }
+        Ok(all)
     }
 }

@@ -1,7 +1,7 @@
 //! `-o` and `--report`: opened before anything runs, written when there is something to write.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -159,4 +159,79 @@ fn a_part_of_the_final_state_can_be_selected() {
     ];
     assert!(select(&flags).stdout.contains("\"finish\""));
     assert_eq!(read(&out), json!({"p": 1}));
+}
+
+/// A workflow whose final state has `n`, `orders` and `my-key`, with these `outputs`.
+fn with_outputs(folder: &Folder, outputs: &str) -> PathBuf {
+    folder.file(
+        "w.yaml",
+        format!(
+            "outputs: {outputs}\nvariables: {{least: 2}}\nnodes:\n  - name: a\n    run: |\n      \
+             return {{n = 3, orders = {{{{price = 1}}, {{price = 2}}}}, ['my-key'] = 'x'}}\n"
+        ),
+    )
+}
+
+#[rstest]
+#[case::one("n", json!({"n": 3}), "")]
+#[case::names("[n, my-key]", json!({"n": 3, "my-key": "x"}), "")]
+#[case::expressions(
+    "{count: orders | length, first: state.orders[0], least: variables.least, n: }",
+    json!({"count": 2, "first": {"price": 1}, "least": 2, "n": 3}),
+    ""
+)]
+#[case::both("[n, {dear: \"orders | selectattr('price', 'gt', 1) | list\"}]",
+    json!({"n": 3, "dear": [{"price": 2}]}), "")]
+#[case::none("[]", json!({}), "")]
+#[case::not_there("[n, none_such]", json!({"n": 3, "none_such": null}),
+    "warning: the output `none_such`: there is no such thing in the final state\n")]
+fn outputs_are_what_is_printed(#[case] outputs: &str, #[case] printed: Value, #[case] said: &str) {
+    let folder = Folder::new();
+    let file = with_outputs(&folder, outputs);
+    let ran = run(moonfork().arg("run").arg(&file));
+    assert_eq!((ran.json(), ran.stderr.as_str()), (printed.clone(), said));
+    let to_file = folder.path("out.json");
+    run(moonfork().arg("run").arg(&file).arg("-qo").arg(&to_file));
+    assert_eq!(read(&to_file), printed);
+    // What is selected is so from the whole state.
+    let selected = run(moonfork()
+        .arg("run")
+        .arg(&file)
+        .args(["--select", "orders | length"]));
+    assert_eq!(selected.json(), json!(2));
+}
+
+#[rstest]
+#[case::twice("[n, {n: orders}]", "[INVALID_VALUE]: the output `n` is there twice")]
+#[case::no_expression(
+    "{n: 3}",
+    "[INVALID_VALUE]: the output `n` must be an expression, not a number"
+)]
+#[case::no_syntax(
+    "{n: 'orders |'}",
+    "[INVALID_TEMPLATE]: the expression of the output `n` doesn't parse"
+)]
+#[case::two_in_one(
+    "[{n: n, m: n}]",
+    "[INVALID_VALUE]: an entry of `outputs` has one name"
+)]
+#[case::neither(
+    "3",
+    "[INVALID_VALUE]: `outputs` must be a list of names, or a mapping"
+)]
+#[case::no_name("[3]", "[INVALID_VALUE]: an entry of `outputs` must be")]
+fn outputs_that_cannot_be_are_found_before_the_run(#[case] outputs: &str, #[case] said: &str) {
+    let folder = Folder::new();
+    let file = with_outputs(&folder, outputs);
+    for command in ["validate", "run"] {
+        let ran = run(moonfork().arg(command).arg(&file));
+        ran.assert_failed(1, &["w.yaml:1:", said]);
+    }
+}
+
+#[test]
+fn an_output_that_fails_is_a_failure() {
+    let folder = Folder::new();
+    let file = with_outputs(&folder, "{bad: orders / 2}");
+    run(moonfork().arg("run").arg(&file)).assert_failed(1, &["the output `bad`, `orders / 2`: "]);
 }

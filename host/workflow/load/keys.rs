@@ -30,6 +30,7 @@ pub(crate) const TOP: Keys = Keys {
         "modules",
         "variables",
         "state_schema",
+        "outputs",
         "settings",
         "config",
     ]],

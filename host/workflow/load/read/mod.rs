@@ -6,6 +6,7 @@
 mod dynamic;
 mod edges;
 mod nodes;
+mod outputs;
 mod policy;
 mod settings;
 mod shape;
@@ -47,6 +48,7 @@ pub(crate) fn read(root: &Yaml, problems: &mut Problems) -> Option<Draft> {
         variables: Arc::new(object(top, "variables", problems)),
         schema: settings::read_schema(top, problems),
         modules: modules(top, problems),
+        outputs: outputs::read(top, problems),
         settings: settings::read_settings(top, problems),
         config: settings::read_config(top, problems),
         ..Model::default()
