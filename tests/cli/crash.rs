@@ -1,8 +1,8 @@
 //! A run that is killed at any moment loses at most the node in progress, and gives the same in
 //! the end as one that nobody disturbed.
 //!
-//! The hundred kills of the long test take a while:
-//! `cargo test --test cli crash -- --ignored --nocapture`.
+//! How often runs are killed can be said, as in
+//! `MOONFORK_KILLS=100 cargo test --test cli crash -- --nocapture`.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -182,13 +182,8 @@ fn kill(at_least: usize) {
 
 #[test]
 fn a_run_that_is_killed_and_resumed_gives_the_same() {
-    kill(6);
-}
-
-#[test]
-#[ignore = "takes a while"]
-fn a_hundred_kills() {
-    kill(100);
+    let kills = std::env::var("MOONFORK_KILLS").ok();
+    kill(kills.map_or(6, |kills| kills.parse().expect("a number of kills")));
 }
 
 #[test]

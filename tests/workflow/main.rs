@@ -7,7 +7,6 @@ mod branches;
 mod cancel;
 mod check;
 mod conformance;
-mod figures;
 mod isolation;
 mod lua_files;
 mod mangled;

@@ -3,8 +3,11 @@
 //! `cargo bench --bench stops`: median and worst of 50 runs each, in milliseconds, counted from
 //! the moment the limit was reached. For time and cancelling that moment is known outside of the
 //! sandbox; a script that runs into the limit of host calls or of fuel notes it by a host call
-//! just before. And at the end, whether 200,000 errors caught in one instance slow it down: some
+//! just before. Then, how long branches of a workflow go on after one of them failed, or their
+//! time is over. And at the end, whether 200,000 errors caught in one instance slow it down: some
 //! that return to their `pcall`, and some that are exceptions of the sandbox.
+
+mod branches;
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
@@ -111,7 +114,9 @@ fn main() {
             "mark() local t = {} while true do t[#t + 1] = ('x'):rep(1 << 20, tostring(#t)) end";
         after_mark(&pool, |options| options.memory(8 << 20), grow)
     });
-    caught_errors(&pool);
+    drop((pool, metered));
+    branches::figures();
+    caught_errors(&self::pool(false));
 }
 
 /// Catches 200,000 errors in one instance, and shows how long each tenth takes.

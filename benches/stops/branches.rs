@@ -1,13 +1,17 @@
-//! How fast branches are stopped. No assertions but that they are: a slow machine is no bug.
-//!
-//! `cargo test --test workflow figures -- --ignored --nocapture --test-threads 1`
+//! How long after a failure, or a deadline, the branches of a workflow have ended. No assertions but
+//! that they were stopped: a slow machine is no bug.
 
 use std::sync::{Arc, Mutex};
 
+use moonfork::Pool;
 use moonfork::workflow::{Event, EventKind, RunOptions, Workflow};
 use serde_json::{Map, Value, json};
 
-use crate::common;
+/// Prints the figures.
+pub(crate) fn figures() {
+    from_the_failure_to_the_last_branch_stopped();
+    from_the_deadline_to_the_branch_stopped();
+}
 
 const ROUNDS: usize = 50;
 const OTHERS: usize = 7;
@@ -30,7 +34,7 @@ fn run(first: &str, settings: Value) -> (Vec<Event>, Value) {
     let arrived = std::sync::atomic::AtomicUsize::new(0);
     let arrived = Arc::new(arrived);
     let seen = Arc::clone(&arrived);
-    let pool = common::builder()
+    let pool = Pool::builder()
         .function("arrive", move |(): ()| {
             arrived.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             Ok(())
@@ -71,8 +75,6 @@ fn print(what: &str, mut took: Vec<f64>) {
     );
 }
 
-#[test]
-#[ignore = "prints figures"]
 fn from_the_failure_to_the_last_branch_stopped() {
     let mut took = Vec::new();
     for _ in 0..ROUNDS {
@@ -92,8 +94,6 @@ fn from_the_failure_to_the_last_branch_stopped() {
     );
 }
 
-#[test]
-#[ignore = "prints figures"]
 fn from_the_deadline_to_the_branch_stopped() {
     let mut took = Vec::new();
     for _ in 0..ROUNDS / 5 {
