@@ -159,13 +159,12 @@ fn a_deadline_ends_a_call_before_its_limit_does() {
     tenant
         .call_with::<_, Value>("one", "run", &[1], &in_time)
         .unwrap();
-    let start = Instant::now();
-    let soon = CallOptions::new().deadline(start + Duration::from_millis(50));
+    let soon = CallOptions::new().deadline(Instant::now() + Duration::from_millis(50));
     let error = tenant
         .call_with::<_, Value>("one", "run", &[2], &soon)
         .unwrap_err();
     assert!(error.run_error().unwrap().is_timeout(), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(30));
+    assert!(error.to_string().contains("the run's deadline"), "{error}");
 }
 
 #[test]

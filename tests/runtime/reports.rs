@@ -44,7 +44,7 @@ fn a_report_is_about_the_calls_since_the_last_one() {
     assert_eq!(second.host_calls.len(), 1);
 }
 
-/// Of many calls only some are timed, but none that calls the host.
+/// The time of calls is that between their beginnings and ends, however many and however short they are.
 #[test]
 fn a_long_call_among_many_short_ones_counts() {
     const WAIT: Duration = Duration::from_millis(20);
@@ -66,7 +66,6 @@ fn a_long_call_among_many_short_ones_counts() {
     branch.take_report();
     let (mut long, start) = (0, Instant::now());
     for n in 1..=300 {
-        // Some of these are timed for others as well, as far as anyone knows when they begin.
         let wait = n % 80 == 0 || n == 99;
         long += u32::from(wait);
         let waited: Option<bool> = branch.call("run", &(wait.then_some(true),)).unwrap();
@@ -79,8 +78,8 @@ fn a_long_call_among_many_short_ones_counts() {
     );
     assert!(report.wall >= WAIT * long, "{:?}", report.wall);
     assert!(
-        report.wall < elapsed * 4,
-        "none stands for others: {:?}",
+        report.wall <= elapsed,
+        "more than there was: {:?}",
         report.wall
     );
 }
@@ -99,13 +98,19 @@ fn a_long_call_counts_without_calling_the_host() {
     for _ in 0..70 {
         branch.call::<_, i64>("run", &(1,)).unwrap();
     }
-    let (mut n, mut start) = (1 << 20, Instant::now());
+    let mut n = 1_i64 << 20;
     // However fast the machine is: long enough to see a few ticks of the pool's clock.
-    while branch.call::<_, i64>("run", &(n,)).is_ok() && start.elapsed().as_millis() < 50 {
-        (n, start) = (n * 2, Instant::now());
+    loop {
+        let start = Instant::now();
+        branch.call::<_, i64>("run", &(n,)).unwrap();
+        let (wall, elapsed) = (branch.take_report().wall, start.elapsed());
+        assert!(wall <= elapsed, "{wall:?} of {elapsed:?}");
+        if wall >= Duration::from_millis(20) {
+            break;
+        }
+        n *= 2;
+        assert!(n < 1 << 40, "a call of {elapsed:?} counts as {wall:?}");
     }
-    let wall = branch.take_report().wall;
-    assert!(wall.as_millis() >= 10, "{wall:?}");
 }
 
 #[test]

@@ -58,7 +58,6 @@ fn a_script_beyond_it_is_stopped(#[case] code: &str) {
     assert!(branch.eval::<()>("1").unwrap_err().is_poisoned());
 }
 
-/// The clock of such a call may start at its first tick: see `Report::wall`.
 #[test]
 fn the_limit_holds_after_many_short_calls() {
     let pool = pool(Duration::from_secs(1));
