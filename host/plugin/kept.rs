@@ -42,7 +42,7 @@ struct State {
     /// The plugin's generation, where it changed while a call was in the cell: what that call
     /// leaves behind is kept only if it is of this one.
     generation: Option<u64>,
-    /// Whether the cell is out of the map: who waits for it has to look again.
+    /// Whether the cell was taken out of the map: a thread that waited for it has to look it up again.
     retired: bool,
 }
 

@@ -322,7 +322,7 @@ impl PoolBuilder {
     ///
     /// The first pool of a process compiles, which takes half a second, or many seconds where
     /// wasmtime itself is compiled without optimisation, as cargo's dev profile does
-    /// (`docs/performance.md`: "What a first pool costs"). Later ones share its code, whatever
+    /// (`docs/compiled-code.md`: "What a first pool costs"). Later ones share its code, whatever
     /// their limits and number of instances, and take a millisecond or two; one that counts fuel
     /// shares that of the first that does.
     ///
