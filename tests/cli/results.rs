@@ -176,7 +176,7 @@ fn with_outputs(folder: &Folder, outputs: &str) -> PathBuf {
 #[case::one("n", json!({"n": 3}), "")]
 #[case::names("[n, my-key]", json!({"n": 3, "my-key": "x"}), "")]
 #[case::expressions(
-    "{count: orders | length, first: state.orders[0], least: variables.least, n: }",
+    "{count: orders | length, first: 'state.orders[0]', least: variables.least, n: }",
     json!({"count": 2, "first": {"price": 1}, "least": 2, "n": 3}),
     ""
 )]
