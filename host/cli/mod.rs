@@ -208,7 +208,8 @@ mod tests {
                     arg.get_id()
                         .as_str()
                         .to_uppercase()
-                        .replace("PATHS", "PATH"),
+                        .replace("PATHS", "PATH")
+                        .replace("FILES", "FILE"),
                 );
             }
         }

@@ -51,7 +51,7 @@ edges:
     let loud = run(&mut command);
     loud.json();
     let warnings: Vec<_> = loud.stderr.lines().collect();
-    let fallback = "warning: `a` failed, and the run goes on with `b`: node 'a':1: late";
+    let fallback = "warning: `a` failed, and the run goes on with `b`: node 'a':3: late";
     assert_eq!(warnings[0], fallback, "{loud:?}");
     // Whoever lost the race has not failed; the branch `c` may have lost it, too.
     for line in &warnings[1..] {
