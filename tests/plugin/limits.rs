@@ -164,7 +164,7 @@ fn a_deadline_ends_a_call_before_its_limit_does() {
         .call_with::<_, Value>("one", "run", &[2], &soon)
         .unwrap_err();
     assert!(error.run_error().unwrap().is_timeout(), "{error}");
-    assert!(error.to_string().contains("the run's deadline"), "{error}");
+    assert!(!error.to_string().contains("30s"), "{error}");
 }
 
 #[test]

@@ -98,6 +98,7 @@ fn a_long_call_counts_without_calling_the_host() {
     for _ in 0..70 {
         branch.call::<_, i64>("run", &(1,)).unwrap();
     }
+    branch.take_report();
     let mut n = 1_i64 << 20;
     // However fast the machine is: long enough to see a few ticks of the pool's clock.
     loop {
