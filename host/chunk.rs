@@ -10,12 +10,12 @@ use crate::wire;
 /// needn't be UTF-8.
 ///
 /// ```
+/// # use moonfork::Pool;
+/// # fn main() -> moonfork::Result<()> {
 /// use moonfork::Chunk;
 /// let node = Chunk::body("return {total = state.a + state.b}").named("node 'sum'");
 /// // What begins on line 12 of a file says its lines.
 /// let block = Chunk::body("local t\nreturn t.x").named("orders.yaml").first_line(12);
-/// # use moonfork::Pool;
-/// # fn main() -> moonfork::Result<()> {
 /// let mut branch = Pool::builder().build()?.branch()?;
 /// let error = branch.eval::<()>(block).unwrap_err();
 /// assert_eq!(error.to_string(), "orders.yaml:13: attempt to index a nil value (local 't')");

@@ -5,8 +5,9 @@
 //! raises that value again raises the same error, and a text that merely says the same is none.
 //! (Of texts of up to 40 bytes Lua has each once, so these are the same value.)
 
+use std::cell::Cell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::AtomicU8;
 
 use mlua::{Lua, Value, ffi};
 
@@ -17,8 +18,11 @@ const KEPT: i64 = 16;
 /// frames are noted, and then an error and what is known of it, for each entry.
 static BOOK: AtomicU8 = AtomicU8::new(0);
 
-/// Whether anything is known of any error, for those who would have to look at each.
-static ANY: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// Whether anything is known of any error, for those who would have to look at each. A guest has one
+    /// thread; where it is tested natively, there is a machine for each.
+    static ANY: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Where the book has the number of the next entry.
 const NEXT: i64 = 1;
@@ -68,7 +72,7 @@ pub(crate) fn begin(lua: &Lua) -> mlua::Result<()> {
 
 /// Forgets all errors: those of one request are nothing to the next.
 pub(crate) fn clear(lua: &Lua) {
-    if ANY.swap(false, Ordering::Relaxed) {
+    if ANY.replace(false) {
         lua.exec_raw_lua(|raw| forget_all(raw.state()));
     }
     #[cfg(target_family = "wasm")]
@@ -108,7 +112,7 @@ pub(super) unsafe fn note(state: *mut ffi::lua_State) {
         ffi::lua_rawseti(state, -2, place_of_error(entry));
         ffi::lua_pop(state, 1);
     }
-    ANY.store(true, Ordering::Relaxed);
+    ANY.set(true);
 }
 
 /// Pushes what is known of the error at this address; pushes nothing and gives false if that is
@@ -153,7 +157,7 @@ pub(crate) struct Known {
 
 /// What is known of `error`.
 pub(crate) fn known(lua: &Lua, error: &Value) -> Known {
-    if !ANY.load(Ordering::Relaxed) {
+    if !ANY.get() {
         return Known::default();
     }
     lua.exec_raw_lua(|raw| {
@@ -207,7 +211,7 @@ pub(super) unsafe fn note_frames(state: *mut ffi::lua_State) {
         ffi::lua_rawseti(state, -2, FRAMED);
         ffi::lua_pop(state, 1);
     }
-    ANY.store(true, Ordering::Relaxed);
+    ANY.set(true);
 }
 
 /// The interpreter is about to raise the last value of the stack, since the global `name` is nil.
@@ -230,7 +234,7 @@ unsafe extern "C-unwind" fn moonfork_missing(
 unsafe extern "C-unwind" fn moonfork_derived(state: *mut ffi::lua_State, error: *const c_void) {
     // SAFETY: called in C functions of Lua's own, which have room for a few values.
     unsafe {
-        if !ANY.load(Ordering::Relaxed) {
+        if !ANY.get() {
             return;
         }
         if push_known(state, error) {
