@@ -28,7 +28,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::number;
 use crate::path::{Path, Step};
 use crate::raw::stack::{Gate, Held, Item, Stack, TABLE};
-use crate::wire::{MAX_DEPTH, VALUE_COST};
+use crate::wire::{MAX_DEPTH, Numbered, VALUE_COST};
 
 /// How many arguments a call may have between host and guest, either way. Each takes a place
 /// on a stack for which no error can be raised.
@@ -73,6 +73,18 @@ struct Run {
     bytes_pass: bool,
     /// Whether a number was read as a float that may have been an integer.
     doubtful: Cell<bool>,
+    /// On the way in, where the stack has the list of values that go by numbers.
+    list: Option<c_int>,
+    /// On the way out, the values that may: where each lies, sorted, and what is known of it.
+    shared: RefCell<Vec<(usize, Known)>>,
+}
+
+/// A value that came in under a number, and goes out under it.
+#[derive(Clone, Copy)]
+struct Known {
+    number: u32,
+    /// Whether it has been written, and how many levels were left inside of where that was.
+    written: Option<usize>,
 }
 
 /// What went wrong inside a value, and where.
@@ -309,6 +321,48 @@ impl Values {
         sink.check().and(result)
     }
 
+    /// Writes the last value of the stack likewise, but what came in under a number goes out under it,
+    /// and once. `list` is where the stack has those.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_msgpack`](Self::write_msgpack).
+    pub(crate) fn write_shared_from(
+        &self,
+        stack: Stack,
+        list: c_int,
+        root: &str,
+        out: &mut Vec<u8>,
+        max: usize,
+    ) -> Result<(), Failure> {
+        let value = stack.top();
+        let mut shared = Vec::new();
+        for index in 1..=stack.len(list) {
+            stack.raw_get_index(list, index);
+            let address = address(&stack.item(stack.top()));
+            stack.pop();
+            // One that there is no room for goes out in full.
+            if let Some(address) = address
+                && let Ok(number) = u32::try_from(index - 1)
+                && shared.try_reserve(1).is_ok()
+            {
+                let written = None;
+                shared.push((address, Known { number, written }));
+            }
+        }
+        shared.sort_unstable_by_key(|(address, _)| *address);
+        let run = Run {
+            budget: Cell::new(max),
+            bytes_pass: true,
+            shared: RefCell::new(shared),
+            ..self.run(stack, TABLE)
+        };
+        let mut sink = Sink::new(out);
+        let mut serializer = rmp_serde::Serializer::new(&mut sink);
+        let result = run.write(value, root, &mut serializer);
+        sink.check().and(result)
+    }
+
     /// The first values on the stack, as a MessagePack array.
     ///
     /// # Errors
@@ -367,7 +421,18 @@ impl Values {
             budget: Cell::new(usize::MAX),
             bytes_pass: false,
             doubtful: Cell::new(false),
+            list: None,
+            shared: RefCell::default(),
         }
+    }
+}
+
+/// Where a value lies that may go by a number.
+fn address(item: &Item<'_>) -> Option<usize> {
+    match item {
+        Item::Table(address) => Some(address.addr()),
+        Item::Text(text) if text.len() >= Numbered::LONG => Some(text.as_ptr().addr()),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! given and left as it was, which is there once, however many branches there are.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -37,6 +37,15 @@ impl Json {
         }
     }
 
+    /// Where it lies in memory: two that lie at the same place are one.
+    pub(crate) fn place(&self) -> *const () {
+        match self {
+            Json::Whole(value) => Arc::as_ptr(value).cast(),
+            Json::List(items) => Arc::as_ptr(items).cast(),
+            Json::Object(members) => Arc::as_ptr(members).cast(),
+        }
+    }
+
     /// As `serde_json` has it: a copy of all, if it isn't whole.
     pub(crate) fn value(&self) -> Cow<'_, Value> {
         match self {
@@ -50,6 +59,47 @@ impl Json {
                 Cow::Owned(Value::Object(members.collect()))
             }
         }
+    }
+
+    /// About how many bytes it takes written out in full. Each part is looked at once, however often it
+    /// is there.
+    pub(crate) fn full_size(&self) -> u64 {
+        fn whole(value: &Value) -> u64 {
+            const EACH: u64 = 8;
+            match value {
+                Value::String(text) => EACH + text.len() as u64,
+                Value::Array(items) => items.iter().map(whole).sum::<u64>() + EACH,
+                Value::Object(members) => {
+                    let members = members.iter();
+                    members
+                        .map(|(key, it)| key.len() as u64 + whole(it))
+                        .sum::<u64>()
+                        + EACH
+                }
+                _ => EACH,
+            }
+        }
+
+        fn part(json: &Json, known: &mut HashMap<*const (), u64>) -> u64 {
+            if let Some(size) = known.get(&json.place()) {
+                return *size;
+            }
+            let size = match json {
+                Json::Whole(value) => whole(value),
+                Json::List(items) => {
+                    let add = |sum: u64, item| sum.saturating_add(part(item, known));
+                    items.iter().fold(8, add)
+                }
+                Json::Object(members) => members.iter().fold(8_u64, |sum, (key, member)| {
+                    let size = part(member, known).saturating_add(key.len() as u64);
+                    sum.saturating_add(size)
+                }),
+            };
+            known.insert(json.place(), size);
+            size
+        }
+
+        part(self, &mut HashMap::new())
     }
 
     /// The same, moved where nobody else has it.
@@ -164,6 +214,21 @@ mod tests {
                 assert_eq!(whole == parts(other), is_same, "{one} {other}");
             }
         }
+    }
+
+    #[test]
+    fn the_size_in_full_is_about_that_of_the_text_and_saturates() {
+        let value = json!({"key": ["x".repeat(1000), 1, null, {"a": 1.5}], "b": "y"});
+        let text = value.to_string().len() as u64;
+        for json in [Json::from(value.clone()), parts(&value)] {
+            let size = json.full_size();
+            assert!((text..text + 100).contains(&size), "{size} for {text}");
+        }
+        let mut json = Json::from(json!("x".repeat(1000)));
+        for _ in 0..60 {
+            json = Json::List(vec![json.clone(), json].into());
+        }
+        assert_eq!(json.full_size(), u64::MAX);
     }
 
     #[test]

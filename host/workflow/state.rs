@@ -14,6 +14,9 @@ pub(crate) const RESULT: &str = "result";
 /// The key under which a fan-in finds what the branches gave.
 pub(crate) const PARALLEL_RESULTS: &str = "parallel_results";
 
+/// Bytes that a state may take written out in full: into a checkpoint, and as the result.
+const MAX_FULL_SIZE: u64 = 512_000_000;
+
 /// A JSON object that is cheap to copy: copies share the values under its keys, however large,
 /// until one of them replaces a key. A branch starts on such a copy.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,6 +105,25 @@ impl State {
         let mut state = State::default();
         state.merge(object);
         state
+    }
+
+    /// Refuses to write out in full what would take more memory than anybody has to spare, because it
+    /// holds the same many times.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub(crate) fn check_size(&self) -> Result<(), String> {
+        let size = self.share().full_size();
+        if size <= MAX_FULL_SIZE {
+            return Ok(());
+        }
+        Err(format!(
+            "the state takes {} MB written out in full, where what branches left as it was is there \
+             once for each of them, and may take {}: leave it out, as with \
+             `return {{{PARALLEL_RESULTS} = null}}` in the fan-in",
+            size / 1_000_000,
+            MAX_FULL_SIZE / 1_000_000
+        ))
     }
 
     /// A copy of the state as JSON.

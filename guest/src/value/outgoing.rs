@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 use std::str;
 
-use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
+use serde::ser::{Error as _, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
 use serde::{Serialize, de};
 
-use super::{Cause, Digits, Entry, Run, Shape};
+use super::{Cause, Digits, Entry, Run, Shape, address};
 use crate::number::NOT_FINITE;
 use crate::path::Step;
 use crate::raw::stack::Item;
-use crate::wire::{OBJECT_COST, VALUE_COST};
+use crate::wire::{Numbered, OBJECT_COST, VALUE_COST};
 
 /// A table counts as excessively sparse when its largest index is above this and above twice
 /// the number of its values (lua-cjson's rule).
@@ -29,6 +29,57 @@ pub(super) struct Outgoing<'a> {
 
 impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        match self.numbered() {
+            None => self.in_full(sink),
+            Some(reference @ Numbered::Reference(_)) => {
+                self.run.spend(VALUE_COST)?;
+                reference.serialize(sink)
+            }
+            Some(definition @ Numbered::Definition(_)) => {
+                let mut pair = sink.serialize_tuple(2)?;
+                pair.serialize_element(&definition)?;
+                pair.serialize_element(&InFull(self))?;
+                pair.end()
+            }
+        }
+    }
+}
+
+/// A value, whether or not it goes by a number.
+struct InFull<'a>(&'a Outgoing<'a>);
+
+impl Serialize for InFull<'_> {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        self.0.in_full(sink)
+    }
+}
+
+/// What is written for each level of a value takes room on the stack: whatever isn't under way while the next
+/// level is written is a call of its own.
+impl Outgoing<'_> {
+    /// The number that the value goes by, if it has one: where it is written first it is defined.
+    #[inline(never)]
+    fn numbered(&self) -> Option<Numbered> {
+        let mut shared = self.run.shared.borrow_mut();
+        if shared.is_empty() {
+            return None;
+        }
+        let address = address(&self.run.stack.item(self.at))?;
+        let found = shared.binary_search_by_key(&address, |(address, _)| *address);
+        let (_, known) = &mut shared[found.ok()?];
+        let left = self.run.depth_left.get();
+        match known.written {
+            None => {
+                known.written = Some(left);
+                Some(Numbered::Definition(known.number))
+            }
+            // Neither in itself nor where it would be nested too deeply: writing it finds that out.
+            Some(before) if left >= before => Some(Numbered::Reference(known.number)),
+            Some(_) => None,
+        }
+    }
+
+    fn in_full<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
         self.run.spend(VALUE_COST)?;
         match self.run.stack.item(self.at) {
             Item::Nil | Item::Null => sink.serialize_unit(),
@@ -51,11 +102,7 @@ impl Serialize for Outgoing<'_> {
             Item::Other(kind) => Err(self.foreign(kind)),
         }
     }
-}
 
-/// What is written for each level of a value takes room on the stack: whatever isn't under way while the next
-/// level is written is a call of its own.
-impl Outgoing<'_> {
     #[cold]
     #[inline(never)]
     fn broken<E: serde::ser::Error>(&self, rule: impl Into<String>) -> E {

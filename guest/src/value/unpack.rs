@@ -11,6 +11,7 @@ use crate::msgpack::{Token, Tokens};
 use crate::number::{NOT_FINITE, too_large};
 use crate::path::{Path, Step};
 use crate::raw::stack::Stack;
+use crate::wire::Numbered;
 
 /// What was read, or where it breaks a rule.
 type Read<T> = Result<T, Box<Fault>>;
@@ -31,6 +32,26 @@ impl Values {
         root: &str,
     ) -> Result<(), Failure> {
         let run = self.run(stack, book);
+        value(&run, &mut Tokens::of(bytes)).map_err(|fault| fault.failure(root))
+    }
+
+    /// Reads one value likewise on a stack that has come through a gate, where `list` is the position of
+    /// a table that takes the values that go by numbers.
+    ///
+    /// # Errors
+    ///
+    /// As [`unpack`](Self::unpack).
+    pub(crate) fn unpack_shared(
+        &self,
+        stack: Stack,
+        list: c_int,
+        bytes: &[u8],
+        root: &str,
+    ) -> Result<(), Failure> {
+        let run = Run {
+            list: Some(list),
+            ..self.run(stack, TABLE)
+        };
         value(&run, &mut Tokens::of(bytes)).map_err(|fault| fault.failure(root))
     }
 
@@ -98,13 +119,28 @@ fn value(run: &Run, tokens: &mut Tokens<'_>) -> Read<()> {
         Token::Array(len) => return array(run, len, tokens),
         Token::Map(len) => return map(run, len, tokens),
         Token::Bytes(bytes) => run.stack.push_text(bytes),
-        Token::Other => return Err(rule("what was passed in has a kind that there is not")),
+        Token::Numbered(Numbered::Reference(number)) if run.list.is_some() => {
+            let list = run.list.unwrap_or_default();
+            run.stack.raw_get_index(list, u64::from(number) + 1);
+        }
+        Token::Numbered(_) | Token::Other => {
+            return Err(rule("what was passed in has a kind that there is not"));
+        }
     }
     Ok(())
 }
 
 fn array(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
     let stack = run.stack;
+    if len == 2
+        && let Some(list) = run.list
+        && let Some(number) = tokens.definition()
+    {
+        value(run, tokens)?;
+        stack.push_copy(stack.top());
+        stack.raw_set_index(list, u64::from(number) + 1);
+        return Ok(());
+    }
     run.enter().map_err(fault)?;
     stack.push_table(len.min(MAX_RESERVED), 0);
     let table = stack.top();

@@ -366,6 +366,9 @@ impl Saver {
         interrupt: Option<(String, Moment)>,
     ) -> Result<(), String> {
         let written_at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        if self.file.is_some() || interrupt.is_some() {
+            state.check_size()?;
+        }
         if let Some(file) = &self.file {
             let written = Written {
                 schema_version: Checkpoint::SCHEMA_VERSION,

@@ -273,7 +273,11 @@ fn main(run: &Run<'_>, begin: Begin) -> Result<Outcome, RunError> {
         retries: 0,
         instances: Vec::new(),
     };
-    let ended = path.follow(begin.at, &mut state);
+    let ended = path.follow(begin.at, &mut state).and_then(|ended| {
+        let is_small = state.check_size();
+        is_small.map_err(|why| Failure::own("LimitError", why))?;
+        Ok(ended)
+    });
     let checkpoint = path.saver.take().and_then(Saver::into_last);
     let instances = path.finish();
     match ended {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::context::Run;
+use crate::workflow::execute::sharing::{Passed, Returned};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::report::{Failure, InstanceReport, NodeReport, RunOutcome, chunk_name, ms};
@@ -105,13 +106,13 @@ impl<'r> Track<'r> {
         code: &[u8],
         state: &State,
         terms: &Terms,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Returned, Trouble> {
         self.revive()?;
         let left = self.run.budget.left()?;
         let options = terms.of_eval(self.run.pool.limits(), &left, self.run.granted());
         let chunk = Chunk::body(code).named(chunk_name(node));
         let result = on!(&mut self.instance, handle => {
-            handle.with(&options).eval_with::<_, Value>(chunk, state)
+            handle.with(&options).eval_with::<_, Returned>(chunk, &Passed::new(state))
         });
         self.settle();
         result.map_err(|error| self.trouble(node, error, terms, &left))
