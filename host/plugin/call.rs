@@ -24,8 +24,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct CallOptions {
-    deadline: Option<Instant>,
-    cancel: Option<Cancel>,
+    wait: Wait,
 }
 
 impl CallOptions {
@@ -36,36 +35,14 @@ impl CallOptions {
 
     /// When the call must have ended, waiting for an instance included.
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+        self.wait = self.wait.deadline(deadline);
         self
     }
 
     /// Stops the call when it is fired, also while it waits for an instance.
     pub fn cancel_handle(mut self, cancel: &Cancel) -> Self {
-        self.cancel = Some(cancel.clone());
+        self.wait = self.wait.cancel_handle(cancel);
         self
-    }
-
-    fn wait(&self) -> Wait {
-        let mut wait = Wait::new();
-        if let Some(deadline) = self.deadline {
-            wait = wait.deadline(deadline);
-        }
-        if let Some(cancel) = &self.cancel {
-            wait = wait.cancel_handle(cancel);
-        }
-        wait
-    }
-
-    fn run_options(&self) -> RunOptions {
-        let mut options = RunOptions::new();
-        if let Some(deadline) = self.deadline {
-            options = options.deadline(deadline);
-        }
-        if let Some(cancel) = &self.cancel {
-            options = options.cancel_handle(cancel);
-        }
-        options
     }
 }
 
@@ -130,7 +107,7 @@ impl<'c> Call<'c> {
             tenant: Arc::clone(self.tenant),
         };
         let keep = &self.host.keep;
-        let wait = self.options.wait();
+        let wait = &self.options.wait;
         let turn = keep.enter(&key, self.host.patience, wait.until());
         let mut turn = turn.map_err(|why| self.no_turn(why))?;
         // It may have been reloaded meanwhile: then this is a call of the new one.
@@ -161,7 +138,7 @@ impl<'c> Call<'c> {
     /// A fresh instance on the plugin's terms.
     fn branch(&self) -> Result<Branch> {
         let pool = &self.host.loader.pool;
-        pool.branch_for(&self.plugin.options, &self.options.wait())
+        pool.branch_for(&self.plugin.options, &self.options.wait)
     }
 
     /// Runs the entry, if that is still to do, and then the function. Together they have
@@ -172,7 +149,7 @@ impl<'c> Call<'c> {
         R: DeserializeOwned,
     {
         let limits = &self.plugin.limits;
-        let mut options = self.options.run_options();
+        let mut options = RunOptions::within(&self.options.wait);
         let wall_ends = self.wall_ends();
         if let Some(ends) = wall_ends {
             options = options.deadline(ends);
@@ -216,7 +193,7 @@ impl<'c> Call<'c> {
     /// deadline comes first.
     fn wall_ends(&self) -> Option<Instant> {
         let ends = Instant::now().checked_add(self.plugin.limits.wall)?;
-        let is_first = self.options.deadline.is_none_or(|deadline| ends < deadline);
+        let is_first = self.options.wait.ends_after(ends);
         is_first.then_some(ends)
     }
 

@@ -34,6 +34,11 @@ impl Wait {
         self
     }
 
+    /// Whether waiting may go on after `moment`.
+    pub(crate) fn ends_after(&self, moment: Instant) -> bool {
+        self.deadline.is_none_or(|deadline| moment < deadline)
+    }
+
     pub(crate) fn until(&self) -> Until<'_> {
         Until {
             patience: None,
@@ -122,6 +127,15 @@ impl RunOptions {
     pub fn grants(mut self, grants: Grants) -> Self {
         self.grants = Some(grants);
         self
+    }
+
+    /// For a run that ends when waiting for its instance would have.
+    pub(crate) fn within(wait: &Wait) -> RunOptions {
+        RunOptions {
+            deadline: wait.deadline,
+            cancel: wait.cancel.clone(),
+            ..RunOptions::default()
+        }
     }
 
     pub(crate) fn get_deadline(&self) -> Option<Instant> {

@@ -26,6 +26,7 @@ pub(super) fn check(
         options,
         granted: options.granted(pool),
         problems,
+        parser: None,
     };
     for part in parts::of(&workflow.model) {
         needs.settings(part.model);
@@ -42,6 +43,8 @@ struct Needs<'n> {
     options: &'n RunOptions,
     granted: &'n Grants,
     problems: &'n mut Problems,
+    /// For Lua among arguments, once there is some: one for all of it.
+    parser: Option<Parser>,
 }
 
 impl Needs<'_> {
@@ -181,8 +184,14 @@ impl Needs<'_> {
     }
 
     fn lua(&mut self, what: &str, source: &LuaText) {
-        let parsed = Parser::new(self.pool, self.options.cancel.as_ref())
-            .and_then(|mut parser| parser.one(what, source, self.problems));
+        let parser = match self.parser.take() {
+            Some(parser) => Ok(parser),
+            None => Parser::new(self.pool, self.options.cancel.as_ref()),
+        };
+        let parsed = parser.and_then(|parser| {
+            let parser = self.parser.insert(parser);
+            parser.one(what, source, self.problems)
+        });
         if let Err(error) = parsed {
             lua::cannot(&error, self.problems);
         }
