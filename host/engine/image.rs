@@ -290,6 +290,7 @@ impl Plan {
             .epoch_interruption(self.checks.epochs)
             .consume_fuel(self.checks.fuel)
             .max_wasm_stack(WASM_STACK)
+            .parallel_compilation(!is_forked())
             .cranelift_opt_level(OptLevel::Speed)
             // Lua errors are wasm exceptions, where they can't return. The collector is named, to be the
             // same whatever else of wasmtime a program switches on.
@@ -315,6 +316,14 @@ impl Plan {
         }
         config
     }
+}
+
+/// Whether this process was forked from one that had an engine. The threads that wasmtime compiles on are
+/// started once, and stay behind in the parent: whoever gave them work in the child would wait for good.
+fn is_forked() -> bool {
+    static FIRST: OnceLock<u32> = OnceLock::new();
+    let here = std::process::id();
+    *FIRST.get_or_init(|| here) != here
 }
 
 /// Bytes of guard behind a memory that is checked anyway.

@@ -40,7 +40,11 @@ from ._result import Interrupt, Outcome, Problem, Report, Result
 __version__: str = _native.__version__
 
 # The threads of a pool stay behind when a process forks: what was made before says so then.
-_os.register_at_fork(after_in_child=_native.note_fork)
+_os.register_at_fork(
+    before=_native.before_fork,
+    after_in_parent=_native.after_fork,
+    after_in_child=_native.after_fork_in_child,
+)
 
 __all__ = [
     "Branch",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,14 @@ class Pool(_native.Pool):
             raise
 
     def _executor(self) -> concurrent.futures.ThreadPoolExecutor:
+        # Asked first, since it raises where the pool can't be used: after a fork, its threads
+        # wouldn't be there, and after `close` they would be made again.
+        threads_at_most = self.max_branches
         with _EXECUTORS_LOCK:
             executor = self.__dict__.get("_threads")
             if executor is None:
                 executor = concurrent.futures.ThreadPoolExecutor(
-                    max_workers=self.max_branches, thread_name_prefix="moonfork"
+                    max_workers=threads_at_most, thread_name_prefix="moonfork"
                 )
                 self.__dict__["_threads"] = executor
         threads: concurrent.futures.ThreadPoolExecutor = executor
@@ -72,3 +76,12 @@ class Pool(_native.Pool):
 
 
 _EXECUTORS_LOCK = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _EXECUTORS_LOCK
+    _EXECUTORS_LOCK = threading.Lock()
+
+
+# Another thread may have had it, which isn't in the child of the fork.
+os.register_at_fork(after_in_child=_renew_lock)

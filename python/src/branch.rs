@@ -10,8 +10,8 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::calls::{Ended, framed};
 use crate::errors::{exception, make_with};
-use crate::fork::Birthplace;
-use crate::pool::{PyPool, cancel_of, chunk, forked};
+use crate::fork::{Birthplace, forked};
+use crate::pool::{PyPool, cancel_of, chunk};
 use crate::settings::run_options;
 use crate::value::{Arguments, FromLua, PlainFromLua, ToLua, to_python};
 
@@ -255,7 +255,9 @@ impl Branch {
 
     /// Stops what it is doing, for good.
     fn cancel(&self, py: Python<'_>) {
-        py.detach(|| self.cancel.cancel());
+        if self.made.is_here() {
+            py.detach(|| self.cancel.cancel());
+        }
     }
 
     /// Ends the instance, and gives back its place in the pool.

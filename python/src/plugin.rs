@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::calls::framed;
 use crate::cancel::PyCancel;
 use crate::errors::{exception, make_with};
+use crate::fork::Own;
 use crate::pool::PyPool;
 use crate::settings::{SomeGrants, SomeLimits, duration, unexpected};
 use crate::value::{Arguments, FromLua, to_python};
@@ -18,7 +19,7 @@ use crate::workflow::{attended, load_error};
 
 /// Plugins that were loaded and found sound.
 #[pyclass(module = "moonfork", name = "PluginHost", frozen)]
-pub(crate) struct PyPluginHost(PluginHost);
+pub(crate) struct PyPluginHost(Own<PluginHost>);
 
 #[pymethods]
 impl PyPluginHost {
@@ -56,7 +57,7 @@ impl PyPluginHost {
             builder = builder.turn_timeout(duration("turn_timeout", timeout)?);
         }
         match py.detach(|| builder.load()) {
-            Ok(host) => Ok(PyPluginHost(host)),
+            Ok(host) => Ok(PyPluginHost(Own::new(host))),
             Err(error) => Err(load_error(py, &error)),
         }
     }
@@ -65,15 +66,16 @@ impl PyPluginHost {
     #[getter]
     fn plugins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let plugins = PyDict::new(py);
-        for manifest in self.0.plugins() {
+        for manifest in self.0.get("PluginHost")?.plugins() {
             plugins.set_item(manifest.name.to_string(), manifest.version.to_string())?;
         }
         Ok(plugins)
     }
 
     /// For whom plugins are to be called.
-    fn tenant(&self, name: &str) -> PyTenant {
-        PyTenant(self.0.tenant(name))
+    fn tenant(&self, name: &str) -> PyResult<PyTenant> {
+        let host = self.0.get("PluginHost")?;
+        Ok(PyTenant(Own::new(host.tenant(name))))
     }
 
     fn __reduce__(&self) -> PyResult<Py<PyAny>> {
@@ -85,14 +87,14 @@ impl PyPluginHost {
 
 /// For whom plugins are called.
 #[pyclass(module = "moonfork", name = "Tenant", frozen)]
-pub(crate) struct PyTenant(Tenant);
+pub(crate) struct PyTenant(Own<Tenant>);
 
 #[pymethods]
 impl PyTenant {
     /// The name.
     #[getter]
-    fn name(&self) -> &str {
-        self.0.name()
+    fn name(&self) -> PyResult<&str> {
+        Ok(self.0.get("Tenant")?.name())
     }
 
     /// Calls what a plugin exports, and returns what it returns.
@@ -105,13 +107,13 @@ impl PyTenant {
         arguments: &Bound<'_, PyTuple>,
         cancel: Option<&Bound<'_, PyCancel>>,
     ) -> PyResult<Py<PyAny>> {
+        let tenant = self.0.get("Tenant")?;
         let arguments: Vec<_> = arguments.iter().map(Bound::unbind).collect();
         let cancel = cancel.map_or_else(Cancel::new, |cancel| cancel.get().handle().child());
         let options = CallOptions::new().cancel_handle(&cancel);
         let (result, ended) = attended(py, &cancel, || {
             framed("args", Some(cancel.clone()), None, || {
-                self.0
-                    .call_with::<_, FromLua>(plugin, export, &Arguments(&arguments), &options)
+                tenant.call_with::<_, FromLua>(plugin, export, &Arguments(&arguments), &options)
             })
         })?;
         match result {
@@ -129,7 +131,9 @@ impl PyTenant {
 
     /// Ends the instances that are kept for this tenant.
     fn release(&self, py: Python<'_>) {
-        py.detach(|| self.0.release());
+        if let Some(tenant) = self.0.here() {
+            py.detach(|| tenant.release());
+        }
     }
 }
 

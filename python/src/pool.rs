@@ -16,7 +16,7 @@ use crate::branch::{Branch, Main};
 use crate::calls::{self, call_back, framed};
 use crate::cancel::PyCancel;
 use crate::errors::exception;
-use crate::fork::Birthplace;
+use crate::fork::{Birthplace, forked, no_fork};
 use crate::settings::{SomeGrants, SomeLimits, duration, run_options, unexpected};
 use crate::value::{FromLua, ToLua, to_python};
 
@@ -100,7 +100,10 @@ impl PyPool {
             builder = builder.precompiled(file);
         }
         let pool = py
-            .detach(|| builder.build())
+            .detach(|| {
+                let _no_fork = no_fork();
+                builder.build()
+            })
             .map_err(|error| exception(py, &error, None, calls::Ended::with_nothing("pool")))?;
         Ok(PyPool {
             pool: RwLock::new(Some(pool)),
@@ -252,7 +255,10 @@ impl PyPool {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        py.detach(|| drop(pool));
+        py.detach(|| {
+            let _no_fork = no_fork();
+            drop(pool);
+        });
     }
 
     fn __enter__(slf: Py<Self>) -> PyResult<Py<Self>> {
@@ -326,15 +332,6 @@ impl Drop for PyPool {
             std::mem::forget(pool.take());
         }
     }
-}
-
-/// That something was made before a `fork`.
-pub(crate) fn forked(what: &str) -> PyErr {
-    PyRuntimeError::new_err(format!(
-        "this {what} was made before the process was forked, and its threads stayed in the parent; \
-         make a new one in the child (multiprocessing: in the initializer, or use the start method \
-         'spawn'; Celery: in the signal worker_process_init)"
-    ))
 }
 
 /// What stops a run that this thread does: `given`, and where it is the main thread, a signal whose

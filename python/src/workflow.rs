@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::calls;
 use crate::cancel::PyCancel;
 use crate::errors::make_with;
+use crate::fork::Own;
 use crate::pool::PyPool;
 use crate::settings::{SomeGrants, unexpected};
 use crate::value::{ToLua, take_fault, to_python};
@@ -131,7 +132,7 @@ impl PyWorkflow {
         let (settings, cancel) = run_settings(&pool, settings)?;
         let stream = self.0.stream(&pool, input, &settings)?;
         Ok(PyStream {
-            stream: Mutex::new(Some(stream)),
+            stream: Own::new(Mutex::new(Some(stream))),
             cancel,
         })
     }
@@ -153,7 +154,7 @@ impl PyWorkflow {
 /// A run that is under way: an iterator over its events.
 #[pyclass(module = "moonfork", name = "Stream", frozen)]
 pub(crate) struct PyStream {
-    stream: Mutex<Option<Stream>>,
+    stream: Own<Mutex<Option<Stream>>>,
     cancel: Cancel,
 }
 
@@ -164,8 +165,9 @@ impl PyStream {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let stream = self.stream.get("Stream")?;
         let event = attended(py, &self.cancel, || {
-            self.lock().as_mut().and_then(Iterator::next)
+            lock(stream).as_mut().and_then(Iterator::next)
         })?;
         event.map(|event| to_python(py, &event)).transpose()
     }
@@ -181,7 +183,8 @@ impl PyStream {
 
     /// Waits for the end of the run, and gives what it gave.
     fn finish(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let result = attended(py, &self.cancel, || self.lock().take().map(Stream::finish))?;
+        let stream = self.stream.get("Stream")?;
+        let result = attended(py, &self.cancel, || lock(stream).take().map(Stream::finish))?;
         match result {
             Some(result) => outcome(py, result),
             None => Err(PyRuntimeError::new_err("the stream is closed")),
@@ -190,10 +193,12 @@ impl PyStream {
 
     /// Stops the run, if it is still under way.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| {
-            self.cancel.cancel();
-            drop(self.lock().take());
-        });
+        if let Some(stream) = self.stream.here() {
+            py.detach(|| {
+                self.cancel.cancel();
+                drop(lock(stream).take());
+            });
+        }
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -206,17 +211,17 @@ impl PyStream {
     }
 }
 
-impl PyStream {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Stream>> {
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(stream: &Mutex<Option<Stream>>) -> MutexGuard<'_, Option<Stream>> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for PyStream {
     fn drop(&mut self) {
+        let Some(stream) = self.stream.here_mut() else {
+            return;
+        };
         self.cancel.cancel();
-        let stream = self
-            .stream
+        let stream = stream
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
