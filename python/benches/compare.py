@@ -3,16 +3,17 @@
     python -m pip install lupa==2.8 quickjs wasmtime
     python python/benches/compare.py            # about a minute; --quick for a look
 
-All in one run and one process, in turn, in many short rounds; a ratio is the median of the rounds'
-ratios. What isn't installed is left out, and said so. The package has to be a release build, as pip
-makes it.
+All in one run and one process, in turn, in many short rounds. The table has medians of the rounds, and
+as ratio the median of the rounds' ratios. What isn't installed is left out, and said so. The package
+has to be a release build, as pip makes it.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from collections.abc import Callable
 from typing import Any
 
 import moonfork
+from moonfork.tea import LuaRuntime
 
-ROWS = [{"id": n, "name": f"item {n}", "price": n + 0.25, "tags": ["a", "b"]} for n in range(1000)]
+ROWS = [{"id": n, "name": f"item {n}", "price": n + 0.25} for n in range(1000)]
 NODE = "return {total = #state.rows}"
 BACK = "return {rows = state.rows}"
 WORK = "local s = 0 for i = 1, 2000000 do s = s + i % 7 end return s"
@@ -34,10 +36,9 @@ Subject = Callable[[], Any]
 def lupa_module() -> Any:
     """lupa's Lua 5.4, which is the same language; None where it isn't installed."""
     try:
-        from lupa import lua54
+        return importlib.import_module("lupa.lua54")
     except ImportError:
         return None
-    return lua54
 
 
 class AsTheEdgeAgent:
@@ -47,12 +48,10 @@ class AsTheEdgeAgent:
     def __init__(self, lua: Any, timeout: float = 30.0) -> None:
         self.timeout = timeout
         self.lua = lua.LuaRuntime(unpack_returned_tuples=True)
-        self.is_table = lambda value: lua.lua_type(value) == "table"
+        self.is_table: Callable[[Any], bool] = lambda value: lua.lua_type(value) == "table"
         self.set_hook = self.lua.eval("debug.sethook")
-        self.hook = self.lua.eval(
-            "function(late) return function() if late() then error('execution timeout') end end end"
-        )(self.is_late)
         self.until = 0.0
+        self.lua.globals()["is_late"] = self.is_late
         for name in ("os", "io", "loadfile", "dofile", "debug"):
             self.lua.globals()[name] = None
         self.lock = threading.Lock()
@@ -86,7 +85,9 @@ class AsTheEdgeAgent:
     def execute_node_code(self, code: str, state: dict[str, Any]) -> Any:
         with self.lock:
             self.until = time.time() + self.timeout
-            self.set_hook(self.hook, "", 1000)
+            # Made anew for each call, as it is there.
+            hook = self.lua.eval("function() if is_late() then error('execution timeout') end end")
+            self.set_hook(hook, "", 1000)
             try:
                 function = self.lua.eval(f"function(...) local state = ... {code} end")
                 return self.from_lua(function(self.to_lua(state)))
@@ -112,25 +113,31 @@ def shown(seconds: float) -> str:
     return f"{seconds / 1e-9:.0f} ns"
 
 
-def row(
-    what: str, ours: Subject, others: dict[str, Subject], rounds: int, slice_: float, goal: str
-) -> None:
-    """Prints one row: medians, and the ratio to each of the others."""
-    names = ["moonfork", *others]
-    subjects = [ours, *others.values()]
-    for subject in subjects:
-        subject()
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(rounds):
-        for name, subject in zip(names, subjects):
-            times[name].append(timed(subject, slice_))
-    cells = [f"{what}: {shown(statistics.median(times['moonfork']))}"]
-    for name in others:
-        ratios = [mine / other for mine, other in zip(times["moonfork"], times[name])]
-        cells.append(
-            f"{name} {shown(statistics.median(times[name]))} (ratio {statistics.median(ratios):.3f})"
-        )
-    print("; ".join(cells) + (f"; goal: {goal}" if goal else ""), flush=True)
+class Table:
+    """Rows of a Markdown table, printed as they come."""
+
+    def __init__(self, rounds: int, slice_: float) -> None:
+        self.rounds = rounds
+        self.slice = slice_
+        print("| what | moonfork | beside | its time | ratio | goal |")
+        print("| --- | --- | --- | --- | --- | --- |")
+
+    def row(self, *cells: str) -> None:
+        print("|", " | ".join(cells), "|", flush=True)
+
+    def times(self, what: str, ours: Subject, others: dict[str, tuple[Subject, str]]) -> None:
+        """A row for each of the others, by name, with the goal for the ratio to it."""
+        subjects = [ours, *(subject for subject, _ in others.values())]
+        for subject in subjects:
+            subject()
+        rounds = [[timed(subject, self.slice) for subject in subjects] for _ in range(self.rounds)]
+        mine = shown(statistics.median(times[0] for times in rounds))
+        for position, (name, (_, goal)) in enumerate(others.items(), 1):
+            its = shown(statistics.median(times[position] for times in rounds))
+            ratio = statistics.median(times[0] / times[position] for times in rounds)
+            self.row(what, mine, name, its, f"{ratio:.3f}", goal)
+        if not others:
+            self.row(what, mine, "", "", "", "")
 
 
 def two_threads(work: Subject) -> float:
@@ -177,87 +184,102 @@ def ctrl_c() -> float:
     return worst
 
 
+def quickjs_once() -> Subject | None:
+    """A fresh context of QuickJS and its 1 + 1."""
+    try:
+        quickjs: Any = importlib.import_module("quickjs")
+    except ImportError:
+        return None
+    return lambda: quickjs.Context().eval("1 + 1")
+
+
+def wasmtime_once() -> Subject | None:
+    """A fresh instance of the smallest module that adds 1 to 1, as wasmtime's own package makes it."""
+    try:
+        wasmtime: Any = importlib.import_module("wasmtime")
+    except ImportError:
+        return None
+    engine = wasmtime.Engine()
+    text = '(module (func (export "f") (result i32) i32.const 1 i32.const 1 i32.add))'
+    module = wasmtime.Module(engine, text)
+
+    def once() -> Any:
+        store = wasmtime.Store(engine)
+        instance = wasmtime.Instance(store, module, [])
+        return instance.exports(store)["f"](store)
+
+    return once
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Times this package beside others.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     quick = parser.parse_args().quick
-    rounds, slice_ = (5, 0.02) if quick else (21, 0.05)
-    print(f"moonfork {moonfork.__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores")
-
     lua = lupa_module()
-    if lua is None:
-        print("left out: lupa and The Edge Agent's way with it (python -m pip install lupa==2.8)")
+    quickjs, wasmtime = quickjs_once(), wasmtime_once()
+    for name, package in (("lupa", lua), ("quickjs", quickjs), ("wasmtime", wasmtime)):
+        if package is None:
+            print(f"left out, since it isn't installed: {name}")
+    print(f"moonfork {moonfork.__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores\n")
+    table = Table(*(5, 0.02) if quick else (21, 0.05))
+
     pool = moonfork.Pool()
+    others: dict[str, tuple[Subject, str]] = {}
+    if lua is not None:
+        others["lupa"] = (lambda: lua.LuaRuntime().execute("return 1 + 1"), "0.3")
+    if quickjs is not None:
+        others["quickjs"] = (quickjs, "")
+    if wasmtime is not None:
+        others["wasmtime, an empty module"] = (wasmtime, "")
+    table.times("a fresh sandbox and 1 + 1", lambda: pool.run("return 1 + 1"), others)
+
     branch = pool.branch()
     branch.run("function add(a, b) return a + b end")
+    plugged = LuaRuntime()
     state = {"rows": ROWS}
-
-    others: dict[str, Subject] = {}
+    rows = f"1,000 rows ({len(json.dumps(state, separators=(',', ':'))) / 1000:.0f} KB) in and out"
     if lua is not None:
-        others["lupa"] = lambda: lua.LuaRuntime().execute("return 1 + 1")
-    try:
-        import quickjs
-    except ImportError:
-        print("left out: quickjs")
-    else:
-        others["quickjs"] = lambda: quickjs.Context().eval("1 + 1")
-    try:
-        import wasmtime
-    except ImportError:
-        print("left out: wasmtime")
-    else:
-        engine = wasmtime.Engine()
-        text = '(module (func (export "f") (result i32) i32.const 1 i32.const 1 i32.add))'
-        module = wasmtime.Module(engine, text)
-
-        def bare() -> Any:
-            store = wasmtime.Store(engine)
-            instance = wasmtime.Instance(store, module, [])
-            return instance.exports(store)["f"](store)
-
-        others["wasmtime, an empty module"] = bare
-    row(
-        "fresh sandbox and 1 + 1",
-        lambda: pool.run("return 1 + 1"),
-        others,
-        rounds,
-        slice_,
-        "at most 0.3 of lupa's",
-    )
-    if lua is not None:
-        row(
-            "fresh runtime and a node's code",
-            lambda: pool.run(NODE, {"rows": [1]}),
-            {"as The Edge Agent": lambda: AsTheEdgeAgent(lua).execute_node_code(NODE, {"rows": [1]})},
-            rounds,
-            slice_,
-            "at most 0.15",
+        few = {"rows": [1]}
+        tea = "The Edge Agent"
+        theirs: Subject = lambda: AsTheEdgeAgent(lua).execute_node_code(NODE, few)  # noqa: E731
+        table.times(
+            "a fresh runtime and a node's code",
+            lambda: pool.run(NODE, few),
+            {tea: (theirs, "0.15")},
+        )
+        table.times(
+            "the same by moonfork.tea",
+            lambda: LuaRuntime().execute_node_code(NODE, few),
+            {tea: (theirs, "0.15")},
         )
         kept = AsTheEdgeAgent(lua)
-        assert kept.execute_node_code(BACK, state)["rows"][2]["name"] == "item 2"
-        row(
-            "1,000 rows in and out",
+        assert kept.execute_node_code(BACK, state) == branch.run(BACK, state)
+        table.times(
+            rows,
             lambda: branch.run(BACK, state),
-            {"as The Edge Agent": lambda: kept.execute_node_code(BACK, state)},
-            rounds,
-            slice_,
-            "at most 0.3",
+            {tea: (lambda: kept.execute_node_code(BACK, state), "0.3")},
+        )
+        table.times(
+            "the same by moonfork.tea",
+            lambda: plugged.execute_node_code(BACK, state),
+            {tea: (lambda: kept.execute_node_code(BACK, state), "0.3")},
         )
         add = lua.LuaRuntime().eval("function(a, b) return a + b end")
-        row(
-            "warm call",
-            lambda: branch.call("add", 1, 2),
-            {"lupa": lambda: add(1, 2)},
-            rounds,
-            slice_,
-            "at most 2",
+        table.times(
+            "a warm call", lambda: branch.call("add", 1, 2), {"lupa": (lambda: add(1, 2), "2")}
         )
-    both = [f"two threads do {two_threads(lambda: pool.run(WORK)):.2f} times as much as one"]
-    if lua is not None:
-        both.append(f"lupa {two_threads(lambda: lua.LuaRuntime().execute(WORK)):.2f}")
-    print("; ".join(both))
-    if hasattr(signal, "SIGINT") and os.name == "posix":
-        print(f"Ctrl-C in a pattern: {1000 * ctrl_c():.1f} ms, the worst of ten; goal: 50 ms")
+    else:
+        table.times("a fresh instance and a node's code", lambda: pool.run(NODE, {"rows": [1]}), {})
+        table.times(rows, lambda: branch.run(BACK, state), {})
+        table.times("a warm call", lambda: branch.call("add", 1, 2), {})
+    both = f"{two_threads(lambda: pool.run(WORK)):.2f}"
+    beside = ("", "") if lua is None else (
+        "lupa", f"{two_threads(lambda: lua.LuaRuntime().execute(WORK)):.2f}"
+    )
+    table.row("work of two threads to that of one", both, *beside, "", "2 on idle cores")
+    if os.name == "posix":
+        worst = f"{1000 * ctrl_c():.1f} ms"
+        table.row("Ctrl-C in a pattern, the worst of ten", worst, "", "", "", "50 ms")
 
 
 if __name__ == "__main__":

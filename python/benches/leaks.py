@@ -92,6 +92,7 @@ def leaks(what: str, work: Work, count: int) -> bool:
     """Does `count` of it in tenths; prints and returns whether something grew."""
     sizes: list[int] = []
     first: dict[str, int] = {}
+    last: dict[str, int] = {}
     began = time.perf_counter()
     for tenth in range(10):
         work(count // 10)
@@ -112,7 +113,7 @@ def leaks(what: str, work: Work, count: int) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="What pools and calls leave behind.")
     parser.add_argument("--pools", type=int, default=1000)
     parser.add_argument("--calls", type=int, default=1_000_000, help="and as many runs")
     arguments = parser.parse_args()

@@ -44,9 +44,9 @@ BAD = {
 class Tool:
     """Runs scripts over the orders, and keeps a journal of what they called."""
 
-    journal: list[str] = field(default_factory=list)
+    journal: list[str] = field(default_factory=list[str])
 
-    def orders(self, customer: str) -> list[dict[str, Any]]:
+    def orders(self, customer: object) -> list[dict[str, Any]]:
         """What scripts may call. Arguments are a stranger's: they are checked."""
         if not isinstance(customer, str):
             raise TypeError("orders(customer): the customer's name must be a text")

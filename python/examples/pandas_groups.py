@@ -30,14 +30,14 @@ def main() -> None:
         }
     )
     groups = [
-        {"customer": customer, "rows": rows[["price", "pieces"]].to_dict("records")}
+        {"customer": customer, "rows": rows[["price", "pieces"]].to_dict(orient="records")}
         for customer, rows in orders.groupby("customer")
     ]
     with moonfork.Pool(wall=1, memory="16MiB") as pool:
         results = pool.map(RULE, groups)
     for group, result in zip(groups, results):
         if result.error is not None:
-            print(f"{group['customer']}: the rule fails: {result.error}")
+            print(f"{group['customer']!r}: the rule fails: {result.error}")
     print(pd.DataFrame([result.value for result in results if result.error is None]))
 
 

@@ -38,6 +38,10 @@ __all__ = [
 LUPA_AVAILABLE = True
 
 
+def _ensure_lupa_installed() -> None:
+    """Nothing more has to be installed; its own says what, where that is missing."""
+
+
 class LuaRuntimeError(Exception):
     """The code doesn't parse, or raised an error."""
 

@@ -1,8 +1,13 @@
-"""What the README shows is what happens."""
+"""What the README shows is what happens: its blocks are run one after another, as a reader would, and what
+stands behind an expression as a comment is what it gives, prints or raises."""
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import io
 import re
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -10,60 +15,79 @@ import moonfork
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+#: The language of each block, the text in front of it, and what it says.
+BLOCKS = re.findall(r"([^\n]*)\n+```(\w+)\n(.*?)```", README, re.DOTALL)
 
 
-def block(marker: str) -> str:
-    found = [text for text in BLOCKS if marker in text]
-    assert len(found) == 1, marker
-    return str(found[0])
+def is_literal(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
-def test_the_first_one(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(moonfork.Error, match="os"):
-        exec(block("state.n * 2"), {})
-    shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "42"
-    assert "ran longer than 300ms" in shown[1]
+class Checking(ast.NodeTransformer):
+    """Has expressions checked against the comments behind them."""
+
+    def __init__(self, source: str) -> None:
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+        self.comments = {
+            token.start[0]: token.string.lstrip("# ").strip()
+            for token in tokens
+            if token.type == tokenize.COMMENT
+        }
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        comment = self.comments.get(node.end_lineno or 0, "")
+        prints = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "print"
+        if not comment or not (comment.startswith("raises ") or prints or is_literal(comment)):
+            return node
+        function = ast.Name("_check", ast.Load())
+        thunk = ast.Lambda(ast.arguments([], [], None, [], [], None, []), node.value)
+        node.value = ast.Call(function, [thunk, ast.Constant(comment)], [])
+        return ast.fix_missing_locations(node)
 
 
-def test_the_refused_integer(pool: moonfork.Pool) -> None:
-    text = block("2**70")
-    with pytest.raises(OverflowError) as info:
-        pool.run("return 1", state={"items": [1, 2**70]})
-    assert text.splitlines()[-1] == f"OverflowError: {info.value}"
+def test_its_blocks_run_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checked = 0
 
+    def check(thunk: Any, comment: str) -> None:
+        nonlocal checked
+        checked += 1
+        if comment.startswith("raises "):
+            name = comment.split()[1].rstrip(",")
+            with pytest.raises(Exception) as info:
+                thunk()
+            assert type(info.value).__name__ == name, comment
+            raised.append(info.value)
+            return
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            value = thunk()
+        shown = printed.getvalue().rstrip("\n") or repr(value)
+        assert shown == comment
 
-def test_limits() -> None:
-    exec(block("host_calls=10"), {"moonfork": moonfork})
-
-
-def test_functions() -> None:
-    lines = block("def price").splitlines()
-    raising = [number for number, line in enumerate(lines) if "raises" in line]
-    assert len(raising) == 1
-    names: dict[str, Any] = {"moonfork": moonfork}
-    with pytest.raises(moonfork.ScriptError) as info:
-        exec("\n".join(lines), names)
-    assert isinstance(info.value.__cause__, KeyError)
-    del lines[raising[0]]
-    exec("\n".join(lines), names)
-
-
-def test_many(pool: moonfork.Pool) -> None:
-    names: dict[str, Any] = {"pool": pool}
-    exec(block("pool.map"), names)
-    assert names["results"][999].value == {"n": 1000}
-
-
-def test_a_branch(pool: moonfork.Pool) -> None:
-    exec(block("branch.report.peak_memory"), {"pool": pool})
-
-
-def test_every_block_compiles() -> None:
-    for text in BLOCKS:
-        if not text.startswith(">>>") and "await" not in text:
-            compile(text, "README.md", "exec")
+    raised: list[Exception] = []
+    names: dict[str, Any] = {"_check": check, "__name__": "__main__"}
+    for before, language, text in BLOCKS:
+        if language == "python":
+            tree = ast.parse(text)
+            code = compile(Checking(text).visit(tree), "README.md", "exec")
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(code, names)
+        elif named := re.search(r"here `([\w/]+\.\w+)`:", before):
+            file = tmp_path / named[1]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
+    assert checked >= 17
+    overflow = next(error for error in raised if isinstance(error, OverflowError))
+    assert f"# {overflow}\n" in README
+    failed = next(error for error in raised if type(error) is moonfork.ScriptError)
+    assert isinstance(failed.__cause__, KeyError)
 
 
 def test_every_class_is_named() -> None:
