@@ -75,7 +75,7 @@ pub(crate) fn tale() -> Result<String, Box<dyn Error>> {
         .function("list_price", |(sku,): (String,)| match sku.as_str() {
             "bolt" => Ok(25),
             "gear" => Ok(1999),
-            _ => Err(format!("there is no article '{sku}'")),
+            _ => Err(format!("there is no article '{sku}'").into()),
         })
         .build()?;
 

@@ -92,7 +92,7 @@ fn grants() -> Result<()> {
     let pool = Pool::builder()
         .function("stock", |(item,): (String,)| match item.as_str() {
             "apples" => Ok(12),
-            other => Err(format!("we don't sell {other}")),
+            other => Err(format!("we don't sell {other}").into()),
         })
         .function_with("patience", |call: &HostCall, ()| {
             Ok(call.remaining().map(|left| left.as_secs()))

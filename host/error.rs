@@ -29,7 +29,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Error(Box<ErrorKind>);
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    cause: Option<Cause>,
+}
+
+/// What an error of ours comes from.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// The kinds of [`Error`], with what there is to know about each.
 #[derive(Debug, thiserror::Error)]
@@ -69,10 +77,23 @@ pub enum ErrorKind {
         /// Lua's traceback, one frame a line, innermost first.
         traceback: Option<String>,
     },
-    /// A value can't pass between Lua and Rust. The message names its path.
+    /// What the caller passes in can't pass into Lua: the caller's mistake.
+    #[error("{message}")]
+    Argument {
+        /// The path and the rule that was broken.
+        message: String,
+    },
+    /// What the script returns can't pass out of Lua, whatever is asked for: the script's mistake.
     #[error("{message}")]
     Value {
         /// The path and the rule that was broken.
+        message: String,
+    },
+    /// What the script returned isn't of the Rust type that the caller asked for. Which of the two
+    /// is mistaken can't be told.
+    #[error("{message}")]
+    Mismatch {
+        /// The path, what is there, and what was asked for.
         message: String,
     },
     /// The name of a function leads to nothing that can be called.
@@ -246,28 +267,31 @@ fn shown(at: &Option<Site>) -> String {
 impl Error {
     /// What kind of error this is.
     pub fn kind(&self) -> &ErrorKind {
-        &self.0
+        &self.0.kind
     }
 
     /// Whether the script is at fault: it doesn't parse, raised an error, or returned what
-    /// can't be returned.
+    /// can't be returned. What the caller passed in ([`is_argument`](Self::is_argument)), or the type
+    /// that it asked for ([`is_mismatch`](Self::is_mismatch)), isn't blamed on it.
     pub fn is_script(&self) -> bool {
         matches!(
-            *self.0,
+            self.0.kind,
             ErrorKind::Syntax { .. } | ErrorKind::Script { .. } | ErrorKind::Value { .. }
         )
     }
 
-    /// The kind as a word, for machines: `syntax`, `script`, `denied`, `value`,
-    /// `not_callable`, `timeout`, `cancelled`, `out_of_fuel`, `too_many_host_calls`,
+    /// The kind as a word, for machines: `syntax`, `script`, `denied`, `argument`,
+    /// `value`, `mismatch`, `not_callable`, `timeout`, `cancelled`, `out_of_fuel`, `too_many_host_calls`,
     /// `out_of_memory`, `busy`, `wrong_thread`, `reentrant`, `poisoned`, `setup`, `options`,
     /// `host_panic`, `internal`.
     pub fn code(&self) -> &'static str {
-        match *self.0 {
+        match self.0.kind {
             ErrorKind::Syntax { .. } => "syntax",
             ErrorKind::Script { .. } => "script",
             ErrorKind::Denied { .. } => "denied",
+            ErrorKind::Argument { .. } => "argument",
             ErrorKind::Value { .. } => "value",
+            ErrorKind::Mismatch { .. } => "mismatch",
             ErrorKind::NotCallable { .. } => "not_callable",
             ErrorKind::Timeout { .. } => "timeout",
             ErrorKind::Cancelled { .. } => "cancelled",
@@ -295,92 +319,102 @@ impl Error {
 
     /// Whether the script was refused something that it was not granted.
     pub fn is_denied(&self) -> bool {
-        matches!(*self.0, ErrorKind::Denied { .. })
+        matches!(self.0.kind, ErrorKind::Denied { .. })
     }
 
     /// Whether the run was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        matches!(*self.0, ErrorKind::Cancelled { .. })
+        matches!(self.0.kind, ErrorKind::Cancelled { .. })
     }
 
     /// Whether the limit of fuel stopped the script.
     pub fn is_out_of_fuel(&self) -> bool {
-        matches!(*self.0, ErrorKind::OutOfFuel { .. })
+        matches!(self.0.kind, ErrorKind::OutOfFuel { .. })
     }
 
     /// Whether the limit of host calls stopped the script.
     pub fn is_too_many_host_calls(&self) -> bool {
-        matches!(*self.0, ErrorKind::TooManyHostCalls { .. })
+        matches!(self.0.kind, ErrorKind::TooManyHostCalls { .. })
     }
 
     /// Whether the run was asked for with options that it can't have.
     pub fn is_options(&self) -> bool {
-        matches!(*self.0, ErrorKind::Options { .. })
+        matches!(self.0.kind, ErrorKind::Options { .. })
     }
 
     /// Whether a host function panicked.
     pub fn is_host_panic(&self) -> bool {
-        matches!(*self.0, ErrorKind::HostPanic { .. })
+        matches!(self.0.kind, ErrorKind::HostPanic { .. })
     }
 
     /// Whether the script doesn't parse.
     pub fn is_syntax(&self) -> bool {
-        matches!(*self.0, ErrorKind::Syntax { .. })
+        matches!(self.0.kind, ErrorKind::Syntax { .. })
     }
 
     /// Whether the script doesn't parse since its text ended too early: with more behind it, it might.
     pub fn is_unfinished(&self) -> bool {
-        matches!(*self.0, ErrorKind::Syntax { unfinished, .. } if unfinished)
+        matches!(self.0.kind, ErrorKind::Syntax { unfinished, .. } if unfinished)
     }
 
-    /// Whether a value couldn't pass between Lua and Rust.
+    /// Whether what the caller passed in couldn't pass into Lua.
+    pub fn is_argument(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Argument { .. })
+    }
+
+    /// Whether what the script returned couldn't pass out of Lua.
     pub fn is_value(&self) -> bool {
-        matches!(*self.0, ErrorKind::Value { .. })
+        matches!(self.0.kind, ErrorKind::Value { .. })
+    }
+
+    /// Whether what the script returned isn't of the type that was asked for.
+    pub fn is_mismatch(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Mismatch { .. })
     }
 
     /// Whether a name led to nothing that can be called.
     pub fn is_not_callable(&self) -> bool {
-        matches!(*self.0, ErrorKind::NotCallable { .. })
+        matches!(self.0.kind, ErrorKind::NotCallable { .. })
     }
 
     /// Whether the wall-clock limit stopped the script.
     pub fn is_timeout(&self) -> bool {
-        matches!(*self.0, ErrorKind::Timeout { .. })
+        matches!(self.0.kind, ErrorKind::Timeout { .. })
     }
 
     /// Whether the memory limit was reached.
     pub fn is_out_of_memory(&self) -> bool {
-        matches!(*self.0, ErrorKind::OutOfMemory { .. })
+        matches!(self.0.kind, ErrorKind::OutOfMemory { .. })
     }
 
     /// Whether there was no free instance in time.
     pub fn is_busy(&self) -> bool {
-        matches!(*self.0, ErrorKind::Busy { .. })
+        matches!(self.0.kind, ErrorKind::Busy { .. })
     }
 
     /// Whether main was asked for on a thread that it doesn't belong to.
     pub fn is_wrong_thread(&self) -> bool {
-        matches!(*self.0, ErrorKind::WrongThread { .. })
+        matches!(self.0.kind, ErrorKind::WrongThread { .. })
     }
 
     /// Whether a host function wanted main.
     pub fn is_reentrant(&self) -> bool {
-        matches!(*self.0, ErrorKind::Reentrant)
+        matches!(self.0.kind, ErrorKind::Reentrant)
     }
 
     /// Whether the instance had ended before this call.
     pub fn is_poisoned(&self) -> bool {
-        matches!(*self.0, ErrorKind::Poisoned { .. })
+        matches!(self.0.kind, ErrorKind::Poisoned { .. })
     }
 
     /// Whether the sandbox is at fault.
     pub fn is_internal(&self) -> bool {
-        matches!(*self.0, ErrorKind::Internal { .. })
+        matches!(self.0.kind, ErrorKind::Internal { .. })
     }
 
     /// Whether the call that gave this error ended its instance.
     pub fn ends_instance(&self) -> bool {
-        match *self.0 {
+        match self.0.kind {
             ErrorKind::OutOfFuel { .. }
             | ErrorKind::TooManyHostCalls { .. }
             | ErrorKind::HostPanic { .. }
@@ -394,7 +428,7 @@ impl Error {
     /// Lua's traceback, if the script raised an error or was stopped: one frame a line,
     /// innermost first.
     pub fn traceback(&self) -> Option<&str> {
-        match &*self.0 {
+        match &self.0.kind {
             ErrorKind::Script { traceback, .. } | ErrorKind::Denied { traceback, .. } => {
                 traceback.as_deref()
             }
@@ -408,7 +442,7 @@ impl Error {
     /// Where a message begins with a position, this is it: see
     /// [`bare_message`](Self::bare_message).
     pub fn position(&self) -> Option<&Position> {
-        match &*self.0 {
+        match &self.0.kind {
             ErrorKind::Syntax { at, .. }
             | ErrorKind::Script { at, .. }
             | ErrorKind::Denied { at, .. } => at.as_ref(),
@@ -444,7 +478,7 @@ impl Error {
 
     /// What the script was refused, if it was.
     pub fn capability(&self) -> Option<&Capability> {
-        match &*self.0 {
+        match &self.0.kind {
             ErrorKind::Denied { capability, .. } => Some(capability),
             _ => None,
         }
@@ -452,7 +486,7 @@ impl Error {
 
     /// Where the script was when it was stopped, if it was and that is known.
     pub fn site(&self) -> Option<&Site> {
-        match &*self.0 {
+        match &self.0.kind {
             ErrorKind::Timeout { at, .. }
             | ErrorKind::Cancelled { at, .. }
             | ErrorKind::OutOfFuel { at, .. }
@@ -464,10 +498,16 @@ impl Error {
 
     /// What the script raised its error with, where that wasn't text.
     pub fn value(&self) -> Option<&serde_json::Value> {
-        match &*self.0 {
+        match &self.0.kind {
             ErrorKind::Script { value, .. } => value.as_ref(),
             _ => None,
         }
+    }
+
+    /// Itself, with what it comes from.
+    pub(crate) fn caused_by(mut self, cause: impl Into<Cause>) -> Error {
+        self.0.cause = Some(cause.into());
+        self
     }
 
     /// An error of ours.
@@ -527,6 +567,7 @@ impl Error {
                     value,
                 },
             },
+            FailureKind::Argument => ErrorKind::Argument { message },
             FailureKind::Value => ErrorKind::Value { message },
             FailureKind::NotCallable => ErrorKind::NotCallable { message },
             FailureKind::Memory => ErrorKind::OutOfMemory {
@@ -585,23 +626,29 @@ pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Error {
-        Error(Box::new(kind))
+        Error(Box::new(Inner { kind, cause: None }))
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.kind.fmt(f)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.kind.fmt(f)
     }
 }
 
-impl std::error::Error for Error {}
+/// The message already says what the cause says; the cause is there for programs to look at.
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let cause = self.0.cause.as_deref()?;
+        Some(cause)
+    }
+}
 
 #[cfg(test)]
 mod tests {

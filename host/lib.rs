@@ -54,6 +54,7 @@ pub use grants::Grants;
 pub use grants::clock::Clock;
 pub use grants::files::Folder;
 pub use grants::host_call::HostCall;
+pub use grants::host_error::HostError;
 pub use identity::{Role, StoreId};
 pub use instance::handle::{Branch, Main, RunMain, Runtime, With};
 pub use pool::Pool;

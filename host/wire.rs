@@ -250,7 +250,9 @@ pub enum FailureKind {
     Runtime,
     /// Lua ran out of the memory it may use.
     Memory,
-    /// A value can't be converted, on its way in or out.
+    /// A value of the caller's can't pass into Lua.
+    Argument,
+    /// A value of the script's can't pass out of it.
     Value,
     /// A name leads to nothing that can be called.
     NotCallable,

@@ -13,6 +13,14 @@ pub(crate) use crate::wire::{Failure, FailureKind};
 const MAX_TEXT: usize = 80 << 10;
 
 impl Failure {
+    /// Itself, about a value that the caller passes in.
+    pub(crate) fn argument(mut self) -> Failure {
+        if self.kind == FailureKind::Value {
+            self.kind = FailureKind::Argument;
+        }
+        self
+    }
+
     /// A failure without a traceback.
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
         let mut message = message.into();

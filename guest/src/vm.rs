@@ -270,7 +270,11 @@ impl Vm {
             self.sandbox.grant.call::<()>(granted)?;
         }
         if !variables.is_empty() {
-            let variables = self.sandbox.values.unpacked(variables, "variables")?;
+            let variables = self
+                .sandbox
+                .values
+                .unpacked(variables, "variables")
+                .map_err(Failure::argument)?;
             self.sandbox.freeze.call::<()>(variables)?;
         }
         answer.push(NULL);
@@ -300,7 +304,10 @@ impl Vm {
         if state.is_empty() {
             return call_for_one(stack, 0);
         }
-        self.sandbox.values.unpack(stack, TABLE, state, "state")?;
+        self.sandbox
+            .values
+            .unpack(stack, TABLE, state, "state")
+            .map_err(Failure::argument)?;
         call_for_one(stack, 1)
     }
 
@@ -343,7 +350,11 @@ impl Vm {
                 stack.hold(callee.held);
                 callee.is_held.set(true);
             }
-            let count = self.sandbox.values.unpack_each(stack, args, "args")?;
+            let count = self
+                .sandbox
+                .values
+                .unpack_each(stack, args, "args")
+                .map_err(Failure::argument)?;
             call_for_one(stack, count)
         })
     }
@@ -363,7 +374,10 @@ impl Vm {
             stack.push_globals();
             let globals = stack.top();
             stack.push_text(name.as_bytes());
-            self.sandbox.values.unpack(stack, TABLE, value, name)?;
+            self.sandbox
+                .values
+                .unpack(stack, TABLE, value, name)
+                .map_err(Failure::argument)?;
             stack.set(globals);
             stack.push_nil();
             Ok(())

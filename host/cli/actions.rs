@@ -78,14 +78,14 @@ pub(super) fn install(
     let own = Arc::clone(own);
     let pool = pool
         .function("read_file", move |(args,): (ReadFile,)| {
-            of_read.read(&args.path)
+            Ok(of_read.read(&args.path)?)
         })
         .function("write_file", move |(args,): (WriteFile,)| {
-            of_write.write_value(&args)
+            Ok(of_write.write_value(&args)?)
         })
         .function_with("run_json_lines", move |call, (args,): (RunJsonLines,)| {
             let pool = own.get().ok_or("there is no pool yet")?;
-            run_json_lines(&folders, pool, call, &args)
+            Ok(run_json_lines(&folders, pool, call, &args)?)
         });
     Ok((pool, grants))
 }

@@ -202,7 +202,7 @@ fn check(args: CheckArgs) -> anyhow::Result<()> {
     for name in functions_wanted(&args.paths) {
         let message = format!("the check has no host functions, so '{name}' can't be called");
         pool = pool.function(name.clone(), move |_: Vec<Value>| {
-            Err::<(), _>(message.clone())
+            Err::<(), _>(message.clone().into())
         });
         grants = grants.function(name);
     }

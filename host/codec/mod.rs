@@ -3,6 +3,7 @@
 //! Objects are maps with their fields' names, and types that have a form for people use it,
 //! as they do in JSON. What a Rust type asks for is read as Lua would have it: see `loose`.
 
+mod arguments;
 mod encode;
 mod key;
 mod large;
@@ -22,6 +23,7 @@ use serde::de::{
 };
 use serde_path_to_error::Segment;
 
+use self::arguments::Arguments;
 use self::encode::Encoder;
 pub(crate) use self::large::{large_integers, large_integers_of};
 use self::loose::Loose;
@@ -92,10 +94,67 @@ pub(crate) fn decode<T: DeserializeOwned>(
     // The format is stricter than Lua, and its errors are about markers: a second look reads it,
     // or says why not.
     let value: Loose<'_> = read(bytes).map_err(malformed)?;
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = lua_path(error.path());
-        Unreadable::Mismatch(format!("{}: {}", path.display(root), error.inner()))
-    })
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| mismatch(&lua_path(error.path()), root, error.inner()))
+}
+
+/// Reads the arguments of a call, an array, as [`decode`] reads a value.
+///
+/// A tuple takes them one by one; those that are left out at its end are null. A type that isn't
+/// made from a list takes the only argument, and `()` none.
+///
+/// # Errors
+///
+/// As [`decode`], with the path to the argument.
+pub(crate) fn decode_arguments<T: DeserializeOwned>(
+    root: &str,
+    bytes: &[u8],
+    max: usize,
+) -> Result<T, Unreadable> {
+    let malformed = |error| Unreadable::Malformed(format!("{root}: {error}"));
+    weigh(bytes, max).map_err(malformed)?;
+    let only = match bytes {
+        [NO_ITEMS] => Some(NULL),
+        [ONE_ITEM, only @ ..] => Some(only),
+        _ => None,
+    };
+    if let Some(value) = read(bytes).ok().or_else(|| read(only?).ok()) {
+        return Ok(value);
+    }
+    let Loose::Array(items) = read(bytes).map_err(malformed)? else {
+        return Err(Unreadable::Malformed(format!(
+            "{root}: no list of arguments"
+        )));
+    };
+    let only = match items.len() {
+        0 => Some(Loose::Null),
+        1 => items.first().cloned(),
+        _ => None,
+    };
+    let as_list = match serde_path_to_error::deserialize(Arguments(items)) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let path = lua_path(as_list.path());
+    match only.map(serde_path_to_error::deserialize) {
+        Some(Ok(value)) => Ok(value),
+        // No list is asked for.
+        Some(Err(error)) if as_list.path().iter().next().is_none() => {
+            let mut path = lua_path(error.path());
+            path.within(Step::Index(1));
+            Err(mismatch(&path, root, error.inner()))
+        }
+        _ => Err(mismatch(&path, root, as_list.inner())),
+    }
+}
+
+/// MessagePack's empty array, the start of one with one item, and null.
+const NO_ITEMS: u8 = 0x90;
+const ONE_ITEM: u8 = 0x91;
+const NULL: &[u8] = &[0xc0];
+
+fn mismatch(path: &Path, root: &str, error: &impl fmt::Display) -> Unreadable {
+    Unreadable::Mismatch(format!("{}: {error}", path.display(root)))
 }
 
 /// Whether what is encoded is a number: the lowest limit is more than what one costs.

@@ -94,6 +94,7 @@ impl Image {
                  (ulimit -v)",
                 limits.memory
             ))
+            .caused_by(error.into_boxed_dyn_error())
         })?;
         let module = match foreign {
             None => compiled::module(&engine, GUEST, places),
@@ -101,7 +102,9 @@ impl Image {
         };
         module
             .and_then(|(module, code)| Image::link(&module, code, checks.fuel))
-            .map_err(|error| Error::setup(format_args!("{error:#}")))
+            .map_err(|error| {
+                Error::setup(format_args!("{error:#}")).caused_by(error.into_boxed_dyn_error())
+            })
     }
 
     /// Compiles our own guest to a file.
@@ -129,6 +132,7 @@ impl Image {
                     "compiled code can't be written to {}: {error:#}",
                     path.display()
                 ))
+                .caused_by(error.into_boxed_dyn_error())
             })
     }
 
@@ -269,7 +273,6 @@ impl Plan {
             .total_memories(self.slots.saturating_mul(2))
             .total_gc_heaps(self.slots)
             .total_tables(self.slots)
-            .total_stacks(0)
             .max_memory_size(self.memory)
             // The slots that were used last are used first, since their pages are warm.
             .max_unused_warm_slots(self.slots)

@@ -50,7 +50,9 @@ impl Ticker {
                     None => false,
                 });
             })
-            .map_err(|error| Error::setup(format_args!("no thread for the clock: {error}")))?;
+            .map_err(|error| {
+                Error::setup(format_args!("no thread for the clock: {error}")).caused_by(error)
+            })?;
         Ok(Ticker(awake))
     }
 

@@ -49,6 +49,7 @@ impl Folder {
                 "the folder {} can't be granted: {error}",
                 path.display()
             ))
+            .caused_by(error)
         })?;
         let lineage = match access {
             Access::ReadOnly => None,

@@ -11,6 +11,7 @@ use crate::codec;
 use crate::error::panic_message;
 use crate::grants::driver::{Driver, Unfinished};
 use crate::grants::host_call::HostCall;
+use crate::grants::host_error::HostError;
 use crate::{Error, Result};
 
 /// A host function as the sandbox calls it: who calls, encoded arguments, and what they may
@@ -25,10 +26,6 @@ pub(crate) struct Functions {
     twice: Option<String>,
     driver: Driver,
 }
-
-/// An empty array and null, encoded.
-const NO_ARGUMENTS: &[u8] = &[0x90];
-const NULL: &[u8] = &[0xc0];
 
 /// How a host function ended that gave no result.
 #[derive(Debug)]
@@ -46,12 +43,18 @@ pub(crate) enum Failed {
     },
 }
 
+impl From<HostError> for Failed {
+    fn from(error: HostError) -> Failed {
+        Failed::Raised(error.into_message())
+    }
+}
+
 impl Functions {
-    /// Adds `function` under `name`. Its arguments are read from an array, as a tuple is.
+    /// Adds `function` under `name`. Its arguments are read by [`codec::decode_arguments`].
     pub(crate) fn add<A, R>(
         &mut self,
         name: String,
-        function: impl Fn(&HostCall, A) -> Result<R, String> + Send + Sync + 'static,
+        function: impl Fn(&HostCall, A) -> Result<R, HostError> + Send + Sync + 'static,
     ) where
         A: DeserializeOwned,
         R: Serialize,
@@ -60,7 +63,7 @@ impl Functions {
             name,
             Box::new(move |call, _, args, max| {
                 let args = decode(args, max)?;
-                encode(&function(call, args).map_err(Failed::Raised)?)
+                encode(&function(call, args).map_err(Failed::from)?)
             }),
         );
     }
@@ -73,7 +76,7 @@ impl Functions {
     ) where
         A: DeserializeOwned,
         R: Serialize + Send + 'static,
-        F: Future<Output = Result<R, String>> + Send + 'static,
+        F: Future<Output = Result<R, HostError>> + Send + 'static,
     {
         let called = name.clone();
         self.push(
@@ -81,7 +84,7 @@ impl Functions {
             Box::new(move |call, driver, args, max| {
                 let future = function(call.clone(), decode(args, max)?);
                 match driver.drive(call, future) {
-                    Ok(result) => encode(&result.map_err(Failed::Raised)?),
+                    Ok(result) => encode(&result.map_err(Failed::from)?),
                     Err(Unfinished::Stopped) => Err(Failed::Stopped),
                     Err(Unfinished::Panicked(message)) => Err(Failed::Panicked {
                         function: called.clone(),
@@ -168,12 +171,7 @@ impl Functions {
 }
 
 fn decode<A: DeserializeOwned>(args: &[u8], max: usize) -> Result<A, Failed> {
-    let decoded = match codec::decode("args", args, max) {
-        // No arguments are an empty array, which `()` doesn't take itself for.
-        Err(_) if args == NO_ARGUMENTS => codec::decode("args", NULL, max),
-        decoded => decoded,
-    };
-    decoded.map_err(|error| Failed::Raised(error.to_string()))
+    codec::decode_arguments("args", args, max).map_err(|error| Failed::Raised(error.to_string()))
 }
 
 fn encode(result: &impl Serialize) -> Result<Vec<u8>, Failed> {

@@ -5,6 +5,7 @@ pub(crate) mod driver;
 pub(crate) mod files;
 pub(crate) mod function;
 pub(crate) mod host_call;
+pub(crate) mod host_error;
 pub(crate) mod lineage;
 pub(crate) mod module;
 

@@ -89,6 +89,7 @@ impl Instance {
         let context = Context::new(terms, granted, created_at, &shared.random, awake);
         let session = Session::new(shared, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
+                .caused_by(error.into_boxed_dyn_error())
         })?;
         Ok(Instance {
             state: State::Live(Box::new(session)),

@@ -80,7 +80,7 @@ fn check_entry(
             &error,
             problems,
         );
-        if error.is_value() {
+        if error.is_value() || error.is_mismatch() {
             problem.with_hint("exported functions are globals; the entry returns nothing");
         } else if error.is_denied() {
             problem.with_hint("the manifest's `wants` says what the plugin may use");

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::grants::function::Functions;
 use crate::grants::host_call::HostCall;
+use crate::grants::host_error::HostError;
 use crate::grants::module::Modules;
 use crate::instance::shared::Shared;
 #[cfg(feature = "testing")]
@@ -137,8 +138,10 @@ impl PoolBuilder {
     /// Adds a function that scripts may call as a global of this name, if they are granted it
     /// ([`Grants::function`]). It takes the place of a global that Lua has under that name.
     ///
-    /// Its arguments are one tuple; its result, any serde type. An `Err` is a Lua error that
-    /// the script can catch; a panic ends the instance and is a `HostPanic` error. It is
+    /// Its arguments are one tuple, of which those that Lua leaves out at the end are read as null;
+    /// or one type that isn't a list, for a single argument; or `()` for none. Its result is any
+    /// serde type. An `Err` is a Lua error that the script can catch, and anything that can be
+    /// displayed becomes one: see [`HostError`]. A panic ends the instance and is a `HostPanic` error. It is
     /// called on the thread that called the instance, possibly on several at once. A function
     /// that blocks can't be stopped by the wall-clock limit before it returns: where it may
     /// take long, use [`function_with`](Self::function_with) or
@@ -158,7 +161,7 @@ impl PoolBuilder {
     pub fn function<A, R>(
         self,
         name: impl Into<String>,
-        function: impl Fn(A) -> Result<R, String> + Send + Sync + 'static,
+        function: impl Fn(A) -> Result<R, HostError> + Send + Sync + 'static,
     ) -> Self
     where
         A: DeserializeOwned,
@@ -172,7 +175,7 @@ impl PoolBuilder {
     pub fn function_with<A, R>(
         mut self,
         name: impl Into<String>,
-        function: impl Fn(&HostCall, A) -> Result<R, String> + Send + Sync + 'static,
+        function: impl Fn(&HostCall, A) -> Result<R, HostError> + Send + Sync + 'static,
     ) -> Self
     where
         A: DeserializeOwned,
@@ -195,7 +198,7 @@ impl PoolBuilder {
     where
         A: DeserializeOwned,
         R: Serialize + Send + 'static,
-        F: Future<Output = Result<R, String>> + Send + 'static,
+        F: Future<Output = Result<R, HostError>> + Send + 'static,
     {
         self.functions.add_async(name.into(), function);
         self

@@ -59,12 +59,15 @@ where
         return Err(stopped(&call, start));
     }
     let mut encoded = Vec::new();
-    let value = |message: String| Error::from(ErrorKind::Value { message });
-    codec::encode("args", args, &mut encoded).map_err(value)?;
+    codec::encode("args", args, &mut encoded)
+        .map_err(|message| Error::from(ErrorKind::Argument { message }))?;
     let max = terms.limits.value;
     let failed = match granted.registry().call(number, &call, &encoded, max) {
         Ok(result) => {
-            return codec::decode("result", &result, max).map_err(|error| value(error.to_string()));
+            return codec::decode("result", &result, max).map_err(|error| {
+                let message = error.to_string();
+                ErrorKind::Mismatch { message }.into()
+            });
         }
         Err(failed) => failed,
     };

@@ -47,7 +47,7 @@ impl Pool {
         let pool = self.clone();
         async move {
             let runtime = Handle::try_current().map_err(|error| {
-                Error::options(format_args!("an async run needs tokio: {error}"))
+                Error::options(format_args!("an async run needs tokio: {error}")).caused_by(error)
             })?;
             let dropped = CancelOnDrop(Cancel::new());
             let outer = options.get_cancel().into_iter();

@@ -187,7 +187,7 @@ fn error_type(error: &crate::Error) -> &'static str {
         "HostCallError"
     } else if error.is_denied() {
         "DeniedError"
-    } else if error.is_value() {
+    } else if error.is_argument() || error.is_value() || error.is_mismatch() {
         "ValueError"
     } else if error.is_busy() {
         "BusyError"

@@ -310,7 +310,7 @@ pub(crate) fn overlap_within(builder: PoolBuilder, patience: Duration) {
                 .wait_timeout_while(count, patience, |count| *count < 2)
                 .unwrap();
             if *count < 2 {
-                Err("nobody came".to_owned())
+                Err("nobody came".into())
             } else {
                 Ok(())
             }

@@ -1,7 +1,7 @@
 //! Calls of plugins: values, errors, modules, reports.
 
-use moonfork::Grants;
 use moonfork::plugin::{CallErrorKind, CallReport, Lifetime, PluginHostBuilder};
+use moonfork::{Grants, HostError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -266,9 +266,7 @@ fn a_host_function_may_call_plugins_itself() {
         .function("ask_inner", move |(n,): (i64,)| {
             let tenant = inner.get().unwrap().tenant("acme");
             let reply = tenant.call::<_, i64>("inner", "run", &[n]);
-            reply
-                .map(|reply| reply.value)
-                .map_err(|error| error.to_string())
+            reply.map(|reply| reply.value).map_err(HostError::from)
         })
         .build()
         .unwrap();

@@ -10,7 +10,8 @@ use crate::common;
 fn host() -> PluginHost {
     let pool = common::builder()
         .function("list_price", |(sku,): (String,)| {
-            sku.parse::<i64>().map_err(|_| format!("no article {sku}"))
+            sku.parse::<i64>()
+                .map_err(|_| format!("no article {sku}").into())
         })
         .build()
         .unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use moonfork::plugin::{
     CallErrorKind, CallOptions, Lifetime, PluginHost, PluginHostBuilder, Reply,
 };
-use moonfork::{Cancel, Grants, Pool};
+use moonfork::{Cancel, Grants, HostError, Pool};
 use serde_json::Value;
 
 use crate::common;
@@ -29,7 +29,7 @@ function host(what) return reach(what) end
 
 /// A host of the plugin `sums`; `reach` is what its host function does.
 fn host_with(
-    reach: impl Fn(String) -> Result<i64, String> + Send + Sync + 'static,
+    reach: impl Fn(String) -> Result<i64, HostError> + Send + Sync + 'static,
     settings: impl FnOnce(PluginHostBuilder) -> PluginHostBuilder,
 ) -> PluginHost {
     let pool = common::builder()
@@ -154,7 +154,7 @@ fn an_entry_that_fails_keeps_nothing() {
             } else {
                 Ok(())
             }
-            .map_err(str::to_owned)
+            .map_err(HostError::from)
         })
         .build()
         .unwrap();
@@ -232,9 +232,7 @@ fn a_call_that_comes_from_the_same_instance_is_refused() {
         move |tenant| {
             let tenant = inner.get().unwrap().tenant(tenant);
             let reply = tenant.call::<_, i64>("sums", "add", &[1]);
-            reply
-                .map(|reply| reply.value)
-                .map_err(|error| error.to_string())
+            reply.map(|reply| reply.value).map_err(HostError::from)
         },
         keeping,
     );

@@ -94,7 +94,7 @@ fn what_is_as_it_was_is_neither_run_nor_ended() {
     let pool = common::builder()
         .function("loads", move |(): ()| {
             counted.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, String>(())
+            Ok(())
         })
         .build()
         .unwrap();
@@ -260,7 +260,7 @@ impl Paused {
         let pool: Pool = common::builder()
             .function("pause", move |(): ()| {
                 at.lock().unwrap().send(()).unwrap();
-                may_go.lock().unwrap().recv().map_err(|it| it.to_string())
+                Ok(may_go.lock().unwrap().recv()?)
             })
             .build()
             .unwrap();

@@ -191,7 +191,7 @@ fn calls_for_different_tenants_overlap_and_each_has_an_instance(#[case] instance
                 .unwrap();
             match (is_new, ids.len()) {
                 (true, CALLS) => Ok(call.store_id().unwrap().get()),
-                (is_new, found) => Err(format!("{found} came, new: {is_new}")),
+                (is_new, found) => Err(format!("{found} came, new: {is_new}").into()),
             }
         })
         .limits(moonfork::Limits::default().wall(2 * PATIENCE))

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use moonfork::{Cancel, Grants, Pool, RunOptions};
+use moonfork::{Cancel, Grants, HostError, Pool, RunOptions};
 use tokio::sync::oneshot;
 
 use crate::common;
@@ -33,9 +33,7 @@ async fn the_executor_goes_on_while_a_script_runs() {
     let pool = common::builder()
         .function("wait", move |()| {
             let receive = receive.lock().unwrap();
-            receive
-                .recv_timeout(LONG)
-                .map_err(|error| error.to_string())
+            receive.recv_timeout(LONG).map_err(HostError::from)
         })
         .grants(Grants::none().function("wait"))
         .build()

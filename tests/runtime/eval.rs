@@ -77,10 +77,10 @@ fn globals_are_set_and_read() {
 }
 
 #[test]
-fn a_result_of_another_type_is_a_value_error() {
+fn a_result_of_another_type_is_a_mismatch() {
     let mut branch = pool().branch().unwrap();
     let error = branch.eval::<i64>("'text'").unwrap_err();
-    assert!(error.is_value());
+    assert!(error.is_mismatch());
     assert_eq!(
         error.to_string(),
         "result: invalid type: string \"text\", expected i64"
@@ -165,7 +165,7 @@ fn a_value_nested_without_measure_is_refused_and_overruns_no_stack() {
     let deep = (0..10_000).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
     let mut branch = pool().branch().unwrap();
     let error = branch.eval_with::<_, Value>("state", &deep).unwrap_err();
-    assert!(error.is_value(), "{error}");
+    assert!(error.is_argument(), "{error}");
     assert!(error.to_string().contains("nested too deeply"), "{error}");
     // Taking it apart again is recursion too.
     std::thread::Builder::new()

@@ -82,7 +82,7 @@ fn a_function_that_waits_is_told_when_the_run_is_cancelled() {
             let cancel = call.cancel_handle();
             let _watch = cancel.on_cancel(move || send.send(()).unwrap());
             fired.cancel();
-            woken.recv().map_err(|error| error.to_string())
+            Ok(woken.recv()?)
         }),
     );
     let mut branch = pool
@@ -100,7 +100,7 @@ fn a_function_that_waits_is_told_when_the_run_is_cancelled() {
 fn a_function_called_from_rust_is_held_to_the_same_rules() {
     let pool = common::builder()
         .function("add", |(a, b): (i64, i64)| Ok(a + b))
-        .function("fails", |()| Err::<(), _>("on purpose".to_owned()))
+        .function("fails", |()| Err::<(), _>("on purpose".into()))
         .build()
         .unwrap();
     let options = RunOptions::new();

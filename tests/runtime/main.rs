@@ -5,6 +5,7 @@
 mod common;
 
 mod async_runs;
+mod blame;
 mod branch_for;
 mod calls_again;
 mod cancel;
@@ -20,6 +21,7 @@ mod files;
 mod first_line;
 mod grants;
 mod guest_imports;
+mod host_arguments;
 mod host_functions;
 mod hostile_guest;
 mod interpreter;

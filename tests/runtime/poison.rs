@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use moonfork::{ErrorKind, Pool};
+use moonfork::{ErrorKind, HostError, Pool};
 
 use crate::common;
 
@@ -11,10 +11,10 @@ fn pool() -> Pool {
         .wall(Duration::from_millis(700))
         .max_branches(2)
         .grants(moonfork::Grants::none().all_functions())
-        .function("panics", |()| -> Result<(), String> {
+        .function("panics", |()| -> Result<(), HostError> {
             panic!("of the host")
         })
-        .function("fails", |()| -> Result<(), String> {
+        .function("fails", |()| -> Result<(), HostError> {
             Err("on purpose".into())
         })
         .build()

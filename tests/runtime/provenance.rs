@@ -91,7 +91,7 @@ fn append(file: &Path, text: &str) {
     "Cargo.lock",
     "\n[[package]]\nname = \"other\"\nversion = \"1.0.0\"\n"
 )]
-#[case::a_profile_of_the_host("Cargo.toml", "\n[profile.bench]\ndebug = true\n")]
+#[case::a_profile_of_the_host("Cargo.toml", "\n[profile.other]\ninherits = \"dev\"\n")]
 fn unrelated_changes_leave_the_module_as_it_is(#[case] file: &str, #[case] text: &str) {
     if has_guest_sources() {
         let copy = copied_inputs();

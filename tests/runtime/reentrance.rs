@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use moonfork::{Clock, Grants, Main, Pool, RunOptions};
+use moonfork::{Clock, Grants, HostError, Main, Pool, RunOptions};
 
 use crate::common;
 
@@ -17,7 +17,7 @@ fn pool(f: impl Fn(&Pool) -> Result<i64, moonfork::Error> + Send + Sync + 'stati
         .slot_timeout(Duration::ZERO)
         .grants(moonfork::Grants::none().all_functions())
         .function("ask", move |()| {
-            f(known.get().unwrap()).map_err(|error| error.to_string())
+            f(known.get().unwrap()).map_err(HostError::from)
         })
         .build()
         .unwrap();
@@ -120,7 +120,7 @@ fn main_is_refused_to_an_async_function_on_main_s_own_thread() {
             let pool = known.get().unwrap().clone();
             async move {
                 let secret = pool.main().and_then(|mut main| main.eval::<i64>("secret"));
-                secret.map_err(|error| error.to_string())
+                secret.map_err(HostError::from)
             }
         })
         .grants(Grants::none().all_functions())

@@ -9,7 +9,7 @@ use crate::common;
 fn pool() -> Pool {
     common::builder()
         .function("add", |(a, b): (i64, i64)| Ok(a + b))
-        .function("fails", |()| Err::<(), _>("on purpose".to_owned()))
+        .function("fails", |()| Err::<(), _>("on purpose".into()))
         .module("broken", "local x =\n\n= 1")
         .module(
             "failing",
@@ -112,7 +112,7 @@ fn error(code: &str) -> Error {
 )]
 #[case("fs.read('data/no such file at all')", "data/no such file at all: ")]
 #[case("fs.list('other')", "other: no folder 'other' is granted to this run")]
-#[case("add(1)", "add: args: ")]
+#[case("add(1)", "add: args[2]: ")]
 #[case("fails()", "fails: on purpose")]
 #[case("add(print)", "args[1]: a function has no JSON counterpart")]
 #[case(

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use moonfork::PoolBuilder;
 use moonfork::workflow::{RunOptions, Workflow};
+use moonfork::{HostError, PoolBuilder};
 use serde_json::{Map, Value, json};
 
 use crate::common;
@@ -56,7 +56,7 @@ struct Meeting {
 
 impl Meeting {
     /// Waits until the group that the caller came with is complete.
-    fn in_groups_of(&self, size: usize) -> Result<(), String> {
+    fn in_groups_of(&self, size: usize) -> Result<(), HostError> {
         let mut present = self.present.lock().unwrap();
         *present += 1;
         let complete = present.div_ceil(size) * size;
@@ -66,7 +66,7 @@ impl Meeting {
             .wait_timeout_while(present, PATIENCE, |present| *present < complete)
             .unwrap();
         match waited.1.timed_out() {
-            true => Err("nobody else came".to_owned()),
+            true => Err("nobody else came".into()),
             false => Ok(()),
         }
     }
@@ -143,11 +143,9 @@ fn results_keep_the_written_order_though_a_later_branch_ends_first() {
     let first = Mutex::new(first);
     let wait = move |(): ()| {
         let first = first.lock().unwrap();
-        first
-            .recv_timeout(PATIENCE)
-            .map_err(|error| error.to_string())
+        first.recv_timeout(PATIENCE).map_err(HostError::from)
     };
-    let signal = move |(): ()| third.send(()).map_err(|error| error.to_string());
+    let signal = move |(): ()| third.send(()).map_err(HostError::from);
     let pool = common::builder()
         .grants(moonfork::Grants::none().all_functions())
         .function("wait", wait)

@@ -147,7 +147,7 @@ impl Session {
         // Before the clock starts: a value that can't be encoded is the caller's mistake.
         frame(&mut self.request, header, value)?;
         if self.request.len() > limits.value.saturating_add(HEADROOM) {
-            return Err(Error::from(ErrorKind::Value {
+            return Err(Error::from(ErrorKind::Argument {
                 message: format!(
                     "what is passed in has {} bytes, more than the {} that may pass in one piece",
                     self.request.len(),
@@ -241,7 +241,7 @@ impl Session {
         let limits = self.store.data().limits;
         let told = self.exchange(Op::Setup, &limits, read_value::<()>);
         told.map_err(|error| {
-            if error.ends_instance() || error.is_out_of_memory() || error.is_value() {
+            if error.ends_instance() || error.is_out_of_memory() || error.is_argument() {
                 error
             } else {
                 Error::internal(format_args!("the guest refused its setup: {error}"))
@@ -265,14 +265,14 @@ impl Session {
                     at: None,
                 }));
             }
-            Err(error) => return Err(stopped(&mut self.store, &self.memory, &error)),
+            Err(error) => return Err(stopped(&mut self.store, &self.memory, error)),
         };
         let answer = slice(self.memory.data(&self.store), ptr, len).map_err(Error::internal)?;
         match answer.split_first() {
             Some((&wire::OK, value)) => read(value, limits).map_err(|error| {
                 let message = error.to_string();
                 match error {
-                    Unreadable::Mismatch(_) => ErrorKind::Value { message }.into(),
+                    Unreadable::Mismatch(_) => ErrorKind::Mismatch { message }.into(),
                     Unreadable::Malformed(_) => Error::internal(message),
                 }
             }),

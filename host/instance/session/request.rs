@@ -38,5 +38,6 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
     request: &mut Vec<u8>,
 ) -> Result<()> {
-    codec::encode(what, value, request).map_err(|message| Error::from(ErrorKind::Value { message }))
+    codec::encode(what, value, request)
+        .map_err(|message| Error::from(ErrorKind::Argument { message }))
 }

@@ -11,7 +11,7 @@ use crate::store::memory::{read_site, slice};
 pub(super) fn stopped(
     store: &mut Store<Context>,
     memory: &Memory,
-    error: &wasmtime::Error,
+    error: wasmtime::Error,
 ) -> Error {
     let site = store.data_mut().call.site.take();
     let at = site.or_else(|| ask_site(store, memory));
@@ -45,7 +45,10 @@ pub(super) fn stopped(
             fatal: true,
             at,
         },
-        _ => return Error::internal(format_args!("{error:#}")),
+        _ => {
+            return Error::internal(format_args!("{error:#}"))
+                .caused_by(error.into_boxed_dyn_error());
+        }
     }
     .into()
 }

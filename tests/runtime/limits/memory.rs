@@ -164,7 +164,7 @@ fn a_value_larger_than_allowed_is_refused_on_both_ways() {
     let mut branch = pool.branch().unwrap();
     assert!(branch.set_global("s", &"x".repeat(MIB / 2)).is_ok());
     let error = branch.set_global("s", &"x".repeat(3 * MIB)).unwrap_err();
-    assert!(error.is_value(), "{error}");
+    assert!(error.is_argument(), "{error}");
     let error = branch.eval::<String>("('x'):rep(2 << 20)").unwrap_err();
     assert!(error.is_value(), "{error}");
 }

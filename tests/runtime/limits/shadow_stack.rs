@@ -168,9 +168,7 @@ fn no_script_comes_near_its_end(#[case] define: &str) {
 local t = setmetatable({}, { __tostring = function() return require(next) end })
 return string.format('%s', t)
 ";
-    let mut builder = builder().function("echo", |(value,): (serde_json::Value,)| {
-        Ok::<_, String>(value)
-    });
+    let mut builder = builder().function("echo", |(value,): (serde_json::Value,)| Ok(value));
     for n in 1..250 {
         let next = format!("'module{}'", n + 1);
         builder = builder.module(format!("module{n}"), MODULE.replace("next", &next));

@@ -30,7 +30,7 @@ pub(crate) fn pool(slots: u32, metered: bool) -> Pool {
         Ok(most)
     };
     let fail_once = move |(key,): (String,)| match counted(format!("fail_once {key}")) {
-        1 => Err("the first call fails".to_owned()),
+        1 => Err("the first call fails".into()),
         _ => Ok("fine"),
     };
     let builder = common_builder()
