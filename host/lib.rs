@@ -20,16 +20,24 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Cargo features, all on unless `default-features = false`: `workflow` and `plugin` for the
+//! modules of these names, `cli` for the program. Without them the crate needs no YAML or TOML
+//! parser, no templates and no command line.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod capability;
 mod chunk;
 mod codec;
+#[cfg(feature = "diagnostics")]
 pub mod diagnostics;
 mod engine;
 mod error;
 mod grants;
 mod identity;
 mod instance;
+#[cfg(feature = "plugin")]
 pub mod plugin;
 mod pool;
 mod private_file;
@@ -44,6 +52,7 @@ pub mod testing;
     reason = "the guest is compiled from the same file, and its tests read it from outside"
 )]
 mod wire;
+#[cfg(feature = "workflow")]
 pub mod workflow;
 
 pub use capability::{Access, Capability};

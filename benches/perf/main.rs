@@ -13,6 +13,7 @@ use clap::Parser;
 mod branches;
 mod measure;
 mod memory;
+mod profile;
 mod programs;
 mod scaling;
 mod start_up;
@@ -69,6 +70,7 @@ fn main() -> Result<()> {
     } else {
         Effort::FULL
     };
+    println!("{}", profile::line()?);
     let mut table = Table::new(effort, args.only);
     branches::rows(&mut table)?;
     values::rows(&mut table)?;

@@ -101,8 +101,8 @@ fn native_eval() -> Result<PathBuf> {
         return Ok(example);
     }
     Err(format!(
-        "there is no {}: run `cargo xtask perf`, or `cargo build --release --example native_eval` \
-         first",
+        "there is no {}: run `cargo xtask perf`, or `cargo build --profile bench \
+         --example native_eval` first",
         example.display()
     )
     .into())

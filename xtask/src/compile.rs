@@ -269,14 +269,16 @@ fn renames(
 
 /// A package from elsewhere.
 #[derive(Deserialize)]
-struct ForeignPackage {
-    name: String,
+pub(crate) struct ForeignPackage {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) repository: Option<String>,
+    pub(crate) manifest_path: PathBuf,
     source: Option<String>,
-    manifest_path: PathBuf,
 }
 
 /// All packages that the workspace depends on and doesn't have itself.
-fn foreign_packages(workspace: &Path) -> Result<Vec<ForeignPackage>> {
+pub(crate) fn foreign_packages(workspace: &Path) -> Result<Vec<ForeignPackage>> {
     #[derive(Deserialize)]
     struct Metadata {
         packages: Vec<ForeignPackage>,
@@ -304,7 +306,7 @@ fn package_folders(packages: &[ForeignPackage]) -> Vec<PathBuf> {
 }
 
 /// The folder with the sources of the Lua that mlua is built with.
-fn lua_sources(packages: &[ForeignPackage]) -> Result<PathBuf> {
+pub(crate) fn lua_sources(packages: &[ForeignPackage]) -> Result<PathBuf> {
     let package = packages.iter().find(|package| package.name == LUA_PACKAGE);
     let manifest = package.with_context(|| format!("there is no package {LUA_PACKAGE}"))?;
     let folder = manifest.manifest_path.parent().unwrap_or(Path::new("/"));

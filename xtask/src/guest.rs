@@ -102,7 +102,6 @@ pub(crate) fn build(
     let linked = fs::read(&linked).with_context(|| format!("reading {}", linked.display()))?;
     let (arranged, stacks) = layout::arrange(&linked, &recipe.memory).context("moving its data")?;
     let checked = stacks::split(&arranged, stacks).context("checking its stacks")?;
-    snapshot::preinitialise(&checked, &recipe.snapshot)
-        .map_err(|error| anyhow::Error::from_boxed(error.into_boxed_dyn_error()))
+    snapshot::preinitialise(workspace, &checked, &recipe.snapshot)
         .context("pre-initialising the guest")
 }

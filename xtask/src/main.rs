@@ -18,6 +18,7 @@ mod guest;
 mod isolation;
 mod layers;
 mod layout;
+mod licenses;
 mod patch;
 mod perf;
 #[path = "../../host/build/provenance.rs"]
@@ -27,6 +28,7 @@ mod snapshot;
 mod stacks;
 mod stress;
 mod toolchain;
+mod world;
 
 use toolchain::{Route, Toolchain};
 
@@ -59,6 +61,13 @@ enum Chore {
 
     /// Check that imports in host/ run one way, and print which folder needs which.
     Layers,
+
+    /// Write the notices of what is in the guest's module to host/prebuilt/LICENSES.txt.
+    Licenses {
+        /// Change nothing: say whether they are up to date.
+        #[arg(long)]
+        check: bool,
+    },
 
     /// Run all tests again and again, until one fails or N runs have passed.
     Stress {
@@ -129,6 +138,7 @@ fn run(cli: Cli) -> Result<()> {
         }
         Chore::Isolation { minutes } => isolation::run(&workspace, minutes),
         Chore::Layers => layers::run(&workspace),
+        Chore::Licenses { check } => licenses::run(&workspace, check),
         Chore::Stress { runs, args } => stress::run(&workspace, runs, &args),
         Chore::Perf { quick, only, json } => {
             perf::run(&workspace, quick, only.as_deref(), json.as_deref())
@@ -148,6 +158,7 @@ fn workspace() -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     /// Why it should is said in xtask/Cargo.toml.
@@ -170,6 +181,32 @@ mod tests {
                     "{name} is a development dependency: add it to xtask/Cargo.toml"
                 );
             }
+        }
+    }
+
+    /// What the library needs without its cargo features is what a host that only runs Lua builds.
+    #[test]
+    fn the_core_needs_no_command_line_no_templates_and_no_yaml() {
+        let needed = |features: &[&str]| {
+            let mut tree = crate::toolchain::cargo();
+            tree.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+            tree.args(["tree", "--locked", "--offline", "--package", "moonfork"]);
+            tree.args(["--edges=normal", "--prefix=none", "--format={p}"]);
+            let tree = crate::toolchain::output(tree.args(features)).expect("cargo tree");
+            let name = |line: &str| line.split(' ').next().map(str::to_owned);
+            tree.lines().filter_map(name).collect::<BTreeSet<_>>()
+        };
+        let (all, core) = (needed(&[]), needed(&["--no-default-features"]));
+        for package in [
+            "clap",
+            "minijinja",
+            "rustyline",
+            "saphyr-parser",
+            "serde_yaml",
+            "toml",
+        ] {
+            assert!(all.contains(package), "the list is out of date: {package}");
+            assert!(!core.contains(package), "the core needs {package}");
         }
     }
 }

@@ -18,7 +18,8 @@ pub(crate) fn run(
     json: Option<&Path>,
 ) -> Result<()> {
     let mut native = cargo();
-    native.args(["build", "--workspace", "--release"]);
+    // With the benches' profile, to be optimised as they are.
+    native.args(["build", "--workspace", "--profile", "bench"]);
     native.args(["--example", "native_eval"]);
     succeed(native.current_dir(workspace))?;
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use crate::world::World;
+
 /// The recipe for the guest, as read from its file. The file says what each setting is for.
 #[derive(Deserialize)]
 pub(crate) struct Recipe {
@@ -16,7 +18,7 @@ pub(crate) struct Recipe {
     /// Where in memory things lie.
     pub(crate) memory: Memory,
     /// Pre-initialising.
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: World,
 }
 
 /// Settings for the C compiler.
@@ -44,17 +46,6 @@ pub(crate) struct Memory {
     pub(crate) small_data: u32,
     /// Bytes of the large stack.
     pub(crate) large_stack: u32,
-}
-
-/// What the guest sees of the world while it is pre-initialised.
-#[derive(Deserialize)]
-pub(crate) struct Snapshot {
-    /// Seconds since 1970, as the wall clock always shows.
-    pub(crate) wall_clock_seconds: u64,
-    /// What the monotonic clock always shows.
-    pub(crate) monotonic_nanoseconds: u64,
-    /// Repeated without end, wherever random bytes are asked for.
-    pub(crate) random_bytes: Vec<u8>,
 }
 
 impl Recipe {

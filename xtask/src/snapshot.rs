@@ -1,149 +1,44 @@
-//! Running the guest's start-up once and keeping the memory that it leaves.
-//!
-//! This is what `wasmtime-wizer` is for. Its cargo feature `wasmtime`, which would run the
-//! module too, is off: that feature switches on more of wasmtime than the workspace has, and
-//! then wasmtime would be built twice. Running the module is little work.
+//! Having the guest's start-up run once, and cleaning up the module that is left.
 
-use std::pin::pin;
-use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::Duration;
+use std::path::Path;
 
+use anyhow::{Context, Result as AnyResult};
 use wasmparser::{DataKind, KnownCustom, Parser, Payload};
-use wasmtime::{Config, Engine, Instance, Linker, Module, Result, Store, Val, bail, format_err};
-use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
-use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
+use wasmtime::{Result, bail};
 
 use crate::closed::close;
-use crate::recipe::Snapshot;
+use crate::toolchain::{cargo, output, path_text};
+use crate::world::World;
 
-/// Runs wasi-libc's constructors. Not exported any more by the snapshot.
-const CONSTRUCTORS: &str = "_initialize";
-
-/// The guest's own start-up. Not exported any more by the snapshot.
-const PREINIT: &str = "moonfork_preinit";
-
-/// The module whose imports are ours rather than WASI's.
-const OWN_IMPORTS: &str = "moonfork";
-
-/// Returns `wasm` as it is after its start-up: a module that starts where that has ended.
-pub(crate) fn preinitialise(wasm: &[u8], world: &Snapshot) -> Result<Vec<u8>> {
-    let mut wizer = Wizer::new();
-    wizer.init_func(PREINIT);
-    let (context, instrumented) = wizer.instrument(wasm)?;
-
-    let engine = engine()?;
-    let module = Module::new(&engine, instrumented)?;
-    let mut store = Store::new(&engine, wasi(world));
-    let instance = linker(&module)?.instantiate(&mut store, &module)?;
-    for function in [CONSTRUCTORS, PREINIT] {
-        let function = instance.get_typed_func::<(), ()>(&mut store, function)?;
-        function.call(&mut store, ())?;
-    }
-
-    let mut state = State { store, instance };
-    let snapshot = ready(wizer.snapshot(&context, &mut state))??;
-    without_empty_data(&without_tool_sections(&close(&snapshot)?)?)
+/// Returns `wasm` as it is after its start-up, without what nobody needs: a module that starts
+/// where that has ended.
+///
+/// The start-up runs in a program of its own, `bin/preinit.rs`, which says why.
+pub(crate) fn preinitialise(workspace: &Path, wasm: &[u8], world: &World) -> AnyResult<Vec<u8>> {
+    let folder = tempfile::tempdir().context("making a folder for the module")?;
+    let (from, to) = (
+        folder.path().join("from.wasm"),
+        folder.path().join("to.wasm"),
+    );
+    std::fs::write(&from, wasm).context("writing the module")?;
+    output(
+        cargo()
+            .current_dir(workspace)
+            .args(["run", "--quiet", "--locked", "--bin", "preinit"])
+            .args(["--features", "xtask/preinit", "--"])
+            .args([
+                path_text(&from)?,
+                path_text(&to)?,
+                serde_json::to_string(world)?,
+            ]),
+    )?;
+    let snapshot = std::fs::read(&to).context("reading the module's snapshot")?;
+    cleaned(&snapshot).map_err(|error| anyhow::Error::from_boxed(error.into_boxed_dyn_error()))
 }
 
-fn engine() -> Result<Engine> {
-    let mut config = Config::new();
-    // Lua's errors are WebAssembly exceptions.
-    config.wasm_exceptions(true);
-    // The bits of a NaN may differ from one processor to the next, unless told not to.
-    config.cranelift_nan_canonicalization(true);
-    Engine::new(&config)
-}
-
-/// A world without files, environment or arguments, where time stands still.
-fn wasi(world: &Snapshot) -> WasiP1Ctx {
-    let random = || Deterministic::new(world.random_bytes.clone());
-    WasiCtxBuilder::new()
-        .wall_clock(Stopped(Duration::from_secs(world.wall_clock_seconds)))
-        .monotonic_clock(Stopped(Duration::from_nanos(world.monotonic_nanoseconds)))
-        .secure_random(random())
-        .insecure_random(random())
-        .insecure_random_seed(0)
-        // Only to see a panic's message.
-        .inherit_stderr()
-        .build_p1()
-}
-
-/// A clock that always shows the same.
-struct Stopped(Duration);
-
-impl HostWallClock for Stopped {
-    fn resolution(&self) -> Duration {
-        Duration::from_nanos(1)
-    }
-
-    fn now(&self) -> Duration {
-        self.0
-    }
-}
-
-impl HostMonotonicClock for Stopped {
-    fn resolution(&self) -> u64 {
-        1
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
-    }
-}
-
-/// WASI, and for the rest stand-ins: no host is there yet that could answer the guest.
-fn linker(module: &Module) -> Result<Linker<WasiP1Ctx>> {
-    let mut linker = Linker::new(module.engine());
-    p1::add_to_linker_sync(&mut linker, |wasi| wasi)?;
-    for import in module
-        .imports()
-        .filter(|import| import.module() == OWN_IMPORTS)
-    {
-        let name = import.name().to_owned();
-        let Some(ty) = import.ty().func().cloned() else {
-            bail!("{OWN_IMPORTS}.{name} is not a function");
-        };
-        linker.func_new(OWN_IMPORTS, import.name(), ty, move |_, _, _| {
-            bail!("the guest calls {OWN_IMPORTS}.{name} while it is pre-initialised")
-        })?;
-    }
-    Ok(linker)
-}
-
-/// The instance after its start-up, for wizer to look at.
-struct State {
-    store: Store<WasiP1Ctx>,
-    instance: Instance,
-}
-
-// The panics are part of the trait's contract: wizer asks for what it has exported itself.
-impl InstanceState for State {
-    async fn global_get(&mut self, name: &str, _: ValType) -> SnapshotVal {
-        let global = self.instance.get_global(&mut self.store, name);
-        match global.expect("wizer exports it").get(&mut self.store) {
-            Val::I32(value) => SnapshotVal::I32(value),
-            Val::I64(value) => SnapshotVal::I64(value),
-            Val::F32(bits) => SnapshotVal::F32(bits),
-            Val::F64(bits) => SnapshotVal::F64(bits),
-            Val::V128(bits) => SnapshotVal::V128(bits.as_u128()),
-            value => panic!("wizer refuses globals of the type of {value:?}"),
-        }
-    }
-
-    async fn memory_contents(&mut self, name: &str, contents: impl FnOnce(&[u8]) + Send) {
-        let memory = self.instance.get_memory(&mut self.store, name);
-        contents(memory.expect("wizer exports it").data(&self.store));
-    }
-}
-
-/// The result of a future that never waits. [`State`] answers at once, and wizer itself has
-/// nothing to wait for.
-fn ready<T>(future: impl Future<Output = T>) -> Result<T> {
-    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Ok(value),
-        Poll::Pending => Err(format_err!("wizer waits for something unknown")),
-    }
+/// Without what has no answer, what only tools read, and pieces without data.
+fn cleaned(snapshot: &[u8]) -> Result<Vec<u8>> {
+    without_empty_data(&without_tool_sections(&close(snapshot)?)?)
 }
 
 /// Drops what only compilers and linkers read. The functions' names stay: they take about a
