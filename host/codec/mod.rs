@@ -6,8 +6,13 @@
 mod arguments;
 mod encode;
 mod key;
+#[cfg(feature = "workflow")]
 mod large;
 mod loose;
+#[cfg_attr(
+    not(feature = "workflow"),
+    expect(dead_code, reason = "workflows alone read JSON text")
+)]
 mod number;
 mod path;
 mod unwritable;
@@ -25,9 +30,12 @@ use serde_path_to_error::Segment;
 
 use self::arguments::Arguments;
 use self::encode::Encoder;
+#[cfg(feature = "workflow")]
 pub(crate) use self::large::{large_integers, large_integers_of};
 use self::loose::Loose;
+#[cfg(feature = "workflow")]
 pub(crate) use self::loose::integer_of;
+#[cfg(feature = "workflow")]
 use self::number::large_numbers;
 use self::path::{Path, Step};
 use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
@@ -53,6 +61,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
 /// # Errors
 ///
 /// When it is no JSON, or holds such a number.
+#[cfg(feature = "workflow")]
 pub(crate) fn from_json(root: &str, text: &str) -> Result<serde_json::Value, String> {
     let read = serde_json::from_str(text);
     // A parser gives the nearest float, or stops at those that have none.

@@ -9,6 +9,13 @@ mod code;
 mod nearest;
 mod place;
 mod problem;
+#[cfg_attr(
+    not(feature = "workflow"),
+    expect(
+        dead_code,
+        reason = "a workflow may have several files, a manifest is one"
+    )
+)]
 mod problems;
 
 pub use code::Code;

@@ -24,6 +24,7 @@ impl Place {
     }
 
     /// The place of the byte at `offset` of `text`, or of its end.
+    #[cfg(feature = "plugin")]
     pub(crate) fn of(text: &str, offset: usize) -> Place {
         let before = &text[..text.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -32,6 +33,7 @@ impl Place {
     }
 
     /// A line as Lua tells it.
+    #[cfg(feature = "plugin")]
     pub(crate) fn line(line: usize) -> Place {
         Place {
             source: 0,

@@ -138,6 +138,7 @@ impl Problems {
     }
 
     /// Moves the problems of `other` here, behind the others.
+    #[cfg(feature = "plugin")]
     pub(crate) fn append(&mut self, other: &mut Problems) {
         self.found.append(&mut other.found);
     }
@@ -149,11 +150,13 @@ impl Problems {
     }
 
     /// How many problems there are so far.
+    #[cfg(feature = "plugin")]
     pub(crate) fn count(&self) -> usize {
         self.found.len()
     }
 
     /// Sorts what was found since there were `count`, by file and place.
+    #[cfg(feature = "plugin")]
     pub(crate) fn sort_since(&mut self, count: usize) {
         self.found[count..].sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
     }

@@ -124,6 +124,7 @@ impl From<Named<'_>> for Capability {
     }
 }
 
+#[cfg(feature = "workflow")]
 impl Capability {
     /// What a name stands for, as for [`Grants::only`].
     pub(crate) fn named(name: &str) -> Capability {

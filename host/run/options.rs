@@ -35,6 +35,7 @@ impl Wait {
     }
 
     /// Whether waiting may go on after `moment`.
+    #[cfg(feature = "plugin")]
     pub(crate) fn ends_after(&self, moment: Instant) -> bool {
         self.deadline.is_none_or(|deadline| moment < deadline)
     }
@@ -130,6 +131,7 @@ impl RunOptions {
     }
 
     /// For a run that ends when waiting for its instance would have.
+    #[cfg(feature = "plugin")]
     pub(crate) fn within(wait: &Wait) -> RunOptions {
         RunOptions {
             deadline: wait.deadline,

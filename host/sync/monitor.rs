@@ -158,6 +158,7 @@ impl Until<'_> {
 }
 
 /// Waits until something ends that.
+#[cfg(any(feature = "workflow", test))]
 pub(crate) fn sleep(until: Until<'_>) -> Ended {
     match Monitor::new(()).wait(until, |()| false) {
         Ok(_) => unreachable!("it is never ready"),
