@@ -195,6 +195,16 @@ pub(crate) enum MergeStrategy {
     FailOnConflict,
 }
 
+impl MergeStrategy {
+    /// All strategies, by their words.
+    pub(crate) const WORDS: [(&'static str, MergeStrategy); 4] = [
+        ("isolated", MergeStrategy::Isolated),
+        ("last_write_wins", MergeStrategy::LastWriteWins),
+        ("merge_deep", MergeStrategy::MergeDeep),
+        ("fail_on_conflict", MergeStrategy::FailOnConflict),
+    ];
+}
+
 /// `config`.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Config {

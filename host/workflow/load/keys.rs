@@ -245,8 +245,8 @@ pub(crate) const ACTION: Keys = Keys {
 /// An entry of `goto`.
 pub(crate) const RULE: Keys = Keys {
     of: "a rule of `goto`",
-    known: &[&["if", "to"]],
-    elsewhere: &[("when", "write `if`"), ("condition", "write `if`")],
+    known: &[&["if", "to", "when", "then"]],
+    elsewhere: &[("condition", "write `if`")],
     foreign: &[],
 };
 
@@ -347,9 +347,12 @@ pub(crate) const SETTINGS: Keys = Keys {
         "allow_cycles",
         "capabilities",
         "error_handling",
+        "interrupt_after",
+        "interrupt_before",
         "limits",
         "max_iterations",
         "parallel",
+        "raise_exceptions",
         "strict",
     ]],
     elsewhere: &[],
@@ -378,10 +381,11 @@ pub(crate) const PARALLEL: Keys = Keys {
         "max_workers",
         "merge",
         "merge_strategy",
+        "strategy",
         "timeout",
     ]],
     elsewhere: &[("until", "it belongs to one fan-out: to an edge, or a node")],
-    foreign: &["remote", "strategy", "streams"],
+    foreign: &["remote", "streams"],
 };
 
 /// `config`.
