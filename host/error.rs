@@ -106,8 +106,8 @@ pub enum ErrorKind {
     /// gone.
     #[error("{}", out_of_time(*limit, at, *begun))]
     Timeout {
-        /// The time that the call had.
-        limit: Duration,
+        /// The time that the call was given; nothing where it was given a moment.
+        limit: Option<Duration>,
         /// Where the script was.
         at: Option<Site>,
         /// Whether the script had begun.
@@ -160,7 +160,7 @@ pub enum ErrorKind {
     Busy {
         /// How many the pool may have.
         slots: usize,
-        /// How long the caller waited.
+        /// How long anybody waits for one.
         waited: Duration,
     },
     /// Main was asked for on another thread than the one that built the pool.
@@ -250,11 +250,13 @@ pub struct Site {
     pub traceback: String,
 }
 
-fn out_of_time(limit: Duration, at: &Option<Site>, begun: bool) -> String {
-    if begun {
-        format!("stopped: the script ran longer than {limit:?}{}", shown(at))
-    } else {
-        "stopped: the run's deadline passed".to_owned()
+fn out_of_time(limit: Option<Duration>, at: &Option<Site>, begun: bool) -> String {
+    match limit {
+        Some(limit) if begun => {
+            format!("stopped: the script ran longer than {limit:?}{}", shown(at))
+        }
+        Some(limit) => format!("stopped: the run's time of {limit:?} passed"),
+        None => format!("stopped: the run's deadline passed{}", shown(at)),
     }
 }
 

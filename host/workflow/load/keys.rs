@@ -1,4 +1,7 @@
-//! Which keys may stand where.
+//! Which keys may stand where. The table of all keys in `docs/workflows.md` is held against this.
+
+#[cfg(test)]
+mod documented;
 
 use crate::Limit;
 use crate::diagnostics::{Code, Problems};
@@ -258,6 +261,14 @@ pub(crate) const STRATEGY: Keys = Keys {
     foreign: &[],
 };
 
+/// What `matrix` holds besides its dimensions.
+pub(crate) const COMBINATIONS: Keys = Keys {
+    of: "`matrix`",
+    known: &[&["exclude", "include"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
 /// `retry` of a node.
 pub(crate) const RETRY: Keys = Keys {
     of: "`retry`",
@@ -436,7 +447,8 @@ impl Keys {
             || self.foreign.iter().any(|pattern| matches(pattern, key))
     }
 
-    fn known(&self) -> impl Iterator<Item = &'static str> {
+    /// The keys with a meaning.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &'static str> {
         self.known.iter().copied().flatten().copied()
     }
 }
