@@ -243,6 +243,7 @@ impl From<wire::Position> for Position {
 
 /// Where a script was when it was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Site {
     /// The innermost line of the script's own.
     pub position: Position,

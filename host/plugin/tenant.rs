@@ -26,6 +26,7 @@ pub struct Tenant {
 
 /// What a call gave, and what it cost.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Reply<R> {
     /// What the function returned.
     pub value: R,
