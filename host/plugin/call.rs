@@ -10,8 +10,7 @@ use super::error::{CallError, CallErrorKind};
 use super::host::Inner;
 use super::kept::{Key, NoTurn};
 use super::load::Plugin;
-use super::report::{CallReport, joined};
-use super::tenant::Reply;
+use super::report::{CallReport, Reply, joined};
 use crate::diagnostics::Suggestions;
 use crate::{
     Branch, Cancel, Chunk, Deadline, Error, ErrorKind, Outcome, Report, Result, RunOptions,
