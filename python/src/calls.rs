@@ -7,13 +7,13 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
 
-use moonfork::{Cancel, HostCall};
+use moonfork::{Cancel, HostCall, HostError};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use serde::{Serialize, Serializer, ser};
 
-use crate::value::{FromLua, ToLua, take_fault};
+use crate::value::{AllArguments, ToLua, take_fault};
 
 thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
@@ -147,15 +147,15 @@ impl Serialize for Given {
 pub(crate) fn call_back(
     function: &Py<PyAny>,
     call: &HostCall,
-    arguments: Vec<FromLua>,
-) -> Result<Given, String> {
+    arguments: AllArguments,
+) -> Result<Given, HostError> {
     Python::attach(|py| {
-        let called = PyTuple::new(py, arguments.into_iter().map(|it| it.into_object(py)))
+        let called = PyTuple::new(py, arguments.0.into_iter().map(|it| it.into_object(py)))
             .and_then(|arguments| function.bind(py).call1(arguments))
             .and_then(|result| awaited(py, result, call));
         match called {
             Ok(result) => Ok(Given(ToLua::new(&result))),
-            Err(exception) => Err(told(py, exception)),
+            Err(exception) => Err(told(py, exception).into()),
         }
     })
 }

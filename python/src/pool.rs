@@ -18,7 +18,7 @@ use crate::cancel::PyCancel;
 use crate::errors::exception;
 use crate::fork::{Birthplace, forked, no_fork};
 use crate::settings::{SomeGrants, SomeLimits, count, duration, run_options, unexpected, whole};
-use crate::value::{FromLua, ToLua, to_python};
+use crate::value::{AllArguments, FromLua, ToLua, to_python};
 
 /// How long who waits for threads sleeps before it looks whether a signal has come.
 const SIGNALS: Duration = Duration::from_millis(20);
@@ -69,7 +69,7 @@ impl PyPool {
             }
             let function = function.unbind();
             builder =
-                builder.function_with(name, move |call: &HostCall, arguments: Vec<FromLua>| {
+                builder.function_with(name, move |call: &HostCall, arguments: AllArguments| {
                     call_back(&function, call, arguments)
                 });
         }

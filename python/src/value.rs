@@ -344,6 +344,37 @@ impl<'de> Deserialize<'de> for FromLua {
     }
 }
 
+/// The arguments that a script calls a host function with, all of them.
+pub(crate) struct AllArguments(pub(crate) Vec<FromLua>);
+
+impl<'de> Deserialize<'de> for AllArguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AllArguments, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = AllArguments;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of arguments")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut sequence: A,
+            ) -> Result<AllArguments, A::Error> {
+                let mut all = Vec::new();
+                while let Some(argument) = sequence.next_element()? {
+                    all.push(argument);
+                }
+                Ok(AllArguments(all))
+            }
+        }
+
+        // As whatever there is: who asks for a list gets the one argument that is a list.
+        deserializer.deserialize_any(List)
+    }
+}
+
 /// A value from Lua by the rules of The Edge Agent: a float with an integer's value is an `int`, and
 /// what is null in a mapping isn't there.
 pub(crate) struct PlainFromLua(pub(crate) FromLua);
