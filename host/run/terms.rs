@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::grants::Granted;
+use crate::grants::granted::Granted;
 use crate::run::limits::Limits;
 use crate::run::options::RunOptions;
 use crate::{Cancel, Deadline, Result};

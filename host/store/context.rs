@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use wasmtime::{ExnRef, OwnedRooted, StoreContextMut, UpdateDeadline};
 
 use crate::error::{Site, panic_message};
+use crate::grants::granted::{Denial, Granted};
 use crate::grants::host_call::{Cancels, HostCall};
-use crate::grants::{Denial, Granted};
 use crate::report::Usage;
 use crate::report::output::Output;
 use crate::run::limits::Limits;

@@ -7,10 +7,10 @@
 
 use std::fmt::Write as _;
 
+use minijinja::Error;
 use minijinja::machinery::ast::{CallArg, Expr, Macro, Stmt, UnaryOpKind};
 use minijinja::machinery::{parse, parse_expr};
 use minijinja::value::{Value, ValueKind};
-use minijinja::Error;
 
 use super::engine::syntax;
 use super::known::{comparison, know_filter, know_function, know_test, operator, unsupported};
