@@ -74,4 +74,3 @@ pub use run::limits::{Amount, Limit, Limits, PartialLimits, Unit};
 pub use run::options::{RunOptions, Wait};
 pub use run::quantity;
 pub use sync::cancel::{Cancel, CancelWatch};
-pub use sync::deadline::Deadline;

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What the guest is asked to do: the first argument of its entry point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,56 @@ pub const MAX_DEPTH: usize = 100;
 pub const VALUE_COST: usize = 32;
 /// What an object costs beside its keys and values.
 pub const OBJECT_COST: usize = 128;
+
+/// A value that is there several times passes once, in the `state` of a chunk: an array of a [`Numbered`]
+/// definition and the value stands for the value, and a reference for the value of that number. Numbers
+/// begin with 1; a state in which there are any is itself defined, as number 0. In what the chunk returns,
+/// references stand for values of its state that are as they came; there are no definitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbered {
+    /// The value behind it goes by this number from there on.
+    Definition(u32),
+    /// The value that goes by this number.
+    Reference(u32),
+}
+
+impl Numbered {
+    /// The type of MessagePack's extension for a definition; its 4 bytes are the number, big-endian.
+    pub const DEFINITION: i8 = 1;
+    /// The same for a reference.
+    pub const REFERENCE: i8 = 2;
+
+    /// Bytes that a text has that is passed once.
+    pub const LONG: usize = 64;
+
+    /// What an extension of this type, with this number, is.
+    pub fn of(kind: i8, number: u32) -> Option<Numbered> {
+        match kind {
+            Self::DEFINITION => Some(Numbered::Definition(number)),
+            Self::REFERENCE => Some(Numbered::Reference(number)),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Numbered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (kind, number) = match *self {
+            Numbered::Definition(number) => (Self::DEFINITION, number),
+            Numbered::Reference(number) => (Self::REFERENCE, number),
+        };
+        let extension = (kind, Number(number.to_be_bytes()));
+        serializer.serialize_newtype_struct(rmp_serde::MSGPACK_EXT_STRUCT_NAME, &extension)
+    }
+}
+
+struct Number([u8; 4]);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
 
 /// Added to the number of the first operation of an instance: its request ends in a [`Seed`].
 pub const FRESH: u32 = 1 << 31;

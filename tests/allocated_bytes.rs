@@ -423,3 +423,70 @@ nodes:
         "{one} for one look, {eight} for eight"
     );
 }
+
+/// Branches that change a number and look at a large list; a fan-in that looks at all that they
+/// gave and keeps it as it is; and a node that finds it as it was.
+const SHARED: &str = "
+settings: {parallel: {max_workers: 2}}
+nodes:
+  - name: each
+    type: dynamic_parallel
+    items: '{{ state.items }}'
+    run: 'return {n = state.item + #state.rows}'
+  - name: join
+    run: |
+      local all = 0
+      for _, entry in ipairs(state.parallel_results) do
+        assert(entry.success, entry.error)
+        all = all + entry.state.n + #entry.state.rows + #entry.state.text
+      end
+      return {all = all, kept = state.parallel_results, parallel_results = null}
+  - name: look
+    run: |
+      local again = 0
+      for index, entry in ipairs(state.kept) do
+        again = again + entry.state.n + #entry.state.rows + #entry.state.text
+      end
+      return {again = again, kept = null, items = null}
+";
+
+/// Bytes that a run of so many branches over a list of so many numbers allocates outside of branches,
+/// and the most memory that the main instance had.
+fn shared(pool: &Pool, workflow: &Workflow, branches: usize, rows: usize) -> (u64, u64) {
+    let input = Map::from_iter([
+        ("items".to_owned(), (0..branches).collect::<Value>()),
+        ("rows".to_owned(), (0..rows).collect::<Value>()),
+        ("text".to_owned(), "x".repeat(rows).into()),
+    ]);
+    let expected = branches * (branches - 1) / 2 + branches * 3 * rows;
+    let (bytes, outcome) = allocated(|| workflow.run(pool, input, &RunOptions::new()));
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(outcome.state["all"], json!(expected));
+    assert_eq!(outcome.state["again"], json!(expected));
+    let mut main = outcome
+        .report
+        .instances
+        .iter()
+        .filter(|it| it.branch.is_none());
+    let main = main.next().expect("the main instance");
+    (bytes, main.peak_memory as u64)
+}
+
+/// What a branch left as it was takes no memory in its entry, neither here nor in the guest.
+#[test]
+fn an_entry_takes_what_its_branch_changed() {
+    /// The list takes more than 300 KB in Lua, and the text 20 KB. An entry has eleven members, with a
+    /// report.
+    const EACH: u64 = 16_000;
+
+    let workflow = load(SHARED).unwrap_or_else(|error| panic!("{error}"));
+    let pool = common::builder().max_branches(2).build().expect("a pool");
+    // What is made once.
+    shared(&pool, &workflow, 2, 10);
+    let few = shared(&pool, &workflow, 20, 20_000);
+    let many = shared(&pool, &workflow, 320, 20_000);
+    let each = |few: u64, many: u64| many.saturating_sub(few) / 300;
+    let (host, guest) = (each(few.0, many.0), each(few.1, many.1));
+    println!("{few:?} for 20 branches, {many:?} for 320: {host} and {guest} bytes for each more");
+    assert!(host < EACH && guest < EACH, "{host} and {guest} bytes");
+}

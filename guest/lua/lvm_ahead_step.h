@@ -151,7 +151,13 @@
       find(h, key, value);
       if (value == NULL || isempty(value)) {
         mt = h->metatable;
-        if (mt == NULL || (mt->flags & (1u << TM_INDEX))) {  /* no `__index`? */
+        if (mt == NULL) {
+          setnilvalue(s2v(ra));
+          break;
+        }
+        else if (mt->flags & (1u << TM_INDEX)) {  /* no `__index`? */
+          if (isoriginal(mt))
+            goto back;
           setnilvalue(s2v(ra));
           break;
         }

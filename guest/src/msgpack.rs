@@ -6,6 +6,8 @@
 
 use rmp::Marker;
 
+use crate::wire::Numbered;
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Token<'a> {
@@ -22,7 +24,9 @@ pub(crate) enum Token<'a> {
     Map(usize),
     /// Bytes that may be anything.
     Bytes(&'a [u8]),
-    /// An extension, or no token at all.
+    /// A definition, or a reference.
+    Numbered(Numbered),
+    /// Another extension, or no token at all.
     Other,
 }
 
@@ -38,7 +42,7 @@ impl Token<'_> {
             Token::Array(_) => "an array",
             Token::Map(_) => "an object",
             Token::Bytes(_) => "raw bytes",
-            Token::Other => "of no kind that there is",
+            Token::Numbered(_) | Token::Other => "of no kind that there is",
         }
     }
 }
@@ -46,12 +50,30 @@ impl Token<'_> {
 /// The tokens of what hasn't been read yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens<'a> {
+    all: &'a [u8],
     rest: &'a [u8],
 }
 
 impl<'a> Tokens<'a> {
     pub(crate) fn of(bytes: &'a [u8]) -> Tokens<'a> {
-        Tokens { rest: bytes }
+        Tokens {
+            all: bytes,
+            rest: bytes,
+        }
+    }
+
+    /// How many bytes are left: where it is, for [`again`](Self::again).
+    pub(crate) fn left(&self) -> u64 {
+        self.rest.len() as u64
+    }
+
+    /// The tokens from where so many bytes were left.
+    pub(crate) fn again(&self, left: u64) -> Tokens<'a> {
+        let read = self.all.len() as u64 - left.min(self.all.len() as u64);
+        Tokens {
+            all: self.all,
+            rest: &self.all[read as usize..],
+        }
     }
 
     /// Whether all has been read.
@@ -114,8 +136,32 @@ impl<'a> Tokens<'a> {
                 let len = self.len32()?;
                 Token::Bytes(self.bytes(len)?)
             }
+            Marker::FixExt4 => {
+                let [kind] = self.take()?;
+                let number = u32::from_be_bytes(self.take()?);
+                let numbered = Numbered::of(kind.cast_signed(), number);
+                numbered.map_or(Token::Other, Token::Numbered)
+            }
             _ => Token::Other,
         })
+    }
+
+    /// The number of the definition that comes next, if one does.
+    pub(crate) fn definition(&mut self) -> Option<u32> {
+        let mut ahead = self.clone();
+        match ahead.next() {
+            Some(Token::Numbered(Numbered::Definition(number))) => {
+                *self = ahead;
+                Some(number)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this is a value that goes by a number.
+    pub(crate) fn is_defined(&self) -> bool {
+        let mut ahead = self.clone();
+        ahead.next() == Some(Token::Array(2)) && ahead.definition().is_some()
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -206,6 +252,25 @@ mod tests {
         for bytes in [&[0xc7, 0, 1][..], &[0xd4, 1, 1], &[0xc1]] {
             assert_eq!(Tokens::of(bytes).next(), Some(Token::Other), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn numbers_of_shared_values() {
+        for number in [0, 1, 256, u32::MAX] {
+            for numbered in [Numbered::Definition(number), Numbered::Reference(number)] {
+                assert_eq!(tokens(&numbered), [format!("Numbered({numbered:?})")]);
+                let is_definition = numbered == Numbered::Definition(number);
+                let bytes = rmp_serde::to_vec(&numbered).unwrap();
+                let expected = is_definition.then_some(number);
+                assert_eq!(Tokens::of(&bytes).definition(), expected);
+                let pair = rmp_serde::to_vec(&(numbered, 1)).unwrap();
+                assert_eq!(Tokens::of(&pair).is_defined(), is_definition);
+            }
+        }
+        assert_eq!(
+            Tokens::of(&[0xd6, 3, 0, 0, 0, 0]).next(),
+            Some(Token::Other)
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::io;
+use std::ptr;
 
 use mlua::{Lua, Table, Value};
 use serde::de;
@@ -27,6 +28,7 @@ use self::outgoing::Outgoing;
 use crate::failure::{Failure, FailureKind};
 use crate::number;
 use crate::path::{Path, Step};
+use crate::raw::lazy::keep_origins;
 use crate::raw::stack::{Gate, Held, Item, Stack, TABLE};
 use crate::wire::{MAX_DEPTH, VALUE_COST};
 
@@ -73,6 +75,26 @@ struct Run {
     bytes_pass: bool,
     /// Whether a number was read as a float that may have been an integer.
     doubtful: Cell<bool>,
+    /// Where the stack has what goes by numbers, if anything does.
+    lists: Option<Lists>,
+    /// How many originals are being read, one inside of the other.
+    originals: Cell<usize>,
+    /// How many levels were left in the deepest table of the innermost of them.
+    deepest: Cell<usize>,
+    /// The copy that was looked at last, and found to be what its original is.
+    unchanged: Cell<*const c_void>,
+}
+
+/// Where the stack has what came in under numbers, for as long as a script may give it back.
+#[derive(Clone, Copy)]
+pub(crate) struct Lists {
+    /// Texts and the originals of tables, by their numbers. Where there are no lazy copies: where each
+    /// begins.
+    values: c_int,
+    /// The numbers, by these values.
+    numbers: c_int,
+    /// How deeply tables are nested in those that are tables, by their numbers.
+    depths: c_int,
 }
 
 /// What went wrong inside a value, and where.
@@ -94,7 +116,8 @@ enum Entry {
     Shape(Shape),
     /// It came from an object with nulls: a list of their keys, which lies on the stack.
     Nulls(c_int),
-    /// It is a view of this table, which lies on the stack: see [`Stack::view`].
+    /// It is a view of this table, which lies on the stack: see [`Stack::view`]; or a copy of it in which
+    /// nothing is yet.
     View(*const c_void),
     None,
 }
@@ -175,6 +198,7 @@ impl Values {
         let book = Self::empty_book(&self.lua, weak.expect("it was made with one"))?;
         self.gate.set(Gate::new(&self.lua, &book, None)?);
         self.held.set(Held::new(&self.lua, &book)?);
+        keep_origins(&self.lua, self.held.get())?;
         self.book.replace(book);
         Ok(())
     }
@@ -309,6 +333,45 @@ impl Values {
         sink.check().and(result)
     }
 
+    /// Pushes lists for values that go by numbers.
+    pub(crate) fn push_lists(&self, stack: Stack) -> Lists {
+        let list = || {
+            stack.push_table(0, 0);
+            stack.top()
+        };
+        Lists {
+            values: list(),
+            numbers: list(),
+            depths: list(),
+        }
+    }
+
+    /// Writes the last value of the stack likewise, but what came in under a number and is as it came goes out
+    /// under that.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_msgpack`](Self::write_msgpack).
+    pub(crate) fn write_numbered_from(
+        &self,
+        stack: Stack,
+        lists: Lists,
+        root: &str,
+        out: &mut Vec<u8>,
+        max: usize,
+    ) -> Result<(), Failure> {
+        let run = Run {
+            budget: Cell::new(max),
+            bytes_pass: true,
+            lists: Some(lists),
+            ..self.run(stack, TABLE)
+        };
+        let mut sink = Sink::new(out);
+        let mut serializer = rmp_serde::Serializer::new(&mut sink);
+        let result = run.write(stack.top(), root, &mut serializer);
+        sink.check().and(result)
+    }
+
     /// The first values on the stack, as a MessagePack array.
     ///
     /// # Errors
@@ -367,6 +430,10 @@ impl Values {
             budget: Cell::new(usize::MAX),
             bytes_pass: false,
             doubtful: Cell::new(false),
+            lists: None,
+            originals: Cell::default(),
+            deepest: Cell::default(),
+            unchanged: Cell::new(ptr::null()),
         }
     }
 }
@@ -385,6 +452,17 @@ impl Fault {
 }
 
 impl Run {
+    /// How deeply tables are nested in the value that goes by a number.
+    fn depth_of(&self, lists: Lists, number: u32) -> usize {
+        self.stack.raw_get_index(lists.depths, number.into());
+        let depth = match self.stack.item(self.stack.top()) {
+            Item::Integer(depth) => usize::try_from(depth).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        self.stack.pop();
+        depth
+    }
+
     /// Writes the value at a position.
     fn write<S: Serializer>(&self, at: c_int, root: &str, sink: S) -> Result<(), Failure> {
         let written = serde::Serialize::serialize(&Outgoing { run: self, at }, sink);
@@ -483,6 +561,19 @@ impl Run {
         self.stack.push_copy(table);
         self.stack.raw_get(self.book);
         let top = self.stack.top();
+        if let Item::Table(original) = self.stack.item(top)
+            && self.stack.is_original(original)
+        {
+            // What is filled by now remembers what its original came from.
+            self.stack.raw_get(self.book);
+        } else if self.stack.last_is_nil()
+            && let Item::Table(address) = self.stack.item(table)
+            && let Some(original) = self.stack.pending(address)
+        {
+            self.stack.push_at(original);
+            self.stack.put(top);
+            return Entry::View(original);
+        }
         let entry = match self.stack.item(top) {
             Item::Table(_) => return Entry::Nulls(top),
             Item::Other(_) => {

@@ -10,6 +10,7 @@ use rmp::Marker;
 use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::header::{self, malformed};
+use crate::msgpack::Tokens;
 use crate::raw::library;
 use crate::raw::quick::Returned;
 use crate::raw::raised;
@@ -283,32 +284,46 @@ impl Vm {
 
     fn eval(&self, chunk: &Chunk<'_>, state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         let source = Source::of(chunk, !state.is_empty())?;
-        self.answer(answer, |stack| {
-            source.push(stack)?;
-            self.call_chunk(stack, state)
-        })
+        self.answer_chunk(answer, state, |stack| source.push(stack))
     }
 
     /// Runs what [`compile`](Self::compile) gave, in whichever instance.
     fn run(&self, bytecode: &[u8], state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
-        self.answer(answer, |stack| {
-            if !stack.push_compiled(bytecode) {
-                return Err(malformed("the bytecode is broken"));
-            }
-            self.call_chunk(stack, state)
+        self.answer_chunk(answer, state, |stack| match stack.push_compiled(bytecode) {
+            true => Ok(()),
+            false => Err(malformed("the bytecode is broken")),
         })
     }
 
-    /// Calls the chunk that lies on the stack.
-    fn call_chunk(&self, stack: Stack, state: &[u8]) -> Result<(), Failure> {
-        if state.is_empty() {
-            return call_for_one(stack, 0);
+    /// Calls the chunk that `push` leaves on the stack, and answers what it returned.
+    fn answer_chunk(
+        &self,
+        answer: &mut Vec<u8>,
+        state: &[u8],
+        push: impl Fn(Stack) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let values = &self.sandbox.values;
+        if !Tokens::of(state).is_defined() {
+            return self.answer(answer, |stack| {
+                push(stack)?;
+                if state.is_empty() {
+                    return call_for_one(stack, 0);
+                }
+                values
+                    .unpack(stack, TABLE, state, "state")
+                    .map_err(Failure::argument)?;
+                call_for_one(stack, 1)
+            });
         }
-        self.sandbox
-            .values
-            .unpack(stack, TABLE, state, "state")
-            .map_err(Failure::argument)?;
-        call_for_one(stack, 1)
+        self.protected(|stack| {
+            let lists = values.push_lists(stack);
+            push(stack)?;
+            values
+                .unpack_numbered(stack, lists, state, "state")
+                .map_err(Failure::argument)?;
+            call_for_one(stack, 1)?;
+            values.write_numbered_from(stack, lists, "result", answer, values.max_value())
+        })
     }
 
     /// Answers what a chunk compiles to, with all that messages and tracebacks show.

@@ -33,6 +33,11 @@ pub(super) fn warn(event: &Event) {
                 error.message
             ));
         }
+        EventKind::Shortened { bytes } => stream::note(format_args!(
+            "warning: in the result, entries of `parallel_results` are without what they share: it \
+             would take {} MB more",
+            bytes / 1_000_000
+        )),
         EventKind::Resume { .. } => stream::note(format_args!(
             "resumed on a new instance: Lua's globals from before are gone"
         )),

@@ -140,9 +140,13 @@ impl<'a> Serializer for Encoder<'a> {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Written {
+        if name == rmp_serde::MSGPACK_EXT_STRUCT_NAME {
+            let written = rmp_serde::Serializer::new(self.0).serialize_newtype_struct(name, value);
+            return written.map_err(ser::Error::custom);
+        }
         value.serialize(self)
     }
 

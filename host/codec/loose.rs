@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::Extension;
 use serde::Deserialize;
 use serde::de::value::{Error, MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{
@@ -43,7 +44,7 @@ pub(crate) fn integer_of(number: f64) -> Option<i64> {
 }
 
 /// Why a string is not read as text.
-pub(super) const NOT_UTF8: &str = "the string is not valid UTF-8";
+pub(crate) const NOT_UTF8: &str = "the string is not valid UTF-8";
 
 impl<'de> Deserialize<'de> for Loose<'de> {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
@@ -82,6 +83,14 @@ impl<'de> Deserialize<'de> for Loose<'de> {
 
             fn visit_borrowed_bytes<E>(self, value: &'de [u8]) -> Result<Loose<'de>, E> {
                 Ok(Loose::Bytes(value))
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                source: D,
+            ) -> Result<Loose<'de>, D::Error> {
+                // What it stands for is no matter of why the rest can't be read.
+                Extension::deserialize(source).map(|_| Loose::Null)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Loose<'de>, A::Error> {

@@ -24,7 +24,8 @@ use rmp_serde::config::{DefaultConfig, HumanReadableConfig};
 use rmp_serde::decode::ReadRefReader;
 use serde::Serialize;
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
+    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess,
+    Visitor,
 };
 use serde_path_to_error::Segment;
 
@@ -34,11 +35,11 @@ use self::encode::Encoder;
 pub(crate) use self::large::{large_integers, large_integers_of};
 use self::loose::Loose;
 #[cfg(feature = "workflow")]
-pub(crate) use self::loose::integer_of;
+pub(crate) use self::loose::{NOT_UTF8, integer_of};
 #[cfg(feature = "workflow")]
 use self::number::large_numbers;
 use self::path::{Path, Step};
-use crate::wire::{MAX_DEPTH, OBJECT_COST, VALUE_COST};
+use crate::wire::{MAX_DEPTH, Numbered, OBJECT_COST, VALUE_COST};
 
 /// Appends `value` to `out`.
 ///
@@ -252,6 +253,14 @@ impl<'de> Visitor<'de> for Weigh<'_> {
         self.spend(bytes.len())
     }
 
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        // Whether it stands for a value is seen by those who have given out numbers.
+        match Extension::deserialize(source)?.numbered() {
+            Some(Numbered::Reference(_)) => Ok(()),
+            _ => Err(de::Error::custom("an extension that there is not")),
+        }
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while items.next_element_seed(Weigh(self.0))?.is_some() {}
         Ok(())
@@ -263,6 +272,67 @@ impl<'de> Visitor<'de> for Weigh<'_> {
             entries.next_value_seed(Weigh(self.0))?;
         }
         Ok(())
+    }
+}
+
+/// An extension of MessagePack's.
+pub(crate) struct Extension {
+    kind: i8,
+    number: Option<u32>,
+}
+
+impl Extension {
+    /// What it says of values that are shared, if it is of that kind.
+    pub(crate) fn numbered(&self) -> Option<Numbered> {
+        Numbered::of(self.kind, self.number?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Extension {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Extension, D::Error> {
+        struct Parts;
+
+        impl<'de> Visitor<'de> for Parts {
+            type Value = Extension;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an extension")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Extension, A::Error> {
+                let kind = parts.next_element()?;
+                let number: Option<Number> = parts.next_element()?;
+                Ok(Extension {
+                    kind: kind.ok_or_else(|| de::Error::custom("it has no kind"))?,
+                    number: number.and_then(|number| number.0),
+                })
+            }
+        }
+
+        source.deserialize_any(Parts)
+    }
+}
+
+/// Four bytes, big-endian; nothing if there are more or fewer.
+struct Number(Option<u32>);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Number, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Number, E> {
+                Ok(Number(bytes.try_into().ok().map(u32::from_be_bytes)))
+            }
+        }
+
+        source.deserialize_bytes(Bytes)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a host function may know of the run that calls it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::{Cancel, Deadline, StoreId};
+use crate::{Cancel, StoreId};
 
 /// The run that called a host function: how long it has left, and whether it was cancelled.
 ///
@@ -11,7 +11,7 @@ use crate::{Cancel, Deadline, StoreId};
 #[derive(Clone, Debug, Default)]
 pub struct HostCall {
     pub(crate) store_id: Option<StoreId>,
-    pub(crate) deadline: Option<Deadline>,
+    pub(crate) deadline: Option<Instant>,
     pub(crate) cancels: Cancels,
 }
 
@@ -25,13 +25,14 @@ impl HostCall {
     }
 
     /// When the run must have ended; nothing where it may take for ever.
-    pub fn deadline(&self) -> Option<Deadline> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
     /// How long the run has left: zero when its time is over.
     pub fn remaining(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.remaining())
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Whether the run was cancelled.

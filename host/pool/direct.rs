@@ -1,5 +1,7 @@
 //! Host functions called from Rust, as a script would call them.
 
+use std::time::Instant;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -11,7 +13,6 @@ use crate::grants::host_call::HostCall;
 use crate::instance::shared::Shared;
 use crate::instance::stack;
 use crate::run::options::RunOptions;
-use crate::sync::deadline::Deadline;
 
 /// Calls the host function `name` with the elements of `args`, within `options`.
 ///
@@ -47,14 +48,15 @@ where
             traceback: None,
         }));
     }
-    let wall = Deadline::after(terms.limits.wall);
+    let start = Instant::now();
+    let wall = start.checked_add(terms.limits.wall);
     let call = HostCall {
         store_id: None,
-        deadline: Deadline::earlier(terms.deadline, Some(wall)),
+        deadline: terms.deadline.into_iter().chain(wall).min(),
         cancels: [terms.cancel, None],
     };
     if call.is_cancelled() || call.remaining().is_some_and(|left| left.is_zero()) {
-        return Err(stopped(&call));
+        return Err(stopped(&call, start));
     }
     let mut encoded = Vec::new();
     codec::encode("args", args, &mut encoded)
@@ -76,13 +78,13 @@ where
             traceback: None,
             value: None,
         },
-        Failed::Stopped => return Err(stopped(&call)),
+        Failed::Stopped => return Err(stopped(&call, start)),
         Failed::Panicked { function, message } => ErrorKind::HostPanic { function, message },
     }))
 }
 
 /// What it means that `call` may not go on. No instance was involved that it could have ended.
-fn stopped(call: &HostCall) -> Error {
+fn stopped(call: &HostCall, start: Instant) -> Error {
     Error::from(if call.is_cancelled() {
         ErrorKind::Cancelled {
             at: None,
@@ -90,7 +92,7 @@ fn stopped(call: &HostCall) -> Error {
         }
     } else {
         ErrorKind::Timeout {
-            limit: call.deadline.and_then(|deadline| deadline.time()),
+            limit: start.elapsed(),
             at: None,
             begun: false,
         }

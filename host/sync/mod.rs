@@ -2,7 +2,6 @@
 
 pub(crate) mod awake;
 pub(crate) mod cancel;
-pub(crate) mod deadline;
 pub(crate) mod monitor;
 pub(crate) mod nesting;
 pub(crate) mod slots;

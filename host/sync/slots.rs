@@ -54,15 +54,18 @@ impl Slots {
             return Ok(slot);
         }
         let start = Instant::now();
-        let (patience, deadline) = match self.total {
+        let until = if self.total == 0 {
             // Where there are none at all, nothing is worth waiting for.
-            0 => (Duration::ZERO, None),
-            _ => (patience, until.deadline),
-        };
-        let until = Until {
-            patience: start.checked_add(patience),
-            deadline,
-            ..until
+            Until {
+                patience: Some(start),
+                deadline: None,
+                ..until
+            }
+        } else {
+            Until {
+                patience: start.checked_add(patience),
+                ..until
+            }
         };
         match self.free.wait(until, |free| *free > 0) {
             Ok(mut free) => {
@@ -75,13 +78,13 @@ impl Slots {
                     begun: false,
                 },
                 Ended::Deadline => ErrorKind::Timeout {
-                    limit: deadline.and_then(|deadline| deadline.time()),
+                    limit: start.elapsed(),
                     at: None,
                     begun: false,
                 },
                 Ended::Patience => ErrorKind::Busy {
                     slots: self.total,
-                    waited: patience,
+                    waited: start.elapsed(),
                 },
             })),
         }

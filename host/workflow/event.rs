@@ -133,6 +133,12 @@ pub enum EventKind {
         /// What is wrong with it.
         message: String,
     },
+    /// The state that follows is without what entries of `parallel_results` share, in their `state` and
+    /// `last_state`, because it would take so much more written out in full.
+    Shortened {
+        /// Bytes that it would have taken more.
+        bytes: u64,
+    },
     /// The run stops at a node, to be resumed.
     Interrupt {
         /// The node.

@@ -1,5 +1,7 @@
 //! `state_schema`: the types that keys of the state have.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -129,29 +131,25 @@ impl Schema {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub(crate) fn check_update(&self, update: &mut Map<String, Value>) -> Result<(), String> {
-        for (key, kind) in &self.keys {
-            if *kind == Type::List
-                && let Some(value) = update.get_mut(key)
-                && value.as_object().is_some_and(Map::is_empty)
-            {
-                *value = Value::Array(Vec::new());
+    pub(crate) fn check_update(&self, update: &mut [(String, Json)]) -> Result<(), String> {
+        if self.keys.is_empty() {
+            return Ok(());
+        }
+        for (key, value) in &mut *update {
+            let is_list = |(known, kind): &(String, Type)| known == key && *kind == Type::List;
+            if is_empty_table(value) && self.keys.iter().any(is_list) {
+                *value = Value::Array(Vec::new()).into();
             }
         }
-        self.check_with(|key| update.get(key))
+        let update: HashMap<_, _> = update.iter().map(|(key, it)| (key.as_str(), it)).collect();
+        self.check_with(|key| update.get(key).map(|it| it.kind()))
     }
 
     /// Makes lists of empty tables of Lua's, as [`check_update`](Self::check_update) does, in a state that
     /// comes from nodes of another workflow.
     pub(crate) fn conform(&self, state: &mut State) {
         for (key, kind) in &self.keys {
-            let is_empty = |json: &Json| json.kind().as_object().is_some_and(Map::is_empty);
-            let is_whole = |json: &Json| matches!(json, Json::Whole(_));
-            if *kind == Type::List
-                && state
-                    .get(key)
-                    .is_some_and(|it| is_whole(it) && is_empty(it))
-            {
+            if *kind == Type::List && state.get(key).is_some_and(is_empty_table) {
                 state.set(key.as_str(), Value::Array(Vec::new()));
             }
         }
@@ -177,6 +175,15 @@ impl Schema {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether nothing is in it, and it isn't known to be a list.
+fn is_empty_table(json: &Json) -> bool {
+    match json {
+        Json::Whole(value) => value.as_object().is_some_and(Map::is_empty),
+        Json::List(_) => false,
+        Json::Object(members) => members.is_empty(),
     }
 }
 

@@ -14,6 +14,12 @@ pub(crate) const RESULT: &str = "result";
 /// The key under which a fan-in finds what the branches gave.
 pub(crate) const PARALLEL_RESULTS: &str = "parallel_results";
 
+/// Bytes that a result may take more than what is in it, because it has the same several times.
+const MAX_EXCESS: u64 = 64_000_000;
+
+/// The same without what entries of `parallel_results` share.
+const MAX_LEFT: u64 = 512_000_000;
+
 /// A JSON object that is cheap to copy: copies share the values under its keys, however large,
 /// until one of them replaces a key. A branch starts on such a copy.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -104,6 +110,58 @@ impl State {
         state
     }
 
+    /// The state, as it can be written out in full. Where that would take much more than what is in it, since it
+    /// has the same many times, entries of `parallel_results` are without what several places have; how many bytes it
+    /// would have taken more is said then.
+    ///
+    /// # Errors
+    /// If it would take too much all the same.
+    pub(crate) fn bounded(mut self) -> Result<(State, Option<u64>), String> {
+        let excess = self.share().excess();
+        if excess <= MAX_EXCESS {
+            return Ok((self, None));
+        }
+        self.shorten();
+        let left = self.share().excess();
+        match left <= MAX_LEFT {
+            true => Ok((self, (left < excess).then_some(excess))),
+            false => Err(format!(
+                "the state would take {} MB more written out in full than what is in it, since it has \
+                 the same many times; {} MB are allowed: leave out what entries of \
+                 `{PARALLEL_RESULTS}` share, or all of them, in what nodes keep",
+                left / 1_000_000,
+                MAX_LEFT / 1_000_000
+            )),
+        }
+    }
+
+    /// Leaves out of the states in entries of `parallel_results` what several places have.
+    fn shorten(&mut self) {
+        let several = self.share().several();
+        let Some(Json::List(entries)) = self.get(PARALLEL_RESULTS) else {
+            return;
+        };
+        let short = |key: &str, member: &Json| match member {
+            Json::Object(state) if matches!(key, "state" | "last_state") => {
+                let state = state.iter();
+                let own = state.filter(|(_, value)| !several.contains(&value.place()));
+                Json::object(own.map(|(key, value)| (Arc::clone(key), value.clone())))
+            }
+            other => other.clone(),
+        };
+        let entries: Vec<Json> = entries
+            .iter()
+            .map(|entry| match entry {
+                Json::Object(members) => {
+                    let members = members.iter();
+                    Json::object(members.map(|(key, it)| (Arc::clone(key), short(key, it))))
+                }
+                other => other.clone(),
+            })
+            .collect();
+        self.set(PARALLEL_RESULTS, Json::List(entries.into()));
+    }
+
     /// A copy of the state as JSON.
     pub(crate) fn to_json(&self) -> Map<String, Value> {
         let members = self.0.iter();
@@ -180,5 +238,40 @@ mod tests {
         assert!(before.shares("big", &copy));
         assert!(!before.shares("n", &copy));
         assert_eq!(before.get("n"), Some(&json!(1).into()));
+    }
+
+    #[test]
+    fn what_entries_share_is_left_out_where_it_would_be_too_much() {
+        let text = "x".repeat(1_000_000);
+        let results = |count: usize, key: &str| {
+            let before = state(json!({"text": text, "n": 0}));
+            let entries = (0..count).map(|n| {
+                let mut branch = before.clone();
+                branch.set("n", json!(n));
+                Json::object([
+                    ("state".into(), branch.share()),
+                    ("success".into(), json!(true).into()),
+                ])
+            });
+            let mut all = before.clone();
+            all.set(key, Json::List(entries.collect()));
+            all
+        };
+        let (few, shortened) = results(60, PARALLEL_RESULTS).bounded().unwrap();
+        assert_eq!(shortened, None);
+        assert_eq!(few, results(60, PARALLEL_RESULTS));
+        let (many, shortened) = results(70, PARALLEL_RESULTS).bounded().unwrap();
+        assert!(
+            shortened.is_some_and(|bytes| bytes / 1_000_000 == 70),
+            "{shortened:?}"
+        );
+        assert_eq!(many.get("text"), results(0, "x").get("text"));
+        let entry = json!({"state": {"n": 69}, "success": true});
+        assert_eq!(many.to_json()[PARALLEL_RESULTS][69], entry);
+        // Under another name they are the node's own.
+        let (kept, shortened) = results(500, "kept").bounded().unwrap();
+        assert_eq!((kept.share().excess() / 1_000_000, shortened), (500, None));
+        let error = results(520, "kept").bounded().unwrap_err();
+        assert!(error.contains("520 MB more"), "{error}");
     }
 }

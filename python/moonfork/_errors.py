@@ -149,7 +149,6 @@ CLASSES: dict[str, type[Error]] = {
     "script": ScriptError,
     "denied": Denied,
     "value": ValueRefused,
-    "mismatch": ValueRefused,
     "argument": ValueRefused,
     "not_callable": NotCallable,
     "timeout": TimeLimit,

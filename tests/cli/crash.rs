@@ -142,7 +142,7 @@ fn disturbed(file: &Path, folder: &Folder, round: usize, span: Duration) -> Dist
             // Killed when the last checkpoint was written, and before the result was told.
             let last = Checkpoint::load(&checkpoints).expect("it is there");
             return Disturbed {
-                state: stable(Value::Object(last.state)),
+                state: stable(Value::Object(last.state())),
                 kills,
                 nodes,
             };

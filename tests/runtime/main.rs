@@ -5,7 +5,6 @@
 mod common;
 
 mod async_runs;
-mod auto_traits;
 mod blame;
 mod branch_for;
 mod calls_again;
@@ -27,6 +26,7 @@ mod host_functions;
 mod hostile_guest;
 mod interpreter;
 mod kill_site;
+mod lazy_copies;
 mod limits;
 mod own_modules;
 mod pack;

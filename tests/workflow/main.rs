@@ -15,5 +15,6 @@ mod parallel;
 mod plan;
 mod problems;
 mod run;
+mod shared_states;
 mod strict;
 mod tea;

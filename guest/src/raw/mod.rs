@@ -12,6 +12,7 @@ mod blocks;
 mod heap;
 #[cfg(target_family = "wasm")]
 mod interrupt;
+pub(crate) mod lazy;
 pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod quick;

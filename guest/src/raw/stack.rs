@@ -285,6 +285,11 @@ impl Stack {
         Stack(state)
     }
 
+    /// The state that it is a stack of.
+    pub(super) fn state(self) -> *mut ffi::lua_State {
+        self.0
+    }
+
     /// Makes room for the next few values; false when there is no memory for that.
     pub(crate) fn room(self) -> bool {
         unsafe { ffi::lua_checkstack(self.0, ROOM) != 0 }

@@ -7,11 +7,11 @@ use std::str;
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Serialize, de};
 
-use super::{Cause, Digits, Entry, Run, Shape};
+use super::{Cause, Digits, Entry, Lists, Run, Shape};
 use crate::number::NOT_FINITE;
 use crate::path::Step;
 use crate::raw::stack::Item;
-use crate::wire::{OBJECT_COST, VALUE_COST};
+use crate::wire::{Numbered, OBJECT_COST, VALUE_COST};
 
 /// A table counts as excessively sparse when its largest index is above this and above twice
 /// the number of its values (lua-cjson's rule).
@@ -29,6 +29,64 @@ pub(super) struct Outgoing<'a> {
 
 impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        match self.numbered() {
+            None => self.in_full(sink),
+            Some(number) => {
+                self.run.spend(VALUE_COST)?;
+                Numbered::Reference(number).serialize(sink)
+            }
+        }
+    }
+}
+
+/// What is written for each level of a value takes room on the stack: whatever isn't under way while the next
+/// level is written is a call of its own.
+impl Outgoing<'_> {
+    /// The number that the value came in under, if it did and is as it came.
+    #[inline(never)]
+    fn numbered(&self) -> Option<u32> {
+        let lists = self.run.lists?;
+        let stack = self.run.stack;
+        match stack.item(self.at) {
+            Item::Text(text) if text.len() >= Numbered::LONG => {
+                stack.push_copy(self.at);
+                self.last_number(lists)
+            }
+            Item::Table(table) => {
+                // In an original that is written itself there are others.
+                let original = match stack.is_original(table) {
+                    true => table,
+                    false => stack.origin(table)?,
+                };
+                stack.push_at(original);
+                let number = self.last_number(lists)?;
+                // Where it would be nested too deeply, writing it finds that out, and says where.
+                let is_same = self.run.depth_of(lists, number) <= self.run.depth_left.get()
+                    && (table == original
+                        || table == self.run.unchanged.get()
+                        || stack.is_unchanged(table, original));
+                if is_same {
+                    self.run.unchanged.set(table);
+                }
+                is_same.then_some(number)
+            }
+            _ => None,
+        }
+    }
+
+    /// The number of the last value, which is taken away.
+    fn last_number(&self, lists: Lists) -> Option<u32> {
+        let stack = self.run.stack;
+        stack.raw_get(lists.numbers);
+        let number = match stack.item(stack.top()) {
+            Item::Integer(number) => u32::try_from(number).ok(),
+            _ => None,
+        };
+        stack.pop();
+        number
+    }
+
+    fn in_full<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
         self.run.spend(VALUE_COST)?;
         match self.run.stack.item(self.at) {
             Item::Nil | Item::Null => sink.serialize_unit(),
@@ -51,11 +109,7 @@ impl Serialize for Outgoing<'_> {
             Item::Other(kind) => Err(self.foreign(kind)),
         }
     }
-}
 
-/// What is written for each level of a value takes room on the stack: whatever isn't under way while the next
-/// level is written is a call of its own.
-impl Outgoing<'_> {
     #[cold]
     #[inline(never)]
     fn broken<E: serde::ser::Error>(&self, rule: impl Into<String>) -> E {

@@ -5,12 +5,16 @@
 
 use std::ffi::c_int;
 
-use super::{Cause, Digits, Fault, MAX_ARGUMENTS, MAX_RESERVED, Object, Run, Shape, TABLE, Values};
+use super::{
+    Cause, Digits, Fault, Lists, MAX_ARGUMENTS, MAX_RESERVED, Object, Run, Shape, TABLE, Values,
+};
 use crate::failure::Failure;
 use crate::msgpack::{Token, Tokens};
 use crate::number::{NOT_FINITE, too_large};
 use crate::path::{Path, Step};
-use crate::raw::stack::Stack;
+use crate::raw::lazy::HAS_COPIES;
+use crate::raw::stack::{Item, Stack};
+use crate::wire::Numbered;
 
 /// What was read, or where it breaks a rule.
 type Read<T> = Result<T, Box<Fault>>;
@@ -31,6 +35,25 @@ impl Values {
         root: &str,
     ) -> Result<(), Failure> {
         let run = self.run(stack, book);
+        value(&run, &mut Tokens::of(bytes)).map_err(|fault| fault.failure(root))
+    }
+
+    /// Reads one value likewise on a stack that has come through a gate, in which some go by numbers.
+    ///
+    /// # Errors
+    ///
+    /// As [`unpack`](Self::unpack).
+    pub(crate) fn unpack_numbered(
+        &self,
+        stack: Stack,
+        lists: Lists,
+        bytes: &[u8],
+        root: &str,
+    ) -> Result<(), Failure> {
+        let run = Run {
+            lists: Some(lists),
+            ..self.run(stack, TABLE)
+        };
         value(&run, &mut Tokens::of(bytes)).map_err(|fault| fault.failure(root))
     }
 
@@ -98,13 +121,25 @@ fn value(run: &Run, tokens: &mut Tokens<'_>) -> Read<()> {
         Token::Array(len) => return array(run, len, tokens),
         Token::Map(len) => return map(run, len, tokens),
         Token::Bytes(bytes) => run.stack.push_text(bytes),
-        Token::Other => return Err(rule("what was passed in has a kind that there is not")),
+        Token::Numbered(Numbered::Reference(number)) => {
+            if let Some(lists) = run.lists {
+                return refer(run, lists, number, tokens);
+            }
+            return Err(rule(NO_KIND));
+        }
+        Token::Numbered(_) | Token::Other => return Err(rule(NO_KIND)),
     }
     Ok(())
 }
 
 fn array(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
     let stack = run.stack;
+    if len == 2
+        && let Some(lists) = run.lists
+        && let Some(number) = tokens.definition()
+    {
+        return define(run, lists, number, tokens);
+    }
     run.enter().map_err(fault)?;
     stack.push_table(len.min(MAX_RESERVED), 0);
     let table = stack.top();
@@ -119,9 +154,94 @@ fn array(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
         }
     }
     run.remember(Shape::of(len as u64, last));
+    made(run);
     run.leave();
     Ok(())
 }
+
+/// Seals the last value, a table that is whole, if it is in an original.
+fn made(run: &Run) {
+    if run.originals.get() > 0
+        && let Item::Table(table) = run.stack.item(run.stack.top())
+    {
+        run.stack.seal(table);
+        reach(run, run.depth_left.get());
+    }
+}
+
+/// Notes that a table of an original has so many levels left.
+fn reach(run: &Run, left: usize) {
+    run.deepest.set(run.deepest.get().min(left));
+}
+
+/// Reads a value that goes by this number from here on.
+fn define(run: &Run, lists: Lists, number: u32, tokens: &mut Tokens<'_>) -> Read<()> {
+    let stack = run.stack;
+    let index = u64::from(number);
+    if number == 0 {
+        // The state itself, which is there once.
+        return value(run, tokens);
+    }
+    if !HAS_COPIES {
+        stack.push_integer(tokens.left().cast_signed());
+        stack.raw_set_index(lists.values, index);
+        return value(run, tokens);
+    }
+    let left = run.depth_left.get();
+    let around = run.deepest.replace(left);
+    run.originals.set(run.originals.get() + 1);
+    value(run, tokens)?;
+    run.originals.set(run.originals.get() - 1);
+    stack.push_integer((left - run.deepest.get()) as i64);
+    stack.raw_set_index(lists.depths, index);
+    reach(run, around);
+    if matches!(stack.item(stack.top()), Item::Table(_) | Item::Text(_)) {
+        stack.push_copy(stack.top());
+        stack.push_integer(index as i64);
+        stack.raw_set(lists.numbers);
+    }
+    stack.push_copy(stack.top());
+    stack.raw_set_index(lists.values, index);
+    show(run);
+    Ok(())
+}
+
+/// Puts a copy in place of the last value if that is a table, unless it is in an original itself.
+fn show(run: &Run) {
+    if run.originals.get() == 0 && matches!(run.stack.item(run.stack.top()), Item::Table(_)) {
+        run.stack.lazy_copy();
+    }
+}
+
+/// Pushes the value that goes by this number.
+fn refer(run: &Run, lists: Lists, number: u32, tokens: &Tokens<'_>) -> Read<()> {
+    let stack = run.stack;
+    let index = u64::from(number);
+    if !HAS_COPIES {
+        stack.raw_get_index(lists.values, index);
+        let left = match stack.item(stack.top()) {
+            Item::Integer(left) => left.cast_unsigned(),
+            _ => return Err(rule(NO_VALUE)),
+        };
+        stack.pop();
+        return value(run, &mut tokens.again(left));
+    }
+    let left = run
+        .depth_left
+        .get()
+        .checked_sub(run.depth_of(lists, number));
+    reach(run, left.ok_or_else(|| rule(run.too_deep()))?);
+    stack.raw_get_index(lists.values, index);
+    if stack.last_is_nil() {
+        return Err(rule(NO_VALUE));
+    }
+    show(run);
+    Ok(())
+}
+
+/// What is said of what no host of ours passes in.
+const NO_KIND: &str = "what was passed in has a kind that there is not";
+const NO_VALUE: &str = "what was passed in has a number that stands for nothing";
 
 fn map(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
     run.enter().map_err(fault)?;
@@ -133,6 +253,7 @@ fn map(run: &Run, len: usize, tokens: &mut Tokens<'_>) -> Read<()> {
         object.set(run);
     }
     object.end(run);
+    made(run);
     run.leave();
     Ok(())
 }

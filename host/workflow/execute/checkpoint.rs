@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::private_file;
@@ -21,14 +21,15 @@ use crate::workflow::event::Moment;
 use crate::workflow::execute::file;
 use crate::workflow::execute::finished::{Beside, Finished};
 use crate::workflow::execute::position::{At, Position};
+use crate::workflow::execute::shared_text::{self, Shared};
 use crate::workflow::plan::Plan;
 use crate::workflow::state::State;
 
 /// How far a run has come: its state, and where it goes on.
 ///
 /// It holds the state and no Lua globals: a run that is resumed has a new main instance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Layout")]
 #[non_exhaustive]
 pub struct Checkpoint {
     /// The version of this layout: [`Checkpoint::SCHEMA_VERSION`].
@@ -43,7 +44,7 @@ pub struct Checkpoint {
     /// The node that the run stopped at, and on which side of it, if it was interrupted.
     pub interrupt: Option<(String, Moment)>,
     /// The state.
-    pub state: Map<String, Value>,
+    state: State,
     /// A hash of what the workflow does.
     hash: String,
     /// Nodes that the run was told to stop at, besides those that the workflow names.
@@ -52,14 +53,55 @@ pub struct Checkpoint {
     /// Nodes that ran on the main path.
     ran: u64,
     /// The file that it was loaded from, or written to.
-    #[serde(skip)]
     path: Option<PathBuf>,
     /// What the branches left that had come to their end.
-    #[serde(skip)]
     branches: Option<Beside>,
 }
 
-/// What is written, as [`Checkpoint`] reads it.
+/// What is in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Layout {
+    schema_version: u32,
+    workflow: Option<String>,
+    files: Vec<PathBuf>,
+    written_at: String,
+    interrupt: Option<(String, Moment)>,
+    #[serde(default)]
+    shared: Vec<Value>,
+    state: Map<String, Value>,
+    hash: String,
+    stops: Stops,
+    position: Position,
+    ran: u64,
+}
+
+impl TryFrom<Layout> for Checkpoint {
+    type Error = String;
+
+    fn try_from(layout: Layout) -> Result<Checkpoint, String> {
+        let state = shared_text::Read {
+            shared: layout.shared,
+            state: layout.state,
+        };
+        Ok(Checkpoint {
+            schema_version: layout.schema_version,
+            workflow: layout.workflow,
+            files: layout.files,
+            written_at: layout.written_at,
+            interrupt: layout.interrupt,
+            state: state.into_state()?,
+            hash: layout.hash,
+            stops: layout.stops,
+            position: layout.position,
+            ran: layout.ran,
+            path: None,
+            branches: None,
+        })
+    }
+}
+
+/// What is written, as [`Layout`] reads it.
 #[derive(Serialize)]
 struct Written<'s> {
     schema_version: u32,
@@ -67,11 +109,32 @@ struct Written<'s> {
     files: &'s [PathBuf],
     written_at: &'s str,
     interrupt: Option<&'s (String, Moment)>,
-    state: &'s State,
+    /// `shared` and `state`.
+    #[serde(flatten)]
+    state: shared_text::Written<'s>,
     hash: &'s str,
     stops: &'s Stops,
     position: &'s Position,
     ran: u64,
+}
+
+impl Serialize for Checkpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let state = Shared::of(&self.state);
+        let written = Written {
+            schema_version: self.schema_version,
+            workflow: self.workflow.as_deref(),
+            files: &self.files,
+            written_at: &self.written_at,
+            interrupt: self.interrupt.as_ref(),
+            state: state.written(),
+            hash: &self.hash,
+            stops: &self.stops,
+            position: &self.position,
+            ran: self.ran,
+        };
+        written.serialize(serializer)
+    }
 }
 
 /// Nodes that a run was told to stop at when it began: it stops there after resuming, too.
@@ -147,6 +210,16 @@ impl Checkpoint {
             branches: Some(beside),
             ..checkpoint
         })
+    }
+
+    /// A copy of the state, in full: what is there several times takes its memory as often.
+    pub fn state(&self) -> Map<String, Value> {
+        self.state.to_json()
+    }
+
+    /// The state, to go on from.
+    pub(crate) fn into_state(self) -> State {
+        self.state
     }
 
     /// The file that it was loaded from, or written to.
@@ -367,13 +440,14 @@ impl Saver {
     ) -> Result<(), String> {
         let written_at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         if let Some(file) = &self.file {
+            let shared = Shared::of(state);
             let written = Written {
                 schema_version: Checkpoint::SCHEMA_VERSION,
                 workflow: self.of.name.as_deref(),
                 files: &self.of.files,
                 written_at: &written_at,
                 interrupt: interrupt.as_ref(),
-                state,
+                state: shared.written(),
                 hash: &self.of.hash,
                 stops: &self.of.stops,
                 position: &position,
@@ -389,7 +463,7 @@ impl Saver {
                 files: self.of.files.clone(),
                 written_at,
                 interrupt,
-                state: state.to_json(),
+                state: state.clone(),
                 hash: self.of.hash.clone(),
                 stops: self.of.stops.clone(),
                 position,

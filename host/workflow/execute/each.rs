@@ -88,7 +88,7 @@ impl Path<'_> {
         node: &Node,
         each: &Each,
         state: &mut State,
-    ) -> Result<Option<Value>, Trouble> {
+    ) -> Result<Option<Json>, Trouble> {
         let terms = self.terms.narrowed(&Policy {
             // The time for the node is that of all its branches together.
             limits: node.policy.limits,
@@ -202,10 +202,10 @@ fn leave(
     index: usize,
     item: &Arc<Value>,
     state: &mut State,
-    returned: Option<Value>,
+    returned: Option<Json>,
 ) {
     let result = || match returned {
-        Some(returned) => returned.into(),
+        Some(returned) => returned,
         None => state.share(),
     };
     let item = Json::Whole(Arc::clone(item));

@@ -1,5 +1,6 @@
 //! Entries of `parallel_results`: how each branch went.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -29,44 +30,73 @@ pub(crate) struct Failed {
 impl Entry {
     /// The entry as nodes see it. What the branch was given and left as it was is shared with the
     /// state from before it.
-    fn into_json(self) -> Json {
+    fn into_json(self, common: &mut Common) -> Json {
         let failed = self.result.as_ref().err();
         let failure = failed.map(|failed| &failed.failure);
-        let whole = |value: Value| Json::from(value);
-        let shared = |state: Option<&State>| state.map_or_else(|| Value::Null.into(), State::share);
+        let is_timeout = failure.is_some_and(Failure::is_timeout);
+        let state = |state: Option<&State>, common: &mut Common| match state {
+            Some(state) => state.share(),
+            None => common.value(Value::Null),
+        };
         let mut members = vec![
-            ("branch", whole(json!(&*self.branch))),
-            ("success", whole(json!(failed.is_none()))),
-            ("state", shared(self.result.as_ref().ok())),
+            ("branch", json!(&*self.branch).into()),
+            ("success", common.value(json!(failed.is_none()))),
+            ("state", state(self.result.as_ref().ok(), common)),
             (
                 "error",
-                whole(json!(failure.map(|failure| &failure.message))),
+                common.value(json!(failure.map(|failure| &failure.message))),
             ),
             (
                 "error_type",
-                whole(json!(failure.map(|failure| failure.error_type))),
+                common.value(json!(failure.map(|failure| failure.error_type))),
             ),
-            (
-                "timeout",
-                whole(json!(failure.is_some_and(Failure::is_timeout))),
-            ),
-            ("timing_ms", whole(json!(self.timing_ms))),
-            ("retry_count", whole(json!(self.retry_count))),
-            ("report", whole(json!(self.report))),
+            ("timeout", common.value(json!(is_timeout))),
+            ("timing_ms", json!(self.timing_ms).into()),
+            ("retry_count", common.value(json!(self.retry_count))),
+            ("report", json!(self.report).into()),
         ];
         if let Some((item, index)) = self.item {
             members.push(("item", Json::Whole(item)));
-            members.push(("index", whole(json!(index))));
+            members.push(("index", json!(index).into()));
         }
         if let Some(failed) = failed {
-            members.push(("error_value", whole(json!(failed.failure.value))));
-            members.push(("last_state", shared(failed.state.as_ref())));
+            let value = json!(failed.failure.value);
+            members.push(("error_value", common.value(value)));
+            members.push(("last_state", state(failed.state.as_ref(), common)));
         }
-        Json::object(members.into_iter().map(|(key, value)| (key.into(), value)))
+        let members = members.into_iter();
+        Json::object(members.map(|(key, value)| (common.key(key), value)))
+    }
+}
+
+/// What many entries have in common.
+#[derive(Default)]
+struct Common {
+    keys: HashMap<&'static str, Arc<str>>,
+    values: HashMap<Value, Json>,
+}
+
+impl Common {
+    fn key(&mut self, key: &'static str) -> Arc<str> {
+        let known = self.keys.entry(key).or_insert_with(|| key.into());
+        Arc::clone(known)
+    }
+
+    /// The value, of which there are few.
+    fn value(&mut self, value: Value) -> Json {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => {
+                let known = self.values.entry(value.clone());
+                known.or_insert_with(|| value.into()).clone()
+            }
+            other => other.into(),
+        }
     }
 }
 
 /// All of them, as they go into the state.
 pub(crate) fn list(entries: Vec<Entry>) -> Json {
-    Json::List(entries.into_iter().map(Entry::into_json).collect())
+    let mut common = Common::default();
+    let entries = entries.into_iter();
+    Json::List(entries.map(|entry| entry.into_json(&mut common)).collect())
 }

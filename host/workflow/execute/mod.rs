@@ -15,6 +15,8 @@ pub(crate) mod path;
 pub(crate) mod position;
 pub(crate) mod reduce;
 pub(crate) mod run;
+pub(crate) mod shared_text;
+pub(crate) mod sharing;
 pub(crate) mod stream;
 pub(crate) mod terms;
 pub(crate) mod track;

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::path::Path;
+use crate::workflow::execute::sharing::Returned;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::execute::wait::wait;
+use crate::workflow::json::Json;
 use crate::workflow::model::{ErrorMode, HostCall, Node, OnError, Retry, WhileLoop, Work};
 use crate::workflow::plan::NodeId;
 use crate::workflow::report::{Failure, RunOutcome, chunk_name, ms};
@@ -133,23 +135,23 @@ impl Path<'_> {
         work: &Work,
         state: &mut State,
         terms: &Terms,
-    ) -> Result<Option<Value>, Trouble> {
+    ) -> Result<Option<Json>, Trouble> {
         let name = &node.name.value;
         match work {
-            Work::Nothing => Ok(Some(Value::Null)),
+            Work::Nothing => Ok(Some(Value::Null.into())),
             Work::Lua(code) => {
                 let returned = self.track.eval(name, code, state, terms)?;
-                self.update(name, state, State::as_update(returned.clone()))?;
-                Ok(Some(returned))
+                self.update(name, state, returned.clone().into_update())?;
+                Ok(Some(returned.into_json()))
             }
             Work::Call(call) => {
-                let returned = self.call(node, call, state, terms)?;
+                let returned = Returned::from(self.call(node, call, state, terms)?);
                 let update = match &call.output {
-                    Some(key) => Map::from_iter([(key.clone(), returned.clone())]),
-                    None => State::as_update(returned.clone()),
+                    Some(key) => vec![(key.clone(), returned.clone().into_json())],
+                    None => returned.clone().into_update(),
                 };
                 self.update(name, state, update)?;
-                Ok(Some(returned))
+                Ok(Some(returned.into_json()))
             }
             Work::Expression(expression) => {
                 let scope = self.scope(state);
@@ -157,8 +159,12 @@ impl Path<'_> {
                     let message = format!("{}: `value`: {why}", chunk_name(name));
                     Trouble::from(Failure::own("ExecutionError", message))
                 })?;
-                let update = Map::from_iter([(expression.output.clone(), value.clone())]);
-                self.update(name, state, update)?;
+                let value = Json::from(value);
+                self.update(
+                    name,
+                    state,
+                    vec![(expression.output.clone(), value.clone())],
+                )?;
                 Ok(Some(value))
             }
             Work::Steps(steps) => {
@@ -188,7 +194,7 @@ impl Path<'_> {
         &self,
         name: &str,
         state: &mut State,
-        mut update: Map<String, Value>,
+        mut update: Vec<(String, Json)>,
     ) -> Result<(), Trouble> {
         self.flow
             .model
@@ -198,7 +204,7 @@ impl Path<'_> {
                 let message = format!("{}: {why}", chunk_name(name));
                 Trouble::from(Failure::own("SchemaError", message))
             })?;
-        state.merge(update);
+        state.replace(update);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::context::Run;
+use crate::workflow::execute::sharing::{Answer, Passed, Returned};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::model::LuaText;
@@ -62,32 +63,6 @@ impl<'r> Track<'r> {
         terms: &Terms,
     ) -> crate::Result<Track<'r>> {
         let instance = Instance::new(run, branch.is_some(), terms)?;
-        Ok(Track::on(run, branch, instance, terms))
-    }
-
-    /// The track of the main path, on this instance where there is one already.
-    ///
-    /// # Errors
-    /// If there is none, and none can be had.
-    pub(crate) fn of_main(
-        run: &'r Run<'r>,
-        main: Option<RunMain>,
-        terms: &Terms,
-    ) -> crate::Result<Track<'r>> {
-        let Some(mut main) = main else {
-            return Track::new(run, None, terms);
-        };
-        // What it cost to parse on it is no node's.
-        main.take_report();
-        Ok(Track::on(run, None, Instance::Main(main), terms))
-    }
-
-    fn on(
-        run: &'r Run<'r>,
-        branch: Option<Arc<str>>,
-        instance: Instance,
-        terms: &Terms,
-    ) -> Track<'r> {
         let mut track = Track {
             run,
             terms: terms.clone(),
@@ -98,7 +73,7 @@ impl<'r> Track<'r> {
             printed: Printed::default(),
         };
         track.open(None);
-        track
+        Ok(track)
     }
 
     /// Begins the report of the current instance.
@@ -132,7 +107,7 @@ impl<'r> Track<'r> {
         code: &LuaText,
         state: &State,
         terms: &Terms,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Returned, Trouble> {
         self.revive()?;
         let left = self.run.budget.left()?;
         let options = terms.of_eval(self.run.pool.limits(), &left, self.run.granted());
@@ -145,11 +120,21 @@ impl<'r> Track<'r> {
                 chunk.named(chunk_name(node)).first_line(line)
             }
         };
+        let passed = Passed::new(state);
         let result = on!(&mut self.instance, handle => {
-            handle.with(&options).eval_with::<_, Value>(chunk, state)
+            let mut handle = handle.with(&options);
+            match passed.has_numbers() {
+                true => handle.eval_with(chunk, &passed),
+                false => handle.eval_with::<_, Value>(chunk, &passed).map(Answer::from),
+            }
         });
         self.settle();
-        result.map_err(|error| self.trouble(node, error, &left))
+        let answer = result.map_err(|error| self.trouble(node, error, terms, &left))?;
+        let returned = passed.resolve(answer);
+        returned.map_err(|why| {
+            let message = format!("{}: {why}", chunk_name(node));
+            Failure::own("ExecutionError", message).into()
+        })
     }
 
     /// Calls a host function with `args`, a list.
@@ -188,14 +173,20 @@ impl<'r> Track<'r> {
         let outside = &self.run.options.outside;
         match result {
             Ok(value) => Ok(outside.mask_value(value)),
-            Err(error) => Err(self.trouble(node, error, &left).masked(outside)),
+            Err(error) => Err(self.trouble(node, error, terms, &left).masked(outside)),
         }
     }
 
     /// What a call that had what was `left` of the totals ended with.
-    fn trouble(&self, node: &str, error: crate::Error, left: &PartialLimits) -> Trouble {
+    fn trouble(
+        &self,
+        node: &str,
+        error: crate::Error,
+        terms: &Terms,
+        left: &PartialLimits,
+    ) -> Trouble {
         let settings = &self.run.workflow.model.settings.limits;
-        let error = Terms::as_said(error, left, settings);
+        let error = terms.as_said(error, self.run.pool.limits(), left, settings);
         Trouble::of_node(node, error)
     }
 
@@ -272,6 +263,11 @@ impl<'r> Track<'r> {
     /// Drops the instance; what remains are the reports of it, and of those before it.
     pub(crate) fn finish(mut self) -> Vec<InstanceReport> {
         self.close();
+        // There may be many branches, with a node each.
+        for report in &mut self.reports {
+            report.nodes.shrink_to_fit();
+        }
+        self.reports.shrink_to_fit();
         self.reports
     }
 }

@@ -5,7 +5,6 @@
 
 mod condition;
 mod engine;
-mod known;
 mod method;
 mod names;
 mod rewrite;

@@ -1,7 +1,4 @@
-//! Which keys may stand where. The table of all keys in `docs/workflows.md` is held against this.
-
-#[cfg(test)]
-mod documented;
+//! Which keys may stand where.
 
 use crate::Limit;
 use crate::diagnostics::{Code, Problems};
@@ -248,8 +245,8 @@ pub(crate) const ACTION: Keys = Keys {
 /// An entry of `goto`.
 pub(crate) const RULE: Keys = Keys {
     of: "a rule of `goto`",
-    known: &[&["if", "to", "when", "then"]],
-    elsewhere: &[("condition", "write `if`")],
+    known: &[&["if", "to"]],
+    elsewhere: &[("when", "write `if`"), ("condition", "write `if`")],
     foreign: &[],
 };
 
@@ -257,14 +254,6 @@ pub(crate) const RULE: Keys = Keys {
 pub(crate) const STRATEGY: Keys = Keys {
     of: "`strategy`",
     known: &[&["matrix", "fail_fast", "max_parallel", "until"]],
-    elsewhere: &[],
-    foreign: &[],
-};
-
-/// What `matrix` holds besides its dimensions.
-pub(crate) const COMBINATIONS: Keys = Keys {
-    of: "`matrix`",
-    known: &[&["exclude", "include"]],
     elsewhere: &[],
     foreign: &[],
 };
@@ -358,12 +347,9 @@ pub(crate) const SETTINGS: Keys = Keys {
         "allow_cycles",
         "capabilities",
         "error_handling",
-        "interrupt_after",
-        "interrupt_before",
         "limits",
         "max_iterations",
         "parallel",
-        "raise_exceptions",
         "strict",
     ]],
     elsewhere: &[],
@@ -392,11 +378,10 @@ pub(crate) const PARALLEL: Keys = Keys {
         "max_workers",
         "merge",
         "merge_strategy",
-        "strategy",
         "timeout",
     ]],
     elsewhere: &[("until", "it belongs to one fan-out: to an edge, or a node")],
-    foreign: &["remote", "streams"],
+    foreign: &["remote", "strategy", "streams"],
 };
 
 /// `config`.
@@ -447,8 +432,7 @@ impl Keys {
             || self.foreign.iter().any(|pattern| matches(pattern, key))
     }
 
-    /// The keys with a meaning.
-    pub(crate) fn known(&self) -> impl Iterator<Item = &'static str> {
+    fn known(&self) -> impl Iterator<Item = &'static str> {
         self.known.iter().copied().flatten().copied()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use super::value::Data;
+use super::Data;
 
 /// Resolves a plain scalar; the error says what is wrong with the number it is.
 ///

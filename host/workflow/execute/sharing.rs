@@ -1,0 +1,592 @@
+//! Values that are there several times, on their way to a node and back: they pass once.
+//!
+//! The guest gets each of them under a number, and so it does what has parts that may be there several times,
+//! such as the entries of branches. In place of what came under a number and is as it came it names the
+//! number. So what a node leaves as it was stays what it is, shared by all who have it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeTuple, Serializer};
+use serde_json::{Number, Value};
+
+use crate::codec::{Extension, NOT_UTF8};
+use crate::wire::{MAX_DEPTH, Numbered};
+use crate::workflow::json::Json;
+use crate::workflow::state::{RESULT, State};
+
+/// A state as it passes to a node.
+pub(crate) struct Passed {
+    state: Json,
+    /// What goes by numbers, by where it lies: the number, once it has been written.
+    numbers: RefCell<HashMap<*const (), Option<u32>>>,
+    /// What has been written under a number: that of the first one is 1.
+    numbered: RefCell<Vec<Json>>,
+}
+
+impl Passed {
+    pub(crate) fn new(state: &State) -> Passed {
+        let state = state.share();
+        let mut found = Found::default();
+        parts(&state, &mut |part| find(part, &mut found));
+        let numbers = found.numbered.into_iter().map(|place| (place, None));
+        Passed {
+            state,
+            numbers: RefCell::new(numbers.collect()),
+            numbered: RefCell::default(),
+        }
+    }
+
+    /// Whether anything goes by a number: only then can there be numbers in what comes back.
+    pub(crate) fn has_numbers(&self) -> bool {
+        !self.numbers.borrow().is_empty()
+    }
+
+    /// The number of a value, if it goes by one, and whether it has been written.
+    fn number(&self, json: &Json) -> Option<(u32, bool)> {
+        let mut numbers = self.numbers.borrow_mut();
+        let number = numbers.get_mut(&json.place())?;
+        if let Some(number) = *number {
+            return Some((number, true));
+        }
+        let mut numbered = self.numbered.borrow_mut();
+        numbered.push(json.clone());
+        // No request is that long.
+        let next = u32::try_from(numbered.len()).unwrap_or(u32::MAX);
+        *number = Some(next);
+        Some((next, false))
+    }
+
+    /// What a node returned that was passed this.
+    ///
+    /// # Errors
+    /// If a number stands for nothing, or something would be nested too deeply, neither of which the guest
+    /// we built lets happen.
+    pub(crate) fn resolve(&self, answer: Answer) -> Result<Returned, String> {
+        if let Item::Plain(value) = answer.0 {
+            return Ok(value.into());
+        }
+        let numbered = self.numbered.borrow();
+        let known = Known {
+            numbered: &numbered,
+            depths: RefCell::default(),
+        };
+        known.resolve(answer.0, MAX_DEPTH).map(Returned)
+    }
+}
+
+/// What a state is made of.
+#[derive(Default)]
+struct Found {
+    /// Values without parts that may be there several times, and were met.
+    met: HashSet<*const ()>,
+    /// What goes by a number.
+    numbered: HashSet<*const ()>,
+}
+
+/// Finds what goes by a number: what has parts, and what is there several times. What lies in one that is
+/// there again isn't looked at again.
+fn find(json: &Json, found: &mut Found) {
+    let place = json.place();
+    match json {
+        Json::Whole(_) => {
+            if json.is_shared() && is_worth_it(json) && !found.met.insert(place) {
+                found.numbered.insert(place);
+            }
+        }
+        _ => {
+            if found.numbered.insert(place) {
+                parts(json, &mut |part| find(part, found));
+            }
+        }
+    }
+}
+
+/// Does `each` with the parts of a value.
+fn parts(json: &Json, each: &mut dyn FnMut(&Json)) {
+    match json {
+        Json::Whole(_) => {}
+        Json::List(items) => items.iter().for_each(each),
+        Json::Object(members) => members.values().for_each(each),
+    }
+}
+
+/// Whether a number takes less than the value.
+fn is_worth_it(json: &Json) -> bool {
+    match json {
+        Json::Whole(value) => match &**value {
+            Value::String(text) => text.len() >= Numbered::LONG,
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(members) => !members.is_empty(),
+            _ => false,
+        },
+        Json::List(_) | Json::Object(_) => true,
+    }
+}
+
+impl Serialize for Passed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.has_numbers() {
+            return self.state.serialize(serializer);
+        }
+        // It may be written again, from the start.
+        self.numbered.borrow_mut().clear();
+        let mut numbers = self.numbers.borrow_mut();
+        numbers.values_mut().for_each(|number| *number = None);
+        drop(numbers);
+        let state = InFull(Part {
+            json: &self.state,
+            of: self,
+        });
+        let mut pair = serializer.serialize_tuple(2)?;
+        pair.serialize_element(&Numbered::Definition(0))?;
+        pair.serialize_element(&state)?;
+        pair.end()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Part<'p> {
+    json: &'p Json,
+    of: &'p Passed,
+}
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.of.number(self.json) {
+            None => InFull(*self).serialize(serializer),
+            Some((number, true)) => Numbered::Reference(number).serialize(serializer),
+            Some((number, false)) => {
+                let mut pair = serializer.serialize_tuple(2)?;
+                pair.serialize_element(&Numbered::Definition(number))?;
+                pair.serialize_element(&InFull(*self))?;
+                pair.end()
+            }
+        }
+    }
+}
+
+/// A part, whether or not it goes by a number.
+struct InFull<'p>(Part<'p>);
+
+impl Serialize for InFull<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Part { json, of } = self.0;
+        match json {
+            Json::Whole(value) => value.serialize(serializer),
+            Json::List(items) => serializer.collect_seq(items.iter().map(|json| Part { json, of })),
+            Json::Object(members) => {
+                let members = members.iter();
+                serializer.collect_map(members.map(|(key, json)| (&**key, Part { json, of })))
+            }
+        }
+    }
+}
+
+/// What a node returned.
+#[derive(Clone, Debug)]
+pub(crate) struct Returned(Json);
+
+impl Returned {
+    /// The keys that it replaces in the state.
+    pub(crate) fn into_update(self) -> Vec<(String, Json)> {
+        match self.0 {
+            Json::Object(members) => {
+                let members = Arc::unwrap_or_clone(members).into_iter();
+                members
+                    .map(|(key, value)| (key.to_string(), value))
+                    .collect()
+            }
+            Json::Whole(value) if value.is_null() => Vec::new(),
+            Json::Whole(value) if value.is_object() => match Arc::unwrap_or_clone(value) {
+                Value::Object(update) => {
+                    let update = update.into_iter();
+                    update.map(|(key, value)| (key, value.into())).collect()
+                }
+                other => vec![(RESULT.to_owned(), other.into())],
+            },
+            scalar_or_array => vec![(RESULT.to_owned(), scalar_or_array)],
+        }
+    }
+
+    /// The value.
+    pub(crate) fn into_json(self) -> Json {
+        self.0
+    }
+}
+
+impl From<Value> for Returned {
+    /// The members of an object are shared one by one.
+    fn from(value: Value) -> Returned {
+        Returned(match value {
+            Value::Object(members) => {
+                let members = members.into_iter();
+                Json::object(members.map(|(key, value)| (key.into(), value.into())))
+            }
+            other => other.into(),
+        })
+    }
+}
+
+/// What came back, with numbers for what the node was passed.
+#[derive(Debug)]
+pub(crate) struct Answer(Item);
+
+impl From<Value> for Answer {
+    /// In which there is no number.
+    fn from(value: Value) -> Answer {
+        Answer(Item::Plain(value))
+    }
+}
+
+/// Something that was read.
+#[derive(Debug)]
+enum Item {
+    /// There is no number in it.
+    Plain(Value),
+    Number(u32),
+    List(Vec<Item>),
+    Object(Vec<(String, Item)>),
+}
+
+/// What numbers stand for.
+struct Known<'p> {
+    numbered: &'p [Json],
+    /// How deeply each is nested, by where it lies, once that was asked for.
+    depths: RefCell<HashMap<*const (), usize>>,
+}
+
+impl Known<'_> {
+    /// The value, which may be nested so deeply.
+    fn resolve(&self, item: Item, depth_left: usize) -> Result<Json, String> {
+        let inside = || depth_left.checked_sub(1).ok_or_else(too_deep);
+        match item {
+            Item::Plain(value) => Ok(value.into()),
+            Item::Number(number) => {
+                let (json, depth) = self.get(number)?;
+                (depth <= depth_left)
+                    .then(|| json.clone())
+                    .ok_or_else(too_deep)
+            }
+            Item::List(items) => {
+                let inside = inside()?;
+                let items = items.into_iter();
+                let items: Result<Vec<_>, _> =
+                    items.map(|item| self.resolve(item, inside)).collect();
+                Ok(Json::List(items?.into()))
+            }
+            Item::Object(members) => {
+                let inside = inside()?;
+                let members = members.into_iter();
+                let members: Result<Vec<_>, String> = members
+                    .map(|(key, item)| Ok((Arc::from(key), self.resolve(item, inside)?)))
+                    .collect();
+                Ok(Json::object(members?))
+            }
+        }
+    }
+
+    fn get(&self, number: u32) -> Result<(&Json, usize), String> {
+        let lost = || format!("result: the number {number} stands for no value");
+        let index = usize::try_from(number)
+            .ok()
+            .and_then(|it| it.checked_sub(1));
+        let index = index.ok_or_else(lost)?;
+        let json = self.numbered.get(index).ok_or_else(lost)?;
+        Ok((json, json.depth(&mut self.depths.borrow_mut())))
+    }
+}
+
+fn too_deep() -> String {
+    format!("result: it is nested more deeply than {MAX_DEPTH} levels")
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Answer, D::Error> {
+        let read = Read {
+            has_numbers: &Cell::new(false),
+        };
+        read.deserialize(source).map(Answer)
+    }
+}
+
+/// Reads a value in which there may be numbers.
+#[derive(Clone, Copy)]
+struct Read<'r> {
+    /// Whether one has been met.
+    has_numbers: &'r Cell<bool>,
+}
+
+impl Read<'_> {
+    /// Reads what is inside of the value, and says whether there are numbers in that.
+    fn inside<T>(self, read: impl FnOnce(Read<'_>) -> T) -> (T, bool) {
+        let has_numbers = Cell::new(false);
+        let result = read(Read {
+            has_numbers: &has_numbers,
+        });
+        self.has_numbers
+            .set(self.has_numbers.get() | has_numbers.get());
+        (result, has_numbers.get())
+    }
+}
+
+impl Item {
+    /// The value, where there are no numbers in it.
+    fn into_plain(self) -> Value {
+        match self {
+            Item::Plain(value) => value,
+            Item::Number(_) => Value::Null,
+            Item::List(items) => items.into_iter().map(Item::into_plain).collect(),
+            Item::Object(members) => {
+                let members = members.into_iter();
+                Value::Object(
+                    members
+                        .map(|(key, item)| (key, item.into_plain()))
+                        .collect(),
+                )
+            }
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Read<'_> {
+    type Value = Item;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Item, D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Read<'_> {
+    type Value = Item;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Item, E> {
+        Ok(Item::Plain(Value::Null))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Item, E> {
+        Ok(Item::Plain(value.into()))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Item, E> {
+        Ok(Item::Plain(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Item, E> {
+        Ok(Item::Plain(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Item, E> {
+        let number = Number::from_f64(value);
+        Ok(Item::Plain(number.map_or(Value::Null, Value::Number)))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Item, E> {
+        Ok(Item::Plain(value.into()))
+    }
+
+    fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<Item, E> {
+        Err(E::custom(NOT_UTF8))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, source: D) -> Result<Item, D::Error> {
+        match Extension::deserialize(source)?.numbered() {
+            Some(Numbered::Reference(number)) => {
+                self.has_numbers.set(true);
+                Ok(Item::Number(number))
+            }
+            _ => Err(de::Error::custom("an extension that there is not")),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Item, A::Error> {
+        let (read, has_numbers) = self.inside(|inside| {
+            let mut read = Vec::new();
+            while let Some(item) = items.next_element_seed(inside)? {
+                read.push(item);
+            }
+            Ok(Item::List(read))
+        });
+        let read: Item = read?;
+        Ok(match has_numbers {
+            true => read,
+            false => Item::Plain(read.into_plain()),
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Item, A::Error> {
+        let (read, has_numbers) = self.inside(|inside| {
+            let mut read = Vec::new();
+            while let Some(key) = entries.next_key()? {
+                read.push((key, entries.next_value_seed(inside)?));
+            }
+            Ok(Item::Object(read))
+        });
+        let read: Item = read?;
+        Ok(match has_numbers {
+            true => read,
+            false => Item::Plain(read.into_plain()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+    use serde_json::{Map, json};
+
+    fn bytes(passed: &Passed) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        codec::encode("state", passed, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn state(value: Value) -> State {
+        let Value::Object(object) = value else {
+            panic!("a state is an object");
+        };
+        State::new(&object, Map::new())
+    }
+
+    fn answer(value: &impl Serialize) -> Answer {
+        let bytes = rmp_serde::to_vec(value).unwrap();
+        codec::decode("result", &bytes, usize::MAX).unwrap()
+    }
+
+    #[test]
+    fn what_is_there_once_passes_as_it_is() {
+        let value = json!({"a": [1, {"b": null}], "c": "x", "d": 1.5, "e": {}});
+        let state = state(value.clone());
+        let mut plain = Vec::new();
+        codec::encode("state", &state, &mut plain).unwrap();
+        assert_eq!(bytes(&Passed::new(&state)), plain);
+        let returned = Passed::new(&state).resolve(answer(&value)).unwrap();
+        assert_eq!(*returned.into_json().value(), value);
+    }
+
+    /// A state with entries of branches that replaced a number, and the entries once more.
+    fn several() -> State {
+        let text = "x".repeat(Numbered::LONG);
+        let mut all = state(json!({"rows": vec![7; 1000], "text": text, "n": 1}));
+        let entries: Vec<_> = (0..100)
+            .map(|index| {
+                let mut branch = all.clone();
+                branch.set("n", json!(index));
+                branch.share()
+            })
+            .collect();
+        let entries = Json::List(entries.into());
+        all.set("results", entries.clone());
+        all.set("again", entries);
+        all
+    }
+
+    #[test]
+    fn what_is_there_several_times_passes_once() {
+        let all = several();
+        let mut once = all.clone();
+        once.remove("results");
+        once.remove("again");
+        let before = bytes(&Passed::new(&once)).len();
+        let passed = Passed::new(&all);
+        let written = bytes(&passed);
+        assert!(
+            written.len() < before + 100 * 40,
+            "{} bytes after {before}",
+            written.len()
+        );
+        // Writing it once more writes the same.
+        assert_eq!(bytes(&passed), written);
+    }
+
+    #[test]
+    fn numbers_stand_for_what_was_passed() {
+        let all = several();
+        let passed = Passed::new(&all);
+        bytes(&passed);
+        let number = |json: &Json| {
+            let numbers = passed.numbers.borrow();
+            Numbered::Reference(numbers[&json.place()].unwrap())
+        };
+        let rows = all.get("rows").unwrap();
+        let results = all.get("results").unwrap();
+        let written = json!({"deep": [0]});
+        let mut bytes = Vec::new();
+        let out = &mut bytes;
+        rmp::encode::write_map_len(out, 3).unwrap();
+        for (key, numbered) in [("rows", number(rows)), ("kept", number(results))] {
+            rmp::encode::write_str(out, key).unwrap();
+            out.extend(rmp_serde::to_vec(&numbered).unwrap());
+        }
+        rmp::encode::write_str(out, "new").unwrap();
+        out.extend(rmp_serde::to_vec(&(written.clone(), number(rows), 1)).unwrap());
+        let answer = codec::decode("result", &bytes, usize::MAX).unwrap();
+        let update: HashMap<_, _> = passed
+            .resolve(answer)
+            .unwrap()
+            .into_update()
+            .into_iter()
+            .collect();
+        assert!(update["rows"].is_same(rows));
+        assert!(update["kept"].is_same(results));
+        let Json::List(new) = &update["new"] else {
+            panic!("it has parts");
+        };
+        assert_eq!(*new[0].value(), written);
+        assert!(new[1].is_same(rows));
+        assert_eq!(new[2], Json::from(json!(1)));
+    }
+
+    #[test]
+    fn numbers_that_stand_for_nothing_are_refused() {
+        let passed = Passed::new(&several());
+        bytes(&passed);
+        let count = passed.numbered.borrow().len() as u32;
+        for (number, stands) in [(0, false), (1, true), (count, true), (count + 1, false)] {
+            let value = Numbered::Reference(number);
+            assert_eq!(passed.resolve(answer(&value)).is_ok(), stands, "{number}");
+            assert_eq!(
+                passed.resolve(answer(&(value,))).is_ok(),
+                stands,
+                "{number}"
+            );
+        }
+        assert!(
+            passed
+                .resolve(answer(&Numbered::Reference(u32::MAX)))
+                .is_err()
+        );
+        let definition = rmp_serde::to_vec(&(Numbered::Definition(1), 1)).unwrap();
+        assert!(codec::decode::<Answer>("result", &definition, usize::MAX).is_err());
+        let other = rmp_serde::to_vec(&(1, Numbered::Definition(1))).unwrap();
+        assert!(codec::decode::<Answer>("result", &other, usize::MAX).is_err());
+    }
+
+    #[test]
+    fn what_numbers_stand_for_is_nested_no_deeper_than_other_values() {
+        let mut deep = json!(1);
+        for _ in 0..60 {
+            deep = json!([deep]);
+        }
+        let mut all = state(json!({"a": deep}));
+        let shared = all.get("a").unwrap().clone();
+        all.set("b", shared);
+        let passed = Passed::new(&all);
+        bytes(&passed);
+        for (levels, fits) in [(0, true), (MAX_DEPTH - 60, true), (MAX_DEPTH - 59, false)] {
+            let mut bytes = vec![0x91; levels];
+            bytes.extend(rmp_serde::to_vec(&Numbered::Reference(1)).unwrap());
+            let answer = codec::decode("result", &bytes, usize::MAX).unwrap();
+            assert_eq!(passed.resolve(answer).is_ok(), fits, "{levels}");
+        }
+    }
+}
