@@ -75,3 +75,4 @@ pub use run::limits::{Limit, Limits, PartialLimits};
 pub use run::options::{RunOptions, Wait};
 pub use run::quantity;
 pub use sync::cancel::{Cancel, CancelWatch};
+pub use sync::deadline::Deadline;

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
@@ -193,7 +192,7 @@ fn run_json_lines(
     let mut lines = BufReader::new(file);
     for number in 1.. {
         let fail = |why: String| format!("`{path}`, line {number}: {why}");
-        if call.is_cancelled() || call.deadline().is_some_and(|it| Instant::now() >= it) {
+        if call.is_cancelled() || call.deadline().is_some_and(|it| it.is_over()) {
             return Err(fail("stopped".to_owned()));
         }
         let mut line = Vec::new();

@@ -1,8 +1,8 @@
 //! What a host function may know of the run that calls it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::{Cancel, StoreId};
+use crate::{Cancel, Deadline, StoreId};
 
 /// The run that called a host function: how long it has left, and whether it was cancelled.
 ///
@@ -11,7 +11,7 @@ use crate::{Cancel, StoreId};
 #[derive(Clone, Debug, Default)]
 pub struct HostCall {
     pub(crate) store_id: Option<StoreId>,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
     pub(crate) cancels: Cancels,
 }
 
@@ -25,14 +25,13 @@ impl HostCall {
     }
 
     /// When the run must have ended; nothing where it may take for ever.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Deadline> {
         self.deadline
     }
 
     /// How long the run has left: zero when its time is over.
     pub fn remaining(&self) -> Option<Duration> {
-        self.deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline.map(|deadline| deadline.remaining())
     }
 
     /// Whether the run was cancelled.

@@ -5,10 +5,11 @@ use std::hash::RandomState;
 use std::sync::Arc;
 
 use crate::engine::image::Image;
+use crate::grants::Grants;
 use crate::grants::function::Functions;
+use crate::grants::granted::Granted;
 use crate::grants::lineage::Lineage;
 use crate::grants::module::Modules;
-use crate::grants::{Granted, Grants};
 use crate::instance::chunk_cache::ChunkCache;
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;

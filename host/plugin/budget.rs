@@ -19,8 +19,7 @@ pub(super) fn left(options: RunOptions, limits: &Limits, spent: &Report) -> RunO
 }
 
 /// The error of a run that had what was left of `limits`, as one of a run that had all of them.
-/// `walled` says that its time was that of the limit.
-pub(super) fn whole(error: Error, limits: &Limits, walled: bool) -> Error {
+pub(super) fn whole(error: Error, limits: &Limits) -> Error {
     let kind = match error.kind() {
         ErrorKind::OutOfFuel { at, .. } => ErrorKind::OutOfFuel {
             limit: limits.fuel,
@@ -29,11 +28,6 @@ pub(super) fn whole(error: Error, limits: &Limits, walled: bool) -> Error {
         ErrorKind::TooManyHostCalls { at, .. } => ErrorKind::TooManyHostCalls {
             limit: limits.host_calls,
             at: at.clone(),
-        },
-        ErrorKind::Timeout { at, begun, .. } if walled => ErrorKind::Timeout {
-            limit: limits.wall,
-            at: at.clone(),
-            begun: *begun,
         },
         _ => return error,
     };

@@ -1,7 +1,6 @@
 //! One call of a plugin: an instance, the entry if it wasn't run there yet, the function.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -11,11 +10,11 @@ use super::error::{CallError, CallErrorKind};
 use super::host::Inner;
 use super::kept::{Key, NoTurn};
 use super::load::Plugin;
-use super::report::{CallReport, joined};
-use super::tenant::Reply;
+use super::report::{CallReport, Reply, joined};
 use crate::diagnostics::Suggestions;
 use crate::{
-    Branch, Cancel, Chunk, Error, ErrorKind, Outcome, Report, Result, RunOptions, StoreId, Wait,
+    Branch, Cancel, Chunk, Deadline, Error, ErrorKind, Outcome, Report, Result, RunOptions,
+    StoreId, Wait,
 };
 
 /// What is particular to one call: when it must have ended, and a way to stop it.
@@ -33,8 +32,9 @@ impl CallOptions {
         CallOptions::default()
     }
 
-    /// When the call must have ended, waiting for an instance included.
-    pub fn deadline(mut self, deadline: Instant) -> Self {
+    /// When the call must have ended, waiting for an instance included: a moment, or a
+    /// [`Deadline`], whose time errors tell as it was given.
+    pub fn deadline(mut self, deadline: impl Into<Deadline>) -> Self {
         self.wait = self.wait.deadline(deadline);
         self
     }
@@ -150,8 +150,9 @@ impl<'c> Call<'c> {
     {
         let limits = &self.plugin.limits;
         let mut options = RunOptions::within(&self.options.wait);
-        let wall_ends = self.wall_ends();
-        if let Some(ends) = wall_ends {
+        // The call and the loading before it have one time, and the caller's may end first.
+        let wall = Deadline::after(limits.wall);
+        if let Some(ends) = Deadline::earlier(self.options.wait.get_deadline(), Some(wall)) {
             options = options.deadline(ends);
         }
         let mut loading = None;
@@ -173,7 +174,7 @@ impl<'c> Call<'c> {
         let mut result = branch.with(&options).call(self.export, args);
         let mut report = branch.take_report();
         if let Some(loading) = loading {
-            result = result.map_err(|error| budget::whole(error, limits, wall_ends.is_some()));
+            result = result.map_err(|error| budget::whole(error, limits));
             if let Err(error) = &result {
                 report.outcome = Outcome::Failed {
                     code: error.code().to_owned(),
@@ -187,14 +188,6 @@ impl<'c> Call<'c> {
             report,
             loaded: true,
         }
-    }
-
-    /// When the wall-clock limit of a call that begins now stops it, unless the caller's
-    /// deadline comes first.
-    fn wall_ends(&self) -> Option<Instant> {
-        let ends = Instant::now().checked_add(self.plugin.limits.wall)?;
-        let is_first = self.options.wait.ends_after(ends);
-        is_first.then_some(ends)
     }
 
     fn reply<R>(&self, ran: Ran<R>, replaces: Option<StoreId>) -> Result<Reply<R>, CallError> {

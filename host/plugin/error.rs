@@ -45,7 +45,7 @@ pub enum CallErrorKind {
     InUse {
         /// The plugin.
         plugin: String,
-        /// How long the caller waited.
+        /// How long anybody waits for their turn.
         waited: Duration,
     },
     /// A host function that the plugin called wants to call the same kept instance again.

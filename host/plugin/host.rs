@@ -9,7 +9,6 @@ use super::admit::Policy;
 use super::kept::Keep;
 use super::load::{Changes, Loader, Plugins};
 use super::manifest::Manifest;
-use super::tenant::Tenant;
 use crate::diagnostics::{LoadError, Problem};
 use crate::{Grants, Limits, Pool};
 
@@ -18,7 +17,7 @@ use crate::{Grants, Limits, Pool};
 /// Clones are the same host. When the last of them and of its tenants is dropped, the kept
 /// instances go.
 #[derive(Clone)]
-pub struct PluginHost(Arc<Inner>);
+pub struct PluginHost(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) loader: Loader,
@@ -100,7 +99,7 @@ impl PluginHost {
     /// once or with the call that is under way, and the next call gets a new instance and is told
     /// by [`CallReport::replaces`](super::CallReport::replaces). A call that waits for its turn
     /// while plugins are reloaded is a call of the new one. What is kept by a plugin that is
-    /// removed, or that no longer wants to be kept, ends as if by [`Tenant::release`].
+    /// removed, or that no longer wants to be kept, ends as if by [`Tenant::release`](super::Tenant::release).
     ///
     /// It takes a branch of the pool for each plugin that has changed, one at a time. Two threads
     /// that reload do so one after the other.
@@ -132,14 +131,6 @@ impl PluginHost {
             changed: names(changed),
             removed: names(removed),
             problems,
-        }
-    }
-
-    /// For whom plugins are to be called. Nothing is made before a call needs it.
-    pub fn tenant(&self, name: impl Into<Arc<str>>) -> Tenant {
-        Tenant {
-            host: Arc::clone(&self.0),
-            name: name.into(),
         }
     }
 

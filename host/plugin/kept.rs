@@ -68,7 +68,7 @@ impl Drop for Permit {
 /// Why a call didn't get its turn.
 pub(super) enum NoTurn {
     InUse(Duration),
-    TimedOut(Duration),
+    TimedOut(Option<Duration>),
     Cancelled,
     Reentrant,
 }
@@ -94,9 +94,8 @@ impl Keep {
         patience: Duration,
         until: Until<'_>,
     ) -> Result<Turn<'_>, NoTurn> {
-        let start = Instant::now();
         let until = Until {
-            patience: start.checked_add(patience),
+            patience: Instant::now().checked_add(patience),
             ..until
         };
         loop {
@@ -105,7 +104,7 @@ impl Keep {
                 .entry(key.clone())
                 .or_insert_with(Cell::new)
                 .clone();
-            if let Some((kept, lost)) = cell.take(start, until)? {
+            if let Some((kept, lost)) = cell.take(patience, until)? {
                 return Ok(Turn {
                     keep: self,
                     key: key.clone(),
@@ -176,8 +175,9 @@ impl Cell {
         Cell(Monitor::new(State::default()))
     }
 
-    /// Takes the cell when it is free; `None` when it is retired by then.
-    fn take(&self, start: Instant, until: Until<'_>) -> Result<Option<Taken>, NoTurn> {
+    /// Takes the cell when it is free; `None` when it is retired by then. `patience` is the time
+    /// that `until` ends the caller's with.
+    fn take(&self, patience: Duration, until: Until<'_>) -> Result<Option<Taken>, NoTurn> {
         let me = thread::current().id();
         if self.0.lock().user == Some(me) {
             return Err(NoTurn::Reentrant);
@@ -185,8 +185,10 @@ impl Cell {
         let free = |state: &State| state.user.is_none() || state.retired;
         let mut state = self.0.wait(until, free).map_err(|ended| match ended {
             Ended::Cancelled => NoTurn::Cancelled,
-            Ended::Deadline => NoTurn::TimedOut(start.elapsed()),
-            Ended::Patience => NoTurn::InUse(start.elapsed()),
+            Ended::Deadline => {
+                NoTurn::TimedOut(until.deadline.and_then(|deadline| deadline.time()))
+            }
+            Ended::Patience => NoTurn::InUse(patience),
         })?;
         if state.retired {
             return Ok(None);

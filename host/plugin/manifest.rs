@@ -38,6 +38,7 @@ pub struct Manifest {
 /// How long an instance of a plugin lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Lifetime {
     /// For one call.
     #[default]

@@ -55,6 +55,6 @@ pub use call::CallOptions;
 pub use error::{CallError, CallErrorKind};
 pub use host::{PluginHost, PluginHostBuilder, Reload};
 pub use manifest::{Lifetime, Manifest, Wants};
-pub use report::CallReport;
+pub use report::{CallReport, Reply};
 pub use source::{read_manifests, read_sound_manifests};
-pub use tenant::{Reply, Tenant};
+pub use tenant::Tenant;

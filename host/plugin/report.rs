@@ -5,6 +5,16 @@ use serde::{Deserialize, Serialize};
 use super::manifest::Lifetime;
 use crate::{Report, StoreId};
 
+/// What a call gave, and what it cost.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Reply<R> {
+    /// What the function returned.
+    pub value: R,
+    /// What the call cost.
+    pub report: CallReport,
+}
+
 /// What one call of a plugin cost, loading included, and on which instance it ran.
 ///
 /// Made for machines to read: [`schema_version`](Self::schema_version) is raised when a field

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use super::call::{Call, CallOptions};
 use super::error::CallError;
-use super::host::Inner;
-use super::report::CallReport;
+use super::host::{Inner, PluginHost};
+use super::report::Reply;
 use crate::Result;
 
 /// For whom plugins are called: a customer, a user, a session. What a plugin keeps for one
@@ -24,13 +24,14 @@ pub struct Tenant {
     pub(super) name: Arc<str>,
 }
 
-/// What a call gave, and what it cost.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reply<R> {
-    /// What the function returned.
-    pub value: R,
-    /// What the call cost.
-    pub report: CallReport,
+impl PluginHost {
+    /// For whom plugins are to be called. Nothing is made before a call needs it.
+    pub fn tenant(&self, name: impl Into<Arc<str>>) -> Tenant {
+        Tenant {
+            host: Arc::clone(&self.0),
+            name: name.into(),
+        }
+    }
 }
 
 impl Tenant {
@@ -43,7 +44,7 @@ impl Tenant {
     /// a slice.
     ///
     /// Where the plugin has a kept instance and an earlier call ended it, this one runs in a
-    /// new instance, and [`CallReport::replaces`] says that what the globals held is lost.
+    /// new instance, and [`CallReport::replaces`](super::CallReport::replaces) says that what the globals held is lost.
     ///
     /// # Errors
     ///

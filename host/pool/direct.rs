@@ -1,7 +1,5 @@
 //! Host functions called from Rust, as a script would call them.
 
-use std::time::Instant;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,6 +11,7 @@ use crate::grants::host_call::HostCall;
 use crate::instance::shared::Shared;
 use crate::instance::stack;
 use crate::run::options::RunOptions;
+use crate::sync::deadline::Deadline;
 
 /// Calls the host function `name` with the elements of `args`, within `options`.
 ///
@@ -48,15 +47,14 @@ where
             traceback: None,
         }));
     }
-    let start = Instant::now();
-    let wall = start.checked_add(terms.limits.wall);
+    let wall = Deadline::after(terms.limits.wall);
     let call = HostCall {
         store_id: None,
-        deadline: terms.deadline.into_iter().chain(wall).min(),
+        deadline: Deadline::earlier(terms.deadline, Some(wall)),
         cancels: [terms.cancel, None],
     };
     if call.is_cancelled() || call.remaining().is_some_and(|left| left.is_zero()) {
-        return Err(stopped(&call, start));
+        return Err(stopped(&call));
     }
     let mut encoded = Vec::new();
     codec::encode("args", args, &mut encoded)
@@ -78,13 +76,13 @@ where
             traceback: None,
             value: None,
         },
-        Failed::Stopped => return Err(stopped(&call, start)),
+        Failed::Stopped => return Err(stopped(&call)),
         Failed::Panicked { function, message } => ErrorKind::HostPanic { function, message },
     }))
 }
 
 /// What it means that `call` may not go on. No instance was involved that it could have ended.
-fn stopped(call: &HostCall, start: Instant) -> Error {
+fn stopped(call: &HostCall) -> Error {
     Error::from(if call.is_cancelled() {
         ErrorKind::Cancelled {
             at: None,
@@ -92,7 +90,7 @@ fn stopped(call: &HostCall, start: Instant) -> Error {
         }
     } else {
         ErrorKind::Timeout {
-            limit: start.elapsed(),
+            limit: call.deadline.and_then(|deadline| deadline.time()),
             at: None,
             begun: false,
         }

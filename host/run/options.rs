@@ -1,10 +1,11 @@
 //! What one run may do that its pool lets every run do: less, as a rule.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::grants::Grants;
 use crate::run::limits::{Limits, PartialLimits, table};
 use crate::sync::cancel::Cancel;
+use crate::sync::deadline::Deadline;
 use crate::sync::monitor::Until;
 use crate::{Error, Result};
 
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Wait {
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     cancel: Option<Cancel>,
 }
 
@@ -23,8 +24,8 @@ impl Wait {
     }
 
     /// When waiting must have ended.
-    pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+    pub fn deadline(mut self, deadline: impl Into<Deadline>) -> Self {
+        self.deadline = Some(deadline.into());
         self
     }
 
@@ -34,10 +35,10 @@ impl Wait {
         self
     }
 
-    /// Whether waiting may go on after `moment`.
+    /// When waiting must have ended.
     #[cfg(feature = "plugin")]
-    pub(crate) fn ends_after(&self, moment: Instant) -> bool {
-        self.deadline.is_none_or(|deadline| moment < deadline)
+    pub(crate) fn get_deadline(&self) -> Option<Deadline> {
+        self.deadline
     }
 
     pub(crate) fn until(&self) -> Until<'_> {
@@ -72,7 +73,7 @@ impl Wait {
 #[must_use]
 pub struct RunOptions {
     limits: PartialLimits,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     cancel: Option<Cancel>,
     grants: Option<Grants>,
 }
@@ -110,10 +111,11 @@ impl RunOptions {
         }
     }
 
-    /// When all calls together must have ended; a call under way is then stopped as by
-    /// [`wall`](Self::wall). Waiting for an instance ends then as well.
-    pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+    /// When all calls together must have ended: a moment, or a [`Deadline`], whose time errors
+    /// tell as it was given. A call under way is then stopped as by [`wall`](Self::wall). Waiting
+    /// for an instance ends then as well.
+    pub fn deadline(mut self, deadline: impl Into<Deadline>) -> Self {
+        self.deadline = Some(deadline.into());
         self
     }
 
@@ -140,7 +142,7 @@ impl RunOptions {
         }
     }
 
-    pub(crate) fn get_deadline(&self) -> Option<Instant> {
+    pub(crate) fn get_deadline(&self) -> Option<Deadline> {
         self.deadline
     }
 

@@ -1,18 +1,17 @@
 //! Options of a run that were checked, with what they leave of what they are part of.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use crate::grants::Granted;
+use crate::grants::granted::Granted;
 use crate::run::limits::Limits;
 use crate::run::options::RunOptions;
-use crate::{Cancel, Result};
+use crate::{Cancel, Deadline, Result};
 
 /// What an instance may do, or some of its calls: options that were checked.
 #[derive(Clone)]
 pub(crate) struct Terms {
     pub(crate) limits: Limits,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
     pub(crate) cancel: Option<Cancel>,
     /// `None` where nothing else is granted than what the pool grants, or the instance was.
     pub(crate) granted: Option<Arc<Granted>>,
@@ -60,7 +59,7 @@ impl Terms {
         let outer_deadline = outer.and_then(|outer| outer.deadline);
         Ok(Terms {
             limits: options.narrow(limits, metered)?,
-            deadline: earlier(options.get_deadline(), outer_deadline),
+            deadline: Deadline::earlier(outer_deadline, options.get_deadline()),
             cancel: match (options.get_cancel(), outer_cancel) {
                 (Some(own), Some(outer)) => Some(Cancel::any([own, outer])),
                 (own, outer) => own.or(outer).cloned(),
@@ -74,9 +73,4 @@ impl Terms {
             },
         })
     }
-}
-
-/// The earlier of two moments, if there are any.
-pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
 }

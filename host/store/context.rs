@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use wasmtime::{ExnRef, OwnedRooted, StoreContextMut, UpdateDeadline};
 
 use crate::error::{Site, panic_message};
+use crate::grants::granted::{Denial, Granted};
 use crate::grants::host_call::{Cancels, HostCall};
-use crate::grants::{Denial, Granted};
 use crate::report::Usage;
 use crate::report::output::Output;
 use crate::run::limits::Limits;
@@ -20,7 +20,7 @@ use crate::store::interrupt::Interrupter;
 use crate::store::random::Entropy;
 use crate::sync::awake::{Awake, Hold};
 use crate::wire::Seed;
-use crate::{Cancel, StoreId};
+use crate::{Cancel, Deadline, StoreId};
 
 /// The data of one store. There is no way from here to another instance.
 pub(crate) struct Context {
@@ -29,7 +29,7 @@ pub(crate) struct Context {
     /// What each of its calls may use.
     pub(crate) limits: Limits,
     /// When all its calls together must have ended.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
     /// What stops all its calls.
     pub(crate) cancel: Option<Cancel>,
     /// What it may do.
@@ -63,7 +63,7 @@ pub(crate) struct Call {
     /// When it began.
     pub(crate) start: Instant,
     /// When it must have ended.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
     /// What stops it.
     pub(crate) cancels: Cancels,
     /// What it may do, if that is less than the instance.
@@ -135,9 +135,9 @@ impl Context {
                 limits: terms.limits,
                 start: Instant::now(),
                 // Before its first call a module's start function may run without end.
-                deadline: earlier(
+                deadline: Deadline::earlier(
                     terms.deadline,
-                    Instant::now().checked_add(terms.limits.wall),
+                    Some(Deadline::after(terms.limits.wall)),
                 ),
                 cancels: [None, None],
                 narrowed: None,
@@ -161,9 +161,10 @@ impl Context {
         let call = &mut self.call;
         call.limits = narrower.map_or(self.limits, |terms| terms.limits);
         call.start = Instant::now();
-        let limit = call.start.checked_add(call.limits.wall);
+        let limit = Deadline::since(call.start, call.limits.wall);
         let deadline = narrower.and_then(|terms| terms.deadline);
-        call.deadline = earlier(earlier(self.deadline, deadline), limit);
+        let deadline = Deadline::earlier(self.deadline, deadline);
+        call.deadline = Deadline::earlier(deadline, Some(limit));
         call.cancels = [
             self.cancel.clone(),
             narrower.and_then(|terms| terms.cancel.clone()),
@@ -227,7 +228,7 @@ impl Call {
             return Some(Stop::Cancelled);
         }
         let deadline = self.deadline?;
-        (now >= deadline).then_some(Stop::Deadline)
+        (now >= deadline.at()).then_some(Stop::Deadline)
     }
 }
 
@@ -260,14 +261,6 @@ pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Resu
         return Err(stop.into());
     }
     Ok(UpdateDeadline::Continue(1))
-}
-
-/// The earlier of two moments, if there are any.
-pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
 }
 
 /// Runs code of the embedder's; its panic stops the guest, and doesn't unwind through it.

@@ -10,7 +10,7 @@ use wasmtime::{Caller, ExternType, FuncType, Linker, Module, Val};
 use crate::capability::{Access, Capability};
 use crate::grants::files::Refusal;
 use crate::grants::function::Failed;
-use crate::grants::{Denial, Lookup, split_path};
+use crate::grants::granted::{Denial, Lookup, split_path};
 use crate::store::context::{Context, Stop, guarded};
 use crate::store::exception;
 use crate::store::memory::{guest_memory, read_site, slice, slice_mut};

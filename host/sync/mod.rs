@@ -2,6 +2,7 @@
 
 pub(crate) mod awake;
 pub(crate) mod cancel;
+pub(crate) mod deadline;
 pub(crate) mod monitor;
 pub(crate) mod nesting;
 pub(crate) mod slots;

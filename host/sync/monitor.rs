@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Cancel;
+use crate::{Cancel, Deadline};
 
 /// A value behind a lock, and the threads that wait for it to change.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Until<'c> {
     /// The end of the waiter's patience.
     pub(crate) patience: Option<Instant>,
     /// When all that the waiter does must have ended.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
     /// What ends it before that.
     pub(crate) cancel: Option<&'c Cancel>,
 }
@@ -141,7 +141,7 @@ impl Until<'_> {
         }
         let now = Instant::now();
         let passed = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
-        if passed(self.deadline) {
+        if passed(self.deadline.map(|deadline| deadline.at())) {
             Some(Ended::Deadline)
         } else if passed(self.patience) {
             Some(Ended::Patience)
@@ -152,7 +152,8 @@ impl Until<'_> {
 
     /// How long is left; nothing where only the cancellation ends it.
     fn left(&self) -> Option<Duration> {
-        let end = self.deadline.into_iter().chain(self.patience).min()?;
+        let deadline = self.deadline.map(|deadline| deadline.at());
+        let end = deadline.into_iter().chain(self.patience).min()?;
         Some(end.saturating_duration_since(Instant::now()))
     }
 }
@@ -212,7 +213,7 @@ mod tests {
         cancel.cancel();
         let until = Until {
             patience: now(),
-            deadline: now(),
+            deadline: now().map(Deadline::from),
             cancel: Some(&cancel),
         };
         assert!(Monitor::new(7).wait(until, |value| *value == 7).is_ok());
@@ -267,20 +268,20 @@ mod tests {
         };
         assert_eq!(sleep(patience), Ended::Patience);
         let deadline = Until {
-            deadline: now(),
+            deadline: now().map(Deadline::from),
             patience: late(),
             ..never
         };
         assert_eq!(sleep(deadline), Ended::Deadline);
         let patience = Until {
-            deadline: late(),
+            deadline: late().map(Deadline::from),
             patience: now(),
             ..never
         };
         assert_eq!(sleep(patience), Ended::Patience);
         let soon = Instant::now() + Duration::from_millis(5);
         let both = Until {
-            deadline: Some(soon),
+            deadline: Some(soon.into()),
             patience: Some(soon),
             ..never
         };
@@ -293,7 +294,7 @@ mod tests {
         let cancel = Cancel::new();
         let monitor = Monitor::new(());
         let until = Until {
-            deadline: late(),
+            deadline: late().map(Deadline::from),
             cancel: Some(&cancel),
             ..Until::default()
         };

@@ -54,18 +54,15 @@ impl Slots {
             return Ok(slot);
         }
         let start = Instant::now();
-        let until = if self.total == 0 {
+        let (patience, deadline) = match self.total {
             // Where there are none at all, nothing is worth waiting for.
-            Until {
-                patience: Some(start),
-                deadline: None,
-                ..until
-            }
-        } else {
-            Until {
-                patience: start.checked_add(patience),
-                ..until
-            }
+            0 => (Duration::ZERO, None),
+            _ => (patience, until.deadline),
+        };
+        let until = Until {
+            patience: start.checked_add(patience),
+            deadline,
+            ..until
         };
         match self.free.wait(until, |free| *free > 0) {
             Ok(mut free) => {
@@ -78,13 +75,13 @@ impl Slots {
                     begun: false,
                 },
                 Ended::Deadline => ErrorKind::Timeout {
-                    limit: start.elapsed(),
+                    limit: deadline.and_then(|deadline| deadline.time()),
                     at: None,
                     begun: false,
                 },
                 Ended::Patience => ErrorKind::Busy {
                     slots: self.total,
-                    waited: start.elapsed(),
+                    waited: patience,
                 },
             })),
         }

@@ -32,6 +32,7 @@ pub struct Report {
 /// How something that ran ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum RunOutcome {
     /// It ran to its end.
     Done,

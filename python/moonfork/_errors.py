@@ -149,6 +149,7 @@ CLASSES: dict[str, type[Error]] = {
     "script": ScriptError,
     "denied": Denied,
     "value": ValueRefused,
+    "mismatch": ValueRefused,
     "argument": ValueRefused,
     "not_callable": NotCallable,
     "timeout": TimeLimit,

@@ -20,18 +20,18 @@ enum Request<'a> {
     Run {
         code: &'a str,
         name: Option<&'a str>,
-        state: Option<Py<PyAny>>,
+        state: Option<ToLua>,
     },
     Call {
         path: &'a str,
-        arguments: Vec<Py<PyAny>>,
+        arguments: Vec<ToLua>,
     },
     CallPlain {
         path: &'a str,
-        arguments: Vec<Py<PyAny>>,
+        arguments: Vec<ToLua>,
     },
     Get(&'a str),
-    Set(&'a str, Py<PyAny>),
+    Set(&'a str, ToLua),
 }
 
 impl Request<'_> {
@@ -45,6 +45,11 @@ impl Request<'_> {
     }
 }
 
+/// The arguments of a call, as far as they can be taken now.
+fn passed(arguments: &Bound<'_, PyTuple>) -> Vec<ToLua> {
+    arguments.iter().map(|it| ToLua::new(&it)).collect()
+}
+
 /// Asks a handle; a macro, since branches and main have the same methods and no type in common.
 macro_rules! answer {
     ($handle:expr, $request:expr) => {
@@ -53,7 +58,7 @@ macro_rules! answer {
                 code,
                 name,
                 state: Some(state),
-            } => $handle.eval_with(chunk(code, *name), &ToLua(state)),
+            } => $handle.eval_with(chunk(code, *name), state),
             Request::Run {
                 code,
                 name,
@@ -62,11 +67,9 @@ macro_rules! answer {
             Request::Call { path, arguments } => $handle.call(path, &Arguments(arguments)),
             Request::CallPlain { path, arguments } => $handle
                 .call::<_, PlainFromLua>(path, &Arguments(arguments))
-                .map(|value| FromLua(value.0)),
+                .map(|value| value.0),
             Request::Get(name) => $handle.global(name),
-            Request::Set(name, value) => $handle
-                .set_global(name, &ToLua(value))
-                .map(|()| FromLua(Python::attach(|py| py.None()))),
+            Request::Set(name, value) => $handle.set_global(name, value).map(|()| FromLua::Nothing),
         }
     };
 }
@@ -129,7 +132,7 @@ impl Branch {
             Some((result, report, ended))
         })?;
         match answered {
-            Some((Ok(value), ..)) => Ok(value.0),
+            Some((Ok(value), ..)) => Ok(value.into_object(py)),
             Some((Err(error), report, ended)) => Err(exception(py, &error, report.as_ref(), ended)),
             None => Err(PyRuntimeError::new_err("the branch is closed")),
         }
@@ -182,9 +185,10 @@ impl Branch {
         &self,
         py: Python<'_>,
         code: &str,
-        state: Option<Py<PyAny>>,
+        state: Option<&Bound<'_, PyAny>>,
         name: Option<&str>,
     ) -> PyResult<Py<PyAny>> {
+        let state = state.map(ToLua::new);
         self.ask(py, &Request::Run { code, name, state })
     }
 
@@ -196,7 +200,7 @@ impl Branch {
         path: &str,
         arguments: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<PyAny>> {
-        let arguments = arguments.iter().map(Bound::unbind).collect();
+        let arguments = passed(arguments);
         self.ask(py, &Request::Call { path, arguments })
     }
 
@@ -208,7 +212,7 @@ impl Branch {
         path: &str,
         arguments: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<PyAny>> {
-        let arguments = arguments.iter().map(Bound::unbind).collect();
+        let arguments = passed(arguments);
         self.ask(py, &Request::CallPlain { path, arguments })
     }
 
@@ -218,8 +222,9 @@ impl Branch {
     }
 
     /// Sets a global; None removes it.
-    fn set(&self, py: Python<'_>, name: &str, value: Py<PyAny>) -> PyResult<()> {
-        self.ask(py, &Request::Set(name, value)).map(|_| ())
+    fn set(&self, py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.ask(py, &Request::Set(name, ToLua::new(value)))
+            .map(|_| ())
     }
 
     /// What its calls have cost so far.
@@ -326,7 +331,7 @@ impl Main {
             })
         });
         match result {
-            Ok(value) => Ok(value.0),
+            Ok(value) => Ok(value.into_object(py)),
             Err(Some(error)) => Err(exception(py, &error, report.as_ref(), ended)),
             Err(None) => Err(gone(py)),
         }
@@ -351,10 +356,11 @@ impl Main {
         &self,
         py: Python<'_>,
         code: &str,
-        state: Option<Py<PyAny>>,
+        state: Option<&Bound<'_, PyAny>>,
         name: Option<&str>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
+        let state = state.map(ToLua::new);
         self.ask(py, &Request::Run { code, name, state }, options)
     }
 
@@ -366,7 +372,7 @@ impl Main {
         path: &str,
         arguments: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<PyAny>> {
-        let arguments = arguments.iter().map(Bound::unbind).collect();
+        let arguments = passed(arguments);
         self.ask(py, &Request::Call { path, arguments }, None)
     }
 
@@ -376,8 +382,9 @@ impl Main {
     }
 
     /// Sets a global; None removes it.
-    fn set(&self, py: Python<'_>, name: &str, value: Py<PyAny>) -> PyResult<()> {
-        self.ask(py, &Request::Set(name, value), None).map(|_| ())
+    fn set(&self, py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.ask(py, &Request::Set(name, ToLua::new(value)), None)
+            .map(|_| ())
     }
 
     /// What its calls have cost since this was last asked.

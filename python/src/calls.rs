@@ -7,13 +7,13 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
 
-use moonfork::{Cancel, HostCall};
+use moonfork::{Cancel, HostCall, HostError};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use serde::{Serialize, Serializer, ser};
 
-use crate::value::{FromLua, ToLua, take_fault};
+use crate::value::{AllArguments, ToLua, take_fault};
 
 thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
@@ -129,12 +129,12 @@ pub(crate) fn run_signal_handlers() -> bool {
 }
 
 /// A value that a host function gave.
-pub(crate) struct Given(Py<PyAny>);
+pub(crate) struct Given(ToLua);
 
 impl Serialize for Given {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Said here, with its path: the fault is the function's, and must not be taken for the caller's.
-        ToLua(&self.0)
+        self.0
             .serialize(serializer)
             .map_err(|error| match take_fault("its result") {
                 Some(fault) => ser::Error::custom(fault),
@@ -147,15 +147,15 @@ impl Serialize for Given {
 pub(crate) fn call_back(
     function: &Py<PyAny>,
     call: &HostCall,
-    arguments: Vec<FromLua>,
-) -> Result<Given, String> {
+    arguments: AllArguments,
+) -> Result<Given, HostError> {
     Python::attach(|py| {
-        let called = PyTuple::new(py, arguments.into_iter().map(|argument| argument.0))
+        let called = PyTuple::new(py, arguments.0.into_iter().map(|it| it.into_object(py)))
             .and_then(|arguments| function.bind(py).call1(arguments))
             .and_then(|result| awaited(py, result, call));
         match called {
-            Ok(result) => Ok(Given(result.unbind())),
-            Err(exception) => Err(told(py, exception)),
+            Ok(result) => Ok(Given(ToLua::new(&result))),
+            Err(exception) => Err(told(py, exception).into()),
         }
     })
 }

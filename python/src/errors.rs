@@ -66,7 +66,9 @@ fn fields<'py>(
         ErrorKind::Script {
             value: Some(value), ..
         } => fields.set_item("value", to_python(py, value)?)?,
-        ErrorKind::Denied { capability, .. } => fields.set_item("capability", capability.to_string())?,
+        ErrorKind::Denied { capability, .. } => {
+            fields.set_item("capability", capability.to_string())?
+        }
         _ => {}
     }
     Ok(fields)

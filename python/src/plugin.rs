@@ -13,8 +13,8 @@ use crate::cancel::PyCancel;
 use crate::errors::{exception, make_with};
 use crate::fork::Own;
 use crate::pool::PyPool;
-use crate::settings::{SomeGrants, SomeLimits, duration, unexpected};
-use crate::value::{Arguments, FromLua, to_python};
+use crate::settings::{SomeGrants, SomeLimits, duration, unexpected, whole};
+use crate::value::{Arguments, FromLua, ToLua, to_python};
 use crate::workflow::{attended, load_error};
 
 /// Plugins that were loaded and found sound.
@@ -29,7 +29,7 @@ impl PyPluginHost {
         py: Python<'_>,
         pool: &Bound<'_, PyPool>,
         paths: Vec<PathBuf>,
-        max_kept: Option<usize>,
+        max_kept: Option<&Bound<'_, PyAny>>,
         turn_timeout: Option<&Bound<'_, PyAny>>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyPluginHost> {
@@ -51,7 +51,7 @@ impl PyPluginHost {
             builder = builder.path(path);
         }
         if let Some(instances) = max_kept {
-            builder = builder.max_kept(instances);
+            builder = builder.max_kept(whole("max_kept", instances)?);
         }
         if let Some(timeout) = turn_timeout {
             builder = builder.turn_timeout(duration("turn_timeout", timeout)?);
@@ -108,7 +108,7 @@ impl PyTenant {
         cancel: Option<&Bound<'_, PyCancel>>,
     ) -> PyResult<Py<PyAny>> {
         let tenant = self.0.get("Tenant")?;
-        let arguments: Vec<_> = arguments.iter().map(Bound::unbind).collect();
+        let arguments: Vec<_> = arguments.iter().map(|it| ToLua::new(&it)).collect();
         let cancel = cancel.map_or_else(Cancel::new, |cancel| cancel.get().handle().child());
         let options = CallOptions::new().cancel_handle(&cancel);
         let (result, ended) = attended(py, &cancel, || {
@@ -117,7 +117,7 @@ impl PyTenant {
             })
         })?;
         match result {
-            Ok(reply) => Ok(reply.value.0),
+            Ok(reply) => Ok(reply.value.into_object(py)),
             Err(error) => Err(match error.run_error() {
                 Some(run_error) => {
                     let made = exception(py, run_error, None, ended);

@@ -17,8 +17,8 @@ use crate::calls::{self, call_back, framed};
 use crate::cancel::PyCancel;
 use crate::errors::exception;
 use crate::fork::{Birthplace, forked, no_fork};
-use crate::settings::{SomeGrants, SomeLimits, duration, run_options, unexpected};
-use crate::value::{FromLua, ToLua, to_python};
+use crate::settings::{SomeGrants, SomeLimits, count, duration, run_options, unexpected, whole};
+use crate::value::{AllArguments, FromLua, ToLua, to_python};
 
 /// How long who waits for threads sleeps before it looks whether a signal has come.
 const SIGNALS: Duration = Duration::from_millis(20);
@@ -42,8 +42,8 @@ impl PyPool {
         functions: Option<&Bound<'_, PyDict>>,
         modules: Option<&Bound<'_, PyDict>>,
         metered: bool,
-        max_branches: Option<u32>,
-        max_runs: Option<u32>,
+        max_branches: Option<&Bound<'_, PyAny>>,
+        max_runs: Option<&Bound<'_, PyAny>>,
         slot_timeout: Option<&Bound<'_, PyAny>>,
         cache_dir: Option<PathBuf>,
         precompiled: Option<PathBuf>,
@@ -69,7 +69,7 @@ impl PyPool {
             }
             let function = function.unbind();
             builder =
-                builder.function_with(name, move |call: &HostCall, arguments: Vec<FromLua>| {
+                builder.function_with(name, move |call: &HostCall, arguments: AllArguments| {
                     call_back(&function, call, arguments)
                 });
         }
@@ -85,10 +85,10 @@ impl PyPool {
             builder = builder.metered();
         }
         if let Some(branches) = max_branches {
-            builder = builder.max_branches(branches);
+            builder = builder.max_branches(whole("max_branches", branches)?);
         }
         if let Some(runs) = max_runs {
-            builder = builder.max_runs(runs);
+            builder = builder.max_runs(whole("max_runs", runs)?);
         }
         if let Some(timeout) = slot_timeout {
             builder = builder.slot_timeout(duration("slot_timeout", timeout)?);
@@ -117,7 +117,7 @@ impl PyPool {
         &self,
         py: Python<'_>,
         code: &str,
-        state: Option<Py<PyAny>>,
+        state: Option<&Bound<'_, PyAny>>,
         name: Option<&str>,
         cancel: Option<&Bound<'_, PyCancel>>,
         options: Option<&Bound<'_, PyDict>>,
@@ -136,7 +136,7 @@ impl PyPool {
         event_loop: Py<PyAny>,
         cancel: &Bound<'_, PyCancel>,
         code: &str,
-        state: Option<Py<PyAny>>,
+        state: Option<&Bound<'_, PyAny>>,
         name: Option<&str>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
@@ -164,14 +164,17 @@ impl PyPool {
         code: &str,
         states: &Bound<'py, PyAny>,
         name: Option<&str>,
-        max_workers: Option<NonZeroUsize>,
+        max_workers: Option<&Bound<'py, PyAny>>,
         cancel: Option<&Bound<'py, PyCancel>>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyList>> {
         let pool = self.open()?;
-        let states: Vec<Py<PyAny>> = states
+        let max_workers = max_workers
+            .map(|workers| count("max_workers", workers))
+            .transpose()?;
+        let states: Vec<ToLua> = states
             .try_iter()?
-            .map(|state| Ok(state?.unbind()))
+            .map(|state| Ok(ToLua::new(&state?)))
             .collect::<PyResult<_>>()?;
         let cancel = cancel.map_or_else(Cancel::new, |cancel| cancel.get().handle().child());
         let options = run_options(&pool, options)?.cancel_handle(&cancel);
@@ -304,7 +307,7 @@ impl PyPool {
         pool: &moonfork::Pool,
         code: &str,
         name: Option<&str>,
-        state: Option<Py<PyAny>>,
+        state: Option<&Bound<'_, PyAny>>,
         options: RunOptions,
         cancel: Option<&Bound<'_, PyCancel>>,
         event_loop: Option<Py<PyAny>>,
@@ -312,13 +315,14 @@ impl PyPool {
         let cancel = cancel_of(cancel);
         let options = options.cancel_handle(&cancel);
         let code = chunk(code, name);
+        let state = state.map(ToLua::new);
         let ((result, report), ended) = py.detach(|| {
             framed("state", Some(cancel), event_loop, || {
                 run_fresh(pool, &code, state.as_ref(), &options)
             })
         });
         match result {
-            Ok(value) => Ok(value.0),
+            Ok(value) => Ok(value.into_object(py)),
             Err(error) => Err(exception(py, &error, report.as_ref(), ended)),
         }
     }
@@ -357,7 +361,7 @@ pub(crate) fn chunk<'a>(code: &'a str, name: Option<&'a str>) -> Chunk<'a> {
 fn run_fresh(
     pool: &moonfork::Pool,
     code: &Chunk<'_>,
-    state: Option<&Py<PyAny>>,
+    state: Option<&ToLua>,
     options: &RunOptions,
 ) -> (moonfork::Result<FromLua>, Option<Report>) {
     let mut branch = match pool.branch_with(options) {
@@ -365,7 +369,7 @@ fn run_fresh(
         Err(error) => return (Err(error), None),
     };
     let result = match state {
-        Some(state) => branch.eval_with(code.clone(), &ToLua(state)),
+        Some(state) => branch.eval_with(code.clone(), state),
         None => branch.eval(code.clone()),
     };
     let report = result.is_err().then(|| branch.take_report());
@@ -383,7 +387,7 @@ fn run_all(
     py: Python<'_>,
     pool: &moonfork::Pool,
     code: &Chunk<'_>,
-    states: &[Py<PyAny>],
+    states: &[ToLua],
     max_workers: Option<NonZeroUsize>,
     options: &RunOptions,
     cancel: &Cancel,
@@ -438,7 +442,7 @@ fn run_all(
 fn run_one_of_many(
     pool: &moonfork::Pool,
     code: &Chunk<'_>,
-    state: &Py<PyAny>,
+    state: &ToLua,
     options: &RunOptions,
     cancel: &Cancel,
 ) -> One {
@@ -447,12 +451,12 @@ fn run_one_of_many(
             Ok(branch) => branch,
             Err(error) => return (Err(error), None),
         };
-        let result = branch.eval_with::<_, FromLua>(code.clone(), &ToLua(state));
+        let result = branch.eval_with::<_, FromLua>(code.clone(), state);
         (result, Some(branch.take_report()))
     });
     Python::attach(|py| One {
         value: match result {
-            Ok(value) => Ok(value.0),
+            Ok(value) => Ok(value.into_object(py)),
             Err(error) => Err(exception(py, &error, report.as_ref(), ended)),
         },
         report: report.and_then(|report| to_python(py, &report).ok()),

@@ -1,5 +1,6 @@
 //! Keyword arguments as the library's settings.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ impl SomeLimits {
             _ => Amount::Count(whole(name, value)?),
         };
         let set = self.0.set(limit, amount);
-        set.map_err(|error| PyValueError::new_err(format!("{name} {error}")))?;
+        set.map_err(|error| PyValueError::new_err(format!("{name}: {error}")))?;
         Ok(true)
     }
 
@@ -191,9 +192,17 @@ pub(crate) fn run_options(
 
 /// That a keyword argument isn't known.
 pub(crate) fn unexpected(name: &str) -> PyErr {
+    unexpected_beside(
+        name,
+        "limits are wall, fuel, memory, output, host_calls, value, depth",
+    )
+}
+
+/// As [`unexpected`], where there are others than limits beside grants.
+pub(crate) fn unexpected_beside(name: &str, others: &str) -> PyErr {
     PyTypeError::new_err(format!(
-        "unexpected keyword argument '{name}'; limits are wall, fuel, memory, output, host_calls, \
-         value, depth; grants are functions, modules, clock, seed, variables, folders"
+        "unexpected keyword argument '{name}'; {others}; grants are functions, modules, clock, \
+         seed, variables, folders"
     ))
 }
 
@@ -201,7 +210,7 @@ pub(crate) fn unexpected(name: &str) -> PyErr {
 pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let refused = || {
         PyTypeError::new_err(format!(
-            "{name} must be a number of seconds or a timedelta, not {value}"
+            "{name} must be a number of seconds or a timedelta, not {value:?}"
         ))
     };
     if let Ok(duration) = value.extract::<Duration>() {
@@ -234,26 +243,49 @@ pub(crate) fn bytes(name: &str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
 }
 
 /// A whole number that isn't negative.
-pub(crate) fn whole<'py, T>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<T>
-where
-    T: for<'a> FromPyObject<'a, 'py>,
-{
-    let refused = || {
-        PyTypeError::new_err(format!(
-            "{name} must be a whole number that isn't negative, not {value}"
-        ))
-    };
-    if value.cast::<PyBool>().is_ok() {
-        return Err(refused());
+pub(crate) fn whole<T: TryFrom<u64>>(name: &str, value: &Bound<'_, PyAny>) -> PyResult<T> {
+    if value.cast::<PyBool>().is_ok() || !value.hasattr("__index__")? {
+        return Err(PyTypeError::new_err(format!(
+            "{name} must be a whole number, not {value:?}"
+        )));
     }
-    value.extract().map_err(|_| refused())
+    let number = value.extract::<u64>().ok();
+    number
+        .and_then(|number| number.try_into().ok())
+        .ok_or_else(|| {
+            PyValueError::new_err(format!(
+                "{name} is out of range: it must be a whole number from 0 to 2**{} - 1, not {value:?}",
+                8 * size_of::<T>()
+            ))
+        })
 }
 
+/// A whole number from 1 on.
+pub(crate) fn count(name: &str, value: &Bound<'_, PyAny>) -> PyResult<NonZeroUsize> {
+    NonZeroUsize::new(whole(name, value)?)
+        .ok_or_else(|| PyValueError::new_err(format!("{name} must be at least 1, not 0")))
+}
+
+/// Names of what a pool has.
 fn names(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    names_of(
+        name,
+        value,
+        "that the pool has",
+        "; what they are is given to the pool",
+    )
+}
+
+/// A list of names, which are `what` in the message.
+pub(crate) fn names_of(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    what: &str,
+    hint: &str,
+) -> PyResult<Vec<String>> {
     let refused = || {
         PyTypeError::new_err(format!(
-            "{name} must be a list of names that the pool has, not {value}; what they are is given \
-             to the pool"
+            "{name} must be a list of names {what}, not {value:?}{hint}"
         ))
     };
     if value.cast::<PyString>().is_ok() || value.cast::<PyDict>().is_ok() {
@@ -275,20 +307,20 @@ fn clock(value: &Bound<'_, PyAny>) -> PyResult<Option<Clock>> {
             .map_err(|_| PyValueError::new_err("clock must be seconds since 1970"));
     }
     Err(PyTypeError::new_err(format!(
-        "clock must be True, False, or a time in seconds since 1970, not {value}"
+        "clock must be True, False, or a time in seconds since 1970, not {value:?}"
     )))
 }
 
 fn variables(value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
     let Ok(dict) = value.cast::<PyDict>() else {
         return Err(PyTypeError::new_err(format!(
-            "variables must be a dict, not {value}"
+            "variables must be a dict, not {value:?}"
         )));
     };
     dict.iter()
         .map(|(name, value)| {
             let name: String = name.extract()?;
-            let value = serde_json::to_value(ToLua(&value.unbind())).map_err(|error| {
+            let value = serde_json::to_value(ToLua::new(&value)).map_err(|error| {
                 take_fault(&format!("variables.{name}"))
                     .unwrap_or_else(|| PyValueError::new_err(format!("variables.{name}: {error}")))
             })?;
@@ -300,7 +332,7 @@ fn variables(value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
 fn folders(value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Folder)>> {
     let Ok(dict) = value.cast::<PyDict>() else {
         return Err(PyTypeError::new_err(format!(
-            "folders must be a dict of name to path, or to (path, 'rw'), not {value}"
+            "folders must be a dict of name to path, or to (path, 'rw'), not {value:?}"
         )));
     };
     dict.iter()

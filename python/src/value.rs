@@ -16,6 +16,13 @@ use pyo3::types::{
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{self, Serialize, SerializeMap, SerializeSeq, Serializer};
 
+/// Steps of a path that messages show.
+const SHOWN: usize = 12;
+
+/// Bytes up to which a text is copied rather than converted by itself: less work than waiting for the
+/// interpreter.
+const SHORT: usize = 256;
+
 /// Characters up to which the key of a dict is interned: records have the same few keys again and
 /// again.
 const INTERNED: usize = 32;
@@ -50,7 +57,7 @@ enum Step {
 pub(crate) fn take_fault(root: &str) -> Option<PyErr> {
     let fault = FAULT.take()?;
     let mut text = root.to_owned();
-    for step in fault.path.iter().rev() {
+    for step in fault.path.iter().rev().take(SHOWN) {
         match step {
             Step::Key(key) => {
                 text.push('.');
@@ -58,6 +65,9 @@ pub(crate) fn take_fault(root: &str) -> Option<PyErr> {
             }
             Step::Index(index) => text.push_str(&format!("[{index}]")),
         }
+    }
+    if fault.path.len() > SHOWN {
+        text.push_str("...");
     }
     let text = format!("{text}: {}", fault.message);
     Some(match fault.kind {
@@ -88,18 +98,58 @@ fn inside<E>(step: impl FnOnce() -> Step) -> impl FnOnce(E) -> E {
     }
 }
 
-/// A Python object on its way to Lua.
-pub(crate) struct ToLua<'a>(pub(crate) &'a Py<PyAny>);
+/// A Python object on its way to Lua. What is small is taken from it while the interpreter is at hand, so
+/// that nobody has to wait for the interpreter when it is converted.
+pub(crate) enum ToLua {
+    Nothing,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(Box<str>),
+    Object(Py<PyAny>),
+}
 
-impl Serialize for ToLua<'_> {
+impl ToLua {
+    pub(crate) fn new(object: &Bound<'_, PyAny>) -> ToLua {
+        if object.is_none() {
+            return ToLua::Nothing;
+        }
+        if let Ok(boolean) = object.cast::<PyBool>() {
+            return ToLua::Boolean(boolean.is_true());
+        }
+        if object.cast::<PyInt>().is_ok() {
+            if let Ok(integer) = object.extract() {
+                return ToLua::Integer(integer);
+            }
+        } else if let Ok(float) = object.cast::<PyFloat>() {
+            return ToLua::Float(float.value());
+        } else if let Ok(string) = object.cast::<PyString>()
+            && let Ok(text) = string.to_str()
+            && text.len() <= SHORT
+        {
+            return ToLua::Text(text.into());
+        }
+        // Also what can't pass: it is said when it is converted, with its path.
+        ToLua::Object(object.clone().unbind())
+    }
+}
+
+impl Serialize for ToLua {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Python::attach(|py| {
-            let node = Node {
-                object: self.0.bind(py),
-                depth: 0,
-            };
-            node.serialize(serializer)
-        })
+        match self {
+            ToLua::Nothing => serializer.serialize_unit(),
+            ToLua::Boolean(boolean) => serializer.serialize_bool(*boolean),
+            ToLua::Integer(integer) => serializer.serialize_i64(*integer),
+            ToLua::Float(float) => serializer.serialize_f64(*float),
+            ToLua::Text(text) => serializer.serialize_str(text),
+            ToLua::Object(object) => Python::attach(|py| {
+                let node = Node {
+                    object: object.bind(py),
+                    depth: 0,
+                };
+                node.serialize(serializer)
+            }),
+        }
     }
 }
 
@@ -206,11 +256,16 @@ impl Serialize for Node<'_, '_> {
         if let Ok(bytes) = object.cast::<PyByteArray>() {
             return serializer.serialize_bytes(&bytes.to_vec());
         }
+        // What numpy and pandas have: arrays, series, and single values of their types.
+        let hint = match object.hasattr("tolist") {
+            Ok(true) => "; its method tolist() gives one of these",
+            _ => "",
+        };
         Err(fault(
             Kind::Type,
             format!(
-                "a {} can't pass to Lua; None, bool, int, float, str, bytes, list, tuple and dict \
-                 can",
+                "a value of type {} can't pass to Lua; None, bool, int, float, str, bytes, list, \
+                 tuple and dict can{hint}",
                 type_name(object)
             ),
         ))
@@ -229,47 +284,181 @@ fn text<'a, E: ser::Error>(string: &'a Bound<'_, PyString>) -> Result<&'a str, E
 fn type_name(object: &Bound<'_, PyAny>) -> String {
     object
         .get_type()
-        .name()
+        .fully_qualified_name()
         .map_or_else(|_| "nameless type".to_owned(), |name| name.to_string())
 }
 
 /// Python objects on their way to Lua as the arguments of a call.
-pub(crate) struct Arguments<'a>(pub(crate) &'a [Py<PyAny>]);
+pub(crate) struct Arguments<'a>(pub(crate) &'a [ToLua]);
 
-impl Serialize for Arguments<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Arguments<'_> {
+    fn serialize_all<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut sequence = serializer.serialize_seq(Some(self.0.len()))?;
         for (index, argument) in self.0.iter().enumerate() {
             sequence
-                .serialize_element(&ToLua(argument))
+                .serialize_element(argument)
                 .map_err(inside(|| Step::Index(index)))?;
         }
         sequence.end()
     }
 }
 
-/// A value from Lua, as a Python object.
-pub(crate) struct FromLua(pub(crate) Py<PyAny>);
+impl Serialize for Arguments<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let objects = self.0.iter().filter(|it| matches!(it, ToLua::Object(_)));
+        if objects.count() > 1 {
+            // Waited for once.
+            Python::attach(|_| self.serialize_all(serializer))
+        } else {
+            self.serialize_all(serializer)
+        }
+    }
+}
+
+/// A value from Lua. What is small becomes a Python object only when somebody has the interpreter.
+pub(crate) enum FromLua {
+    Nothing,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(Box<str>),
+    Object(Py<PyAny>),
+}
+
+impl FromLua {
+    pub(crate) fn into_object(self, py: Python<'_>) -> Py<PyAny> {
+        match self {
+            FromLua::Nothing => py.None(),
+            FromLua::Boolean(boolean) => PyBool::new(py, boolean).to_owned().into_any().unbind(),
+            FromLua::Integer(integer) => PyInt::new(py, integer).into_any().unbind(),
+            FromLua::Float(float) => PyFloat::new(py, float).into_any().unbind(),
+            FromLua::Text(text) => PyString::new(py, &text).into_any().unbind(),
+            FromLua::Object(object) => object,
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for FromLua {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FromLua, D::Error> {
-        Python::attach(|py| {
-            let maker = Maker { py, plain: false };
-            Ok(FromLua(deserializer.deserialize_any(maker)?.unbind()))
-        })
+        deserializer.deserialize_any(Outermost { plain: false })
+    }
+}
+
+/// The arguments that a script calls a host function with, all of them.
+pub(crate) struct AllArguments(pub(crate) Vec<FromLua>);
+
+impl<'de> Deserialize<'de> for AllArguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AllArguments, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = AllArguments;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of arguments")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut sequence: A,
+            ) -> Result<AllArguments, A::Error> {
+                let mut all = Vec::new();
+                while let Some(argument) = sequence.next_element()? {
+                    all.push(argument);
+                }
+                Ok(AllArguments(all))
+            }
+        }
+
+        // As whatever there is: who asks for a list gets the one argument that is a list.
+        deserializer.deserialize_any(List)
     }
 }
 
 /// A value from Lua by the rules of The Edge Agent: a float with an integer's value is an `int`, and
 /// what is null in a mapping isn't there.
-pub(crate) struct PlainFromLua(pub(crate) Py<PyAny>);
+pub(crate) struct PlainFromLua(pub(crate) FromLua);
 
 impl<'de> Deserialize<'de> for PlainFromLua {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PlainFromLua, D::Error> {
-        Python::attach(|py| {
-            let maker = Maker { py, plain: true };
-            Ok(PlainFromLua(deserializer.deserialize_any(maker)?.unbind()))
-        })
+        let value = deserializer.deserialize_any(Outermost { plain: true })?;
+        Ok(PlainFromLua(value))
+    }
+}
+
+/// Makes a whole value; what is inside of it is for [`Maker`].
+struct Outermost {
+    plain: bool,
+}
+
+impl Outermost {
+    fn object<E>(
+        self,
+        make: impl for<'py> FnOnce(Maker<'py>) -> Result<Bound<'py, PyAny>, E>,
+    ) -> Result<FromLua, E> {
+        let plain = self.plain;
+        Python::attach(|py| Ok(FromLua::Object(make(Maker { py, plain })?.unbind())))
+    }
+}
+
+impl<'de> Visitor<'de> for Outermost {
+    type Value = FromLua;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of Lua's")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<FromLua, E> {
+        Ok(FromLua::Nothing)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<FromLua, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<FromLua, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<FromLua, E> {
+        Ok(FromLua::Boolean(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<FromLua, E> {
+        Ok(FromLua::Integer(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<FromLua, E> {
+        match i64::try_from(value) {
+            Ok(value) => Ok(FromLua::Integer(value)),
+            Err(_) => self.object(|maker| maker.visit_u64(value)),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<FromLua, E> {
+        if self.plain && value.fract() == 0.0 {
+            return self.object(|maker| maker.visit_f64(value));
+        }
+        Ok(FromLua::Float(value))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<FromLua, E> {
+        if value.len() <= SHORT {
+            return Ok(FromLua::Text(value.into()));
+        }
+        self.object(|maker| maker.visit_str(value))
+    }
+
+    fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<FromLua, E> {
+        self.object(|maker| maker.visit_bytes(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<FromLua, A::Error> {
+        self.object(|maker| maker.visit_seq(sequence))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FromLua, A::Error> {
+        self.object(|maker| maker.visit_map(map))
     }
 }
 

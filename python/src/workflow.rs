@@ -1,6 +1,5 @@
 //! `Workflow`: YAML files whose nodes are Lua.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +21,7 @@ use crate::cancel::PyCancel;
 use crate::errors::make_with;
 use crate::fork::Own;
 use crate::pool::PyPool;
-use crate::settings::{SomeGrants, unexpected};
+use crate::settings::{SomeGrants, count, names_of, unexpected_beside};
 use crate::value::{ToLua, take_fault, to_python};
 
 /// How long who waits for a run sleeps before it looks whether a signal has come.
@@ -86,7 +85,7 @@ impl PyWorkflow {
         &self,
         py: Python<'_>,
         pool: &Bound<'_, PyPool>,
-        input: Option<Py<PyAny>>,
+        input: Option<&Bound<'_, PyAny>>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         let pool = pool.get().open()?;
@@ -104,7 +103,7 @@ impl PyWorkflow {
         py: Python<'_>,
         pool: &Bound<'_, PyPool>,
         checkpoint: PathBuf,
-        input: Option<Py<PyAny>>,
+        input: Option<&Bound<'_, PyAny>>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         let pool = pool.get().open()?;
@@ -124,7 +123,7 @@ impl PyWorkflow {
         &self,
         py: Python<'_>,
         pool: &Bound<'_, PyPool>,
-        input: Option<Py<PyAny>>,
+        input: Option<&Bound<'_, PyAny>>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyStream> {
         let pool = pool.get().open()?;
@@ -290,11 +289,11 @@ fn source(
     Ok(overlays.into_iter().fold(source, Source::overlay))
 }
 
-fn object(py: Python<'_>, input: Option<Py<PyAny>>) -> PyResult<Map<String, Value>> {
+fn object(py: Python<'_>, input: Option<&Bound<'_, PyAny>>) -> PyResult<Map<String, Value>> {
     let Some(input) = input else {
         return Ok(Map::new());
     };
-    match serde_json::to_value(ToLua(&input)) {
+    match serde_json::to_value(ToLua::new(input)) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(PyTypeError::new_err(
             "the input of a workflow must be a dict",
@@ -318,19 +317,19 @@ fn run_settings(
         }
         settings = match &*name {
             "max_workers" => {
-                settings.max_workers = Some(value.extract::<NonZeroUsize>()?);
+                settings.max_workers = Some(count(&name, &value)?);
                 settings
             }
             "max_iterations" => {
-                settings.max_iterations = Some(value.extract::<NonZeroUsize>()?);
+                settings.max_iterations = Some(count(&name, &value)?);
                 settings
             }
             "interrupt_before" => {
-                settings.interrupt_before = value.extract::<Vec<String>>()?;
+                settings.interrupt_before = names_of(&name, &value, "of nodes", "")?;
                 settings
             }
             "interrupt_after" => {
-                settings.interrupt_after = value.extract::<Vec<String>>()?;
+                settings.interrupt_after = names_of(&name, &value, "of nodes", "")?;
                 settings
             }
             "checkpoint_dir" => {
@@ -342,7 +341,14 @@ fn run_settings(
                 settings
             }
             _ if grants.take(&name, &value)? => settings,
-            _ => return Err(unexpected(&name)),
+            _ => {
+                return Err(unexpected_beside(
+                    &name,
+                    "settings of a workflow's run are max_workers, max_iterations, \
+                     interrupt_before, interrupt_after, checkpoint_dir, cancel; limits are those of \
+                     the pool",
+                ));
+            }
         };
     }
     if grants.is_some() {

@@ -36,6 +36,8 @@ def test_a_function_is_called(shop: moonfork.Pool) -> None:
     assert shop.run("return price('washer') * 4") == 2.0
     assert shop.run("return echo(1, 'a', {b = 2}, nil)") == [1, "a", {"b": 2}, None]
     assert shop.run("return echo()") == []
+    assert shop.run("return echo({1, 2})") == [[1, 2]]
+    assert shop.run("return echo(nil)") == [None]
 
 
 def test_an_exception_is_a_lua_error(shop: moonfork.Pool) -> None:
@@ -66,7 +68,7 @@ def test_a_run_may_have_fewer_functions(shop: moonfork.Pool) -> None:
 
 def test_a_result_that_cannot_pass_is_an_error(shop: moonfork.Pool) -> None:
     with moonfork.Pool(functions={"bad": lambda: {"a": [object()]}}) as pool:
-        with pytest.raises(moonfork.ScriptError, match=r"bad: .*its result\.a\[0\]: a object"):
+        with pytest.raises(moonfork.ScriptError, match=r"bad: .*its result\.a\[0\]: a value of type object"):
             pool.run("return bad()")
         # It isn't taken for what a later run fails with.
         with pytest.raises(moonfork.ValueRefused, match="function"):

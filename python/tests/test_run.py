@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,35 @@ def test_settings_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises((TypeError, ValueError), match=name):
         pool.run("return 1", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: moonfork.Pool(memory="1KiB"), "memory: it must be between 4MiB"),
+        (lambda: moonfork.Pool(max_branches=-1), r"max_branches is out of range: .*2\*\*32 - 1, not -1"),
+        (lambda: moonfork.Pool(max_branches="5"), "max_branches must be a whole number, not '5'"),  # type: ignore[arg-type]
+        (lambda: moonfork.Pool(seed=2**64), r"seed is out of range: .*2\*\*64 - 1"),
+        (lambda: moonfork.Pool().map("return 1", [1], max_workers=0), "max_workers must be at least 1"),
+        (
+            lambda: moonfork.Workflow(text="nodes: [{name: a, run: return 1}]").run(
+                moonfork.Pool(), interrupt_before="a"
+            ),
+            "interrupt_before must be a list of names of nodes, not 'a'",
+        ),
+        (
+            lambda: moonfork.Workflow(text="nodes: [{name: a, run: return 1}]").run(
+                moonfork.Pool(), threads=2  # type: ignore[call-arg]
+            ),
+            "unexpected keyword argument 'threads'; settings of a workflow's run are max_workers",
+        ),
+    ],
+)
+def test_messages_name_the_setting_and_what_it_may_be(
+    make: Callable[[], object], message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
 
 
 def test_a_closed_pool_says_so() -> None:

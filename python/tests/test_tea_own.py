@@ -73,7 +73,7 @@ def runtime() -> LuaRuntime:
 
 
 @pytest.mark.parametrize(("options", "timeout"), [({}, 30.0), ({"timeout": 5.0}, 5.0)])
-def test_creation(options: dict[str, float], timeout: float) -> None:
+def test_creation(options: Any, timeout: float) -> None:
     assert LuaRuntime(**options).timeout == timeout
 
 

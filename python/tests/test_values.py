@@ -61,8 +61,8 @@ def test_subclasses_pass(pool: moonfork.Pool) -> None:
     [
         ({"items": [1, 2, {"n": 2**63}]}, OverflowError, r"state\.items\[2\]\.n"),
         (2**70, OverflowError, "state: .*64 bits"),
-        ({"a": {1, 2}}, TypeError, r"state\.a: a set"),
-        ({"a": [object()]}, TypeError, r"state\.a\[0\]: a object"),
+        ({"a": {1, 2}}, TypeError, r"state\.a: a value of type set"),
+        ({"a": [object()]}, TypeError, r"state\.a\[0\]: a value of type object"),
         ({1: "a"}, TypeError, "state: a key is of type int"),
         ({"a": "\ud800"}, ValueError, r"state\.a: .*surrogate"),
     ],
@@ -109,3 +109,41 @@ def test_arguments_name_their_place(pool: moonfork.Pool) -> None:
 def test_what_json_has_no_number_for_is_refused(pool: moonfork.Pool, number: float) -> None:
     with pytest.raises(moonfork.ValueRefused, match="NaN and infinities"):
         pool.run("return 1", {"a": number})
+
+
+def test_a_value_that_contains_itself_does_not_fill_the_message(pool: moonfork.Pool) -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(ValueError, match=r"^state(\[0\]){12}\.\.\.: it is nested more than 100"):
+        pool.run("return 1", endless)
+
+
+def test_numbers_of_other_libraries_say_how_they_pass(pool: moonfork.Pool) -> None:
+    class Scalar:
+        def tolist(self) -> int:
+            return 1
+
+    with pytest.raises(TypeError, match=r"state\.n: .*Scalar.*tolist\(\)"):
+        pool.run("return 1", {"n": Scalar()})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, False, 0, -(2**63), 2**63 - 1, 0.5, 1e300, "", "a", "ä" * 128, "x" * 257, b"\xff"],
+)
+def test_values_pass_by_each_way(pool: moonfork.Pool, value: object) -> None:
+    """Small ones are taken from Python before a run, others while the state is converted."""
+    seen: list[object] = []
+
+    def give(given: object) -> object:
+        seen.append(given)
+        return given
+
+    with moonfork.Pool(functions={"give": give}) as giving, giving.branch() as branch:
+        assert giving.run("return give(state)", value) == value
+        branch.run("function same(...) return ... end")
+        assert branch.call("same", value) == value
+        branch.set("kept", value)
+        assert branch.get("kept") == value
+        assert [result.value for result in giving.map("return give(state)", [value])] == [value]
+    assert all(type(it) is type(value) and it == value for it in seen) and len(seen) == 2

@@ -16,6 +16,10 @@ mod example;
 mod examples;
 mod input;
 mod inspect;
+#[cfg(unix)]
+mod markdown;
+#[cfg(unix)]
+mod page;
 mod plugin;
 mod precompile;
 #[cfg(unix)]

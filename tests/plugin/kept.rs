@@ -309,6 +309,7 @@ fn waiting_ends_with_the_deadline_the_handle_or_the_hosts_patience() {
         matches!(error.kind(), CallErrorKind::InUse { .. }),
         "{error}"
     );
+    assert!(error.to_string().ends_with(" for 50ms"), "{error}");
 
     let past = CallOptions::new().deadline(Instant::now());
     let error = acme

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use moonfork::plugin::{CallError, CallOptions, PluginHost, PluginHostBuilder};
-use moonfork::{Cancel, Error, Grants, Limits};
+use moonfork::{Cancel, Deadline, Error, Grants, Limits};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -164,7 +164,28 @@ fn a_deadline_ends_a_call_before_its_limit_does() {
         .call_with::<_, Value>("one", "run", &[2], &soon)
         .unwrap_err();
     assert!(error.run_error().unwrap().is_timeout(), "{error}");
-    assert!(!error.to_string().contains("30s"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "plugin `one`: stopped: the run's deadline passed (at one.lua:11)"
+    );
+}
+
+#[test]
+fn the_time_of_a_call_is_told_as_it_was_given() {
+    let host = host("wall = '30s'", "function run(n) while n > 1 do end end");
+    let tenant = host.tenant("t");
+    let said = |time: Duration| {
+        let options = CallOptions::new().deadline(Deadline::after(time));
+        let error = tenant.call_with::<_, Value>("one", "run", &[2], &options);
+        error.unwrap_err().to_string()
+    };
+    let message = said(Duration::from_millis(50));
+    assert!(message.contains("ran longer than 50ms"), "{message}");
+    let message = said(Duration::ZERO);
+    assert!(
+        message.contains("the run's time of 0ns passed"),
+        "{message}"
+    );
 }
 
 #[test]

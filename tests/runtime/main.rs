@@ -5,6 +5,7 @@
 mod common;
 
 mod async_runs;
+mod auto_traits;
 mod blame;
 mod branch_for;
 mod calls_again;

@@ -1,6 +1,9 @@
 //! What is known to be wrong before a run begins, and that such a run doesn't.
 
-use moonfork::workflow::{Argument, RunOptions, Signature, Workflow};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use moonfork::workflow::{Argument, EventKind, RunOptions, Signature, Workflow};
 use moonfork::{Access, Capability, Folder, Grants, Pool};
 use rstest::rstest;
 use serde_json::{Map, Value};
@@ -197,4 +200,42 @@ fn limits_against_those_of_the_pool(#[case] text: &str, #[case] expected: Option
             "{problem}"
         );
     }
+}
+
+#[test]
+fn a_run_waits_for_one_instance_and_parses_on_it() {
+    let pool = pool();
+    let workflow = Workflow::parse("nodes: [{name: a, run: return 1}]\n", "w.yaml").unwrap();
+    let alive = Arc::new(Mutex::new(Vec::new()));
+    let options = RunOptions::new().on_event({
+        let (pool, alive) = (pool.clone(), Arc::clone(&alive));
+        move |event| {
+            if matches!(event.kind, EventKind::Start { .. }) {
+                alive.lock().unwrap().push(pool.live_count());
+            }
+        }
+    });
+    let outcome = workflow.run(&pool, Map::new(), &options).unwrap();
+    // What was parsed on is the main instance, which is there before anything runs.
+    assert_eq!(*alive.lock().unwrap(), [1]);
+    assert_eq!(outcome.report.instances.len(), 1);
+    assert_eq!(pool.live_count(), 0);
+}
+
+#[test]
+fn waiting_for_it_ends_with_the_time_of_the_run() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let pool = common::builder()
+        .max_runs(1)
+        .slot_timeout(PATIENCE)
+        .build()
+        .unwrap();
+    let _only = pool.run_main().unwrap();
+    let text = "settings: {limits: {wall: 40ms}}\nnodes: [{name: a, run: return 1}]\n";
+    let workflow = Workflow::parse(text, "w.yaml").unwrap();
+    let started = Instant::now();
+    let error = workflow.run(&pool, Map::new(), &RunOptions::new());
+    let error = error.unwrap_err();
+    assert_eq!(error.to_string(), "stopped: the run's time of 40ms passed");
+    assert!(started.elapsed() < PATIENCE);
 }

@@ -294,9 +294,17 @@ fn edges_that_lead_nowhere_good(#[case] edges: &str, #[case] expected: &str) {
     "{name: a, goto: [{to: a}, {if: x, to: a}]}",
     "w.yaml:1:35: error [INVALID_NODE]: no run comes to this rule: the one before it has no `if`"
 )]
-#[case::rule_with_when(
-    "{name: a, goto: [{when: x, to: a}]}",
-    "w.yaml:1:27: error [UNKNOWN_KEY]: `when` means nothing on a rule of `goto`: write `if`"
+#[case::rule_with_condition(
+    "{name: a, goto: [{condition: x, to: a}]}",
+    "w.yaml:1:27: error [UNKNOWN_KEY]: `condition` means nothing on a rule of `goto`: write `if`"
+)]
+#[case::rule_with_if_and_when(
+    "{name: a, goto: [{if: x, when: y, to: a}]}",
+    "w.yaml:1:34: error [INVALID_NODE]: `when` is another word for `if`: a rule has one of them"
+)]
+#[case::rule_with_to_and_then(
+    "{name: a, goto: [{if: x, to: a, then: a}]}",
+    "w.yaml:1:41: error [INVALID_NODE]: `then` is another word for `to`: a rule has one of them"
 )]
 #[case::fallback_nowhere(
     "{name: a, fallback: q}",
@@ -417,7 +425,7 @@ fn nodes_that_contradict_themselves(#[case] node: &str, #[case] expected: &str) 
 )]
 #[case::merge_strategy(
     "settings: {parallel: {merge_strategy: any}}",
-    "w.yaml:2:39: error [INVALID_VALUE]: there is no merge strategy `any`; there are `isolated`, `last_write_wins`, `merge_deep` and `fail_on_conflict`"
+    "w.yaml:2:39: error [INVALID_VALUE]: there is no merge strategy `any`; there are `isolated`, `last_write_wins`, `merge_deep`, `fail_on_conflict`"
 )]
 #[case::cycle_where_none_is_allowed(
     "settings: {allow_cycles: false}\nedges: [{from: b, to: a, when: x}]",

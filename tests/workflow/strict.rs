@@ -72,6 +72,38 @@ fn names_that_are_known(#[case] condition: &str) {
     assert!(workflow.warnings().is_empty(), "{:?}", workflow.warnings());
 }
 
+/// What a host function gives has keys that are written out nowhere.
+#[rstest]
+#[case::of_a_node("uses: find_order")]
+#[case::called_by_lua("run: return find_order(1)")]
+#[case::from_json("run: return json.decode('{}')")]
+#[case::of_the_input("run: return state.payload")]
+fn keys_that_come_from_elsewhere_are_no_slips(#[case] work: &str) {
+    let text = |work: &str, strict: bool, key: &str| {
+        format!(
+            "
+settings: {{strict: {strict}}}
+state_schema: {{payload: mapping}}
+nodes:
+  - name: a
+    {work}
+    goto: [{{if: {key} > 1, to: b}}]
+  - {{name: b}}
+"
+        )
+    };
+    for key in ["stats.count", "state.stats"] {
+        let loose = Workflow::parse(&text(work, false, key), "w.yaml").unwrap();
+        assert!(loose.warnings().is_empty(), "{:?}", loose.warnings());
+        let closed = text("run: return {count = 1}", false, key);
+        let closed = Workflow::parse(&closed, "w.yaml").unwrap();
+        assert_eq!(closed.warnings().len(), 1, "{key}");
+        let strict = Workflow::parse(&text(work, true, key), "w.yaml").map(|_| ());
+        let error = strict.unwrap_err().to_string();
+        assert!(error.contains("error [UNKNOWN_NAME]"), "{error}");
+    }
+}
+
 #[test]
 fn a_schema_says_which_keys_there_are() {
     let text = |key: &str| {

@@ -1,12 +1,29 @@
 //! Files of The Edge Agent whose nodes are Lua: one of each kind that one of its engines runs.
-//! They run here as they are, with no more than a warning for keys that have no use.
+//! They run here as they are, with no more than a warning for keys that have no use. The table in
+//! `docs/tea.md` lists the kinds.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use moonfork::diagnostics::Code;
-use moonfork::workflow::{RunOptions, Workflow};
+use moonfork::workflow::{Moment, RunOptions, Source, Workflow};
+use moonfork::{Grants, Pool};
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::common;
+
+/// A pool with a host function, for the actions of nodes.
+fn pool() -> &'static Pool {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    POOL.get_or_init(|| {
+        common::builder()
+            .function("add_ten", |(n,): (i64,)| Ok(n + 10))
+            .grants(Grants::none().all_functions())
+            .build()
+            .expect("a pool with a function")
+    })
+}
 
 /// Runs a file with an input; what it ends with, and the keys that it is warned about.
 #[track_caller]
@@ -22,7 +39,7 @@ fn run(text: &str, input: &Value) -> (Value, Vec<String>) {
     });
     let ignored = ignored.collect();
     let input = input.as_object().cloned().unwrap_or_default();
-    match workflow.run(common::pool(), input, &RunOptions::new()) {
+    match workflow.run(pool(), input, &RunOptions::new()) {
         Ok(outcome) => (Value::Object(outcome.state), ignored),
         Err(error) => panic!("it fails: {error}"),
     }
@@ -374,6 +391,95 @@ nodes: [{name: n, run: \"return {text = 'x', list = {'a'}, deep = {x = 1}}\"}]
 ",
     json!({"maybe": 3}), "text", json!("x")
 )]
+#[case::edges_with_a_condition(
+    "
+name: c
+nodes:
+  - {name: a, run: 'return {n = 5}'}
+  - {name: b, run: \"return {went = 'b'}\", goto: __end__}
+  - {name: c, run: \"return {went = 'c'}\", goto: __end__}
+edges:
+  - {from: a, to: b, condition: {type: expression, value: 'state.n > 7'}}
+  - {from: a, to: c, condition: state.n > 3}
+",
+    json!({}), "went", json!("c")
+)]
+#[case::edge_to_a_list(
+    "
+name: l
+nodes:
+  - {name: start, run: 'return {}'}
+  - {name: a, run: 'return {v = 1}'}
+  - {name: b, run: 'return {v = 2}'}
+  - {name: join, fan_in: true, run: 'return {n = #state.parallel_results}'}
+edges:
+  - {from: start, to: [a, b], parallel: true, fan_in: join}
+",
+    json!({}), "n", json!(2)
+)]
+#[case::fan_in_marked_by_the_node(
+    "
+name: f
+settings: {parallel: {max_workers: 2}}
+nodes:
+  - {name: a, run: 'return {v = 1}', goto: join}
+  - {name: b, run: 'return {v = 2}', goto: join}
+  - {name: join, fan_in: true, run: 'return {last = state.parallel_results[2].state.v}'}
+edges:
+  - {from: __start__, parallel: [a, b]}
+",
+    json!({}), "last", json!(2)
+)]
+#[case::dynamic_parallel_with_an_action(
+    "
+name: d
+nodes:
+  - name: each
+    type: dynamic_parallel
+    items: [1, 2]
+    action: {uses: add_ten, with: ['{{ state.item }}'], output: sum}
+    fan_in: collect
+  - {name: collect, fan_in: true, run: 'return {last = state.parallel_results[2].state.sum}'}
+",
+    json!({}), "last", json!(12)
+)]
+#[case::on_error_retry(
+    "
+name: r
+nodes:
+  - name: shaky
+    run: tries = (tries or 0) + 1 if tries < 3 then error('again') end return {tries = tries}
+    on_error: {mode: retry, max_retries: 3, retry_delay: 0.001, backoff_multiplier: 1}
+",
+    json!({}), "tries", json!(3)
+)]
+#[case::settings_for_cycles(
+    "
+name: c
+settings: {max_iterations: 10, allow_cycles: true}
+nodes:
+  - {name: up, run: 'return {n = state.n + 1}', goto: [{if: state.n < 5, to: up}, {to: __end__}]}
+",
+    json!({"n": 0}), "n", json!(5)
+)]
+#[case::rules_and_settings_of_its_edition_for_browsers(
+    "
+name: b
+settings: {raise_exceptions: false, interrupt_before: [], parallel: {strategy: merge_deep}}
+nodes:
+  - {name: start, run: 'return {}'}
+  - {name: a, run: 'return {all = {a = 1}}'}
+  - {name: b, run: 'return {all = {b = 2}}'}
+  - {name: join, run: 'return {}', goto: [{when: state.all.a == 1, then: last}, {to: __end__}]}
+  - {name: last, run: 'return {went = state.all.b}'}
+edges:
+  - {from: start, to: a}
+  - {from: start, to: b}
+  - {from: a, to: join}
+  - {from: b, to: join}
+",
+    json!({}), "went", json!(2)
+)]
 fn what_its_engines_run_runs_here(
     #[case] text: &str,
     #[case] input: Value,
@@ -382,6 +488,112 @@ fn what_its_engines_run_runs_here(
 ) {
     let (state, _) = run(text, &input);
     assert_eq!(state[key], expected, "{state}");
+}
+
+#[rstest]
+#[case::of_a_node("interrupt: after", "")]
+#[case::of_config("x-none: 0", "config: {interrupt_after: [ask]}")]
+#[case::of_settings("x-none: 0", "settings: {interrupt_after: [ask]}")]
+fn interrupts(#[case] of_node: &str, #[case] at_top: &str) {
+    let text = format!(
+        "
+name: i
+{at_top}
+nodes:
+  - {{name: ask, run: \"return {{question = 'how many?'}}\", {of_node}}}
+  - {{name: tell, run: 'return {{told = state.answer}}'}}
+"
+    );
+    let workflow = Workflow::parse(&text, "tea.yaml").expect("it is accepted");
+    let options = RunOptions::new();
+    let stopped = workflow.run(common::pool(), Map::new(), &options).unwrap();
+    let at = stopped.interrupt.expect("it stops");
+    assert_eq!((&*at.node, at.when), ("ask", Moment::After));
+    let answer = json!({"answer": 3}).as_object().cloned().unwrap();
+    let ended = workflow.resume(common::pool(), at.checkpoint, answer, &options);
+    assert_eq!(ended.unwrap().state["told"], json!(3));
+}
+
+#[rstest]
+#[case::of_config("config: {raise_exceptions: true}")]
+#[case::of_settings("{settings: {raise_exceptions: true}, config: {raise_exceptions: false}}")]
+fn exceptions_raised(#[case] said: &str) {
+    let text = "
+nodes:
+  - {name: a, run: error('oh')}
+  - {name: b, run: 'return {}'}
+  - {name: join, run: 'return {}'}
+edges: [{from: __start__, parallel: [a, b], fan_in: join}]
+";
+    let (state, _) = run(text, &json!({}));
+    assert_eq!(state["parallel_results"][0]["success"], json!(false));
+    let raising = Source::text(text, "tea.yaml").overlay_text(said, "said.yaml");
+    let workflow = raising.load().expect("it is accepted");
+    let error = workflow.run(common::pool(), Map::new(), &RunOptions::new());
+    let error = error.expect_err("it fails").to_string();
+    assert!(error.contains("oh"), "{error}");
+}
+
+#[test]
+fn overlays() {
+    let base = "
+name: base
+initial_state: {n: 1, list: [1, 2]}
+nodes:
+  - {name: a, run: 'return {n = state.n + 1}', goto: [{if: state.n > 5, to: c}, {to: b}]}
+  - {name: b, run: 'return {n = state.n * 10}'}
+  - {name: c, run: 'return {n = -1}', goto: __end__}
+";
+    let overlay = "
+initial_state: {n: 5, list: []}
+nodes:
+  - {name: a, goto: [{to: c, if: state.n > 99}]}
+  - {name: b, run: 'return {n = state.n * 2}', goto: d}
+  - {name: d, run: 'return {n = state.n + 0.5}'}
+";
+    let removed = "nodes: [{name: d, __delete__: true}, {name: b, goto: __end__}]";
+    let ended = |overlays: &[&str]| {
+        let mut source = Source::text(base, "base.yaml");
+        for overlay in overlays {
+            source = source.overlay_text(*overlay, "overlay.yaml");
+        }
+        let workflow = source.load().expect("it is accepted");
+        let outcome = workflow.run(common::pool(), Map::new(), &RunOptions::new());
+        outcome.expect("it runs").state["n"].clone()
+    };
+    // Without an overlay, `c` isn't led to, and what is written next to `b` is `c`.
+    assert_eq!(ended(&[]), json!(-1));
+    assert_eq!(ended(&["# nothing\n"]), json!(-1));
+    assert_eq!(ended(&[overlay]), json!(12.5));
+    assert_eq!(ended(&[overlay, removed]), json!(12));
+}
+
+/// The kinds that `docs/tea.md` lists are those that are run here.
+#[test]
+fn every_kind_is_in_the_table_and_run_here() {
+    let rows = include_str!("../../docs/tea.md")
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `"));
+    let listed: BTreeSet<_> = rows.map(|(_, test)| test.to_owned()).collect();
+    let source = include_str!("tea.rs");
+    let (cases, rest) = source
+        .split_once("fn what_its_engines_run_runs_here")
+        .expect("there is the table of cases");
+    let named = |text: &str, before: &str, after: char| -> Vec<String> {
+        let parts = text.split(before).skip(1);
+        let names = parts.filter_map(|it| it.split_once(after));
+        names.map(|(name, _)| name.trim().to_owned()).collect()
+    };
+    let mut run: BTreeSet<_> = named(cases, "#[case::", '(').into_iter().collect();
+    let single = ["interrupts", "exceptions_raised", "overlays"];
+    for name in single
+        .iter()
+        .chain(&["keys_without_use_are_warned_about_by_their_names"])
+    {
+        assert!(rest.contains(&format!("fn {name}(")), "there is no {name}");
+        run.insert((*name).to_owned());
+    }
+    assert_eq!(listed, run);
 }
 
 #[test]

@@ -62,6 +62,7 @@ impl CompiledCode {
 
 /// The processors that code is compiled for ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Processors {
     /// Those that have all that this machine's one has. It is what a pool compiles for itself.
     LikeThisOne,

@@ -5,7 +5,6 @@ mod request;
 mod stopped;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use wasmtime::{Memory, Store, TypedFunc};
@@ -181,7 +180,7 @@ impl Session {
             }
             Some(_) => {
                 return Err(Error::from(ErrorKind::Timeout {
-                    limit: Duration::ZERO,
+                    limit: context.call.deadline.and_then(|deadline| deadline.time()),
                     at: None,
                     begun: false,
                 }));

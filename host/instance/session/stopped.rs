@@ -19,10 +19,7 @@ pub(super) fn stopped(
     let limits = &context.call.limits;
     match error.downcast_ref() {
         Some(Stop::Deadline) => ErrorKind::Timeout {
-            limit: match context.call.deadline {
-                Some(deadline) => deadline.duration_since(context.call.start),
-                None => limits.wall,
-            },
+            limit: context.call.deadline.and_then(|deadline| deadline.time()),
             at,
             begun: true,
         },

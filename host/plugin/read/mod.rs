@@ -1,48 +1,21 @@
 //! From the text of a manifest to a [`Manifest`], or to everything that is wrong with it.
 
+mod reader;
 mod table;
 mod value;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
 use super::manifest::{Manifest, Wants};
-use crate::diagnostics::{Code, Place, Problems};
+use crate::diagnostics::{Code, Problems};
 use crate::{Access, Limit, PartialLimits};
 
+use reader::Reader;
 use table::{Entry, Table};
 
-/// The text of a manifest.
-pub(super) struct ManifestText<'t> {
-    /// The file that it is in.
-    pub(super) file: &'t Arc<str>,
-    /// All of that file.
-    pub(super) text: &'t str,
-    /// Where in there the manifest is.
-    pub(super) range: Range<usize>,
-    /// The entry, where it isn't for the manifest to name one.
-    pub(super) fixed_entry: Option<&'t str>,
-}
-
-/// Where in a manifest is what, by dotted keys: `wants.functions.lookup`.
-#[derive(Debug, Default)]
-pub(super) struct Places(BTreeMap<String, Place>);
-
-impl Places {
-    /// The place of a key, or of the nearest thing around it that has one.
-    pub(super) fn of(&self, key: &str) -> Option<Place> {
-        let mut key = key;
-        loop {
-            if let Some(place) = self.0.get(key) {
-                return Some(*place);
-            }
-            key = key.rsplit_once('.')?.0;
-        }
-    }
-}
+pub(super) use reader::{ManifestText, Places};
 
 const TOP: &[&str] = &[
     "name",
@@ -83,12 +56,6 @@ pub(super) fn read(
     manifest
         .filter(|_| sound)
         .map(|manifest| (manifest, places))
-}
-
-struct Reader<'r, 't> {
-    source: &'r ManifestText<'t>,
-    problems: &'r mut Problems,
-    places: Places,
 }
 
 impl Reader<'_, '_> {

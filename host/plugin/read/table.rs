@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Reader;
+use super::reader::Reader;
 use crate::diagnostics::{Code, Place, Problem};
 
 /// A table, and how messages call it.

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use semver::Version;
 
-use super::Reader;
+use super::reader::Reader;
 use super::table::Entry;
 use crate::plugin::manifest::Lifetime;
 use crate::{Amount, Limit, Unit};

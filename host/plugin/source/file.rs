@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{File, Source, name_of, text_of, unreadable};
+use super::files::{File, Source, name_of, text_of, unreadable};
 use crate::diagnostics::{Code, Place, Problems};
 use crate::plugin::read::{ManifestText, read};
 

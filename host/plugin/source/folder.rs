@@ -7,7 +7,7 @@ use std::path::Path;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use super::{File, Source, name_of, text_of, unreadable};
+use super::files::{File, Source, name_of, text_of, unreadable};
 use crate::diagnostics::{Code, Problems};
 use crate::plugin::read::{ManifestText, read};
 

@@ -6,30 +6,60 @@ use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::definition::Workflow;
 use crate::workflow::model::{LuaText, Work};
 use crate::workflow::parts;
-use crate::{Cancel, Chunk, Error, Grants, Pool, Result, RunMain, RunOptions};
+use crate::{Chunk, Error, Grants, Pool, Result, RunMain, RunOptions, workflow};
 
-/// Parses Lua in an instance of its own, which is granted nothing and runs nothing. It takes the
-/// place that the main instance of a run takes later, so that no run waits for more than it did.
-pub(super) struct Parser(RunMain);
+/// Parses Lua on an instance that it takes when there is the first Lua to parse, and runs nothing
+/// on it.
+pub(crate) struct Parser<'p> {
+    pool: &'p Pool,
+    /// What the instance is made with.
+    options: RunOptions,
+    instance: Option<RunMain>,
+    /// Why no more can be found out, once that is so.
+    failed: Option<Error>,
+}
 
-impl Parser {
-    /// # Errors
-    /// If there is no instance to be had.
-    pub(super) fn new(pool: &Pool, cancel: Option<&Cancel>) -> Result<Parser> {
-        let options = RunOptions::new().grants(Grants::none());
-        let options = match cancel {
-            Some(cancel) => options.cancel_handle(cancel),
-            None => options,
+impl<'p> Parser<'p> {
+    /// A parser on an instance that is granted nothing. It takes the place that the main instance
+    /// of a run takes later, so that no run waits for more than it did.
+    pub(super) fn alone(pool: &'p Pool, options: &workflow::RunOptions) -> Parser<'p> {
+        let own = RunOptions::new().grants(Grants::none());
+        let own = match &options.cancel {
+            Some(cancel) => own.cancel_handle(cancel),
+            None => own,
         };
-        pool.run_main_with(&options).map(Parser)
+        Parser::new(pool, own)
+    }
+
+    /// A parser on an instance that is made with these options.
+    pub(crate) fn new(pool: &'p Pool, options: RunOptions) -> Parser<'p> {
+        Parser {
+            pool,
+            options,
+            instance: None,
+            failed: None,
+        }
+    }
+
+    /// Why something couldn't be found out, if it couldn't.
+    pub(super) fn failed(&self) -> Option<&Error> {
+        self.failed.as_ref()
+    }
+
+    /// The instance, if one was needed, for whoever goes on with it.
+    ///
+    /// # Errors
+    /// If one was needed, and none was to be had.
+    pub(crate) fn into_instance(self) -> Result<Option<RunMain>> {
+        match (self.instance, self.failed) {
+            (None, Some(error)) => Err(error),
+            (instance, _) => Ok(instance.filter(RunMain::is_live)),
+        }
     }
 
     /// Reports every Lua source of a workflow that doesn't parse, and every one that YAML has
     /// cut off.
-    ///
-    /// # Errors
-    /// If there is no finding out.
-    pub(super) fn all(&mut self, workflow: &Workflow, problems: &mut Problems) -> Result<()> {
+    pub(super) fn all(&mut self, workflow: &Workflow, problems: &mut Problems) {
         // A file that several nodes share has its mistakes once.
         let mut seen = HashSet::new();
         for part in parts::of(&workflow.model) {
@@ -43,23 +73,22 @@ impl Parser {
             });
             for (what, source) in modules.chain(nodes) {
                 if seen.insert(source.place) {
-                    self.one(&what, source, problems)?;
+                    self.one(&what, source, problems);
                 }
             }
         }
-        Ok(())
     }
 
     /// Reports one Lua source, if it doesn't parse.
-    ///
-    /// # Errors
-    /// If there is no finding out.
-    pub(super) fn one(
-        &mut self,
-        what: &str,
-        source: &LuaText,
-        problems: &mut Problems,
-    ) -> Result<()> {
+    pub(super) fn one(&mut self, what: &str, source: &LuaText, problems: &mut Problems) {
+        if self.failed.is_none()
+            && let Err(error) = self.look_at(what, source, problems)
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn look_at(&mut self, what: &str, source: &LuaText, problems: &mut Problems) -> Result<()> {
         let failed = self.syntax_error(&source.text)?;
         if let Some(comment) = &source.comment {
             let whole = [&source.text, comment.as_bytes()].concat();
@@ -90,7 +119,11 @@ impl Parser {
 
     /// The error that a text ends with which doesn't parse.
     fn syntax_error(&mut self, text: &[u8]) -> Result<Option<Error>> {
-        match self.0.check(Chunk::body(text)) {
+        let instance = match &mut self.instance {
+            Some(instance) => instance,
+            none => none.insert(self.pool.run_main_with(&self.options)?),
+        };
+        match instance.check(Chunk::body(text)) {
             Ok(()) => Ok(None),
             Err(error) if error.is_syntax() => Ok(Some(error)),
             Err(error) => Err(error),

@@ -1,7 +1,8 @@
 //! What can be known to be wrong before a run begins, of a workflow on a pool: Lua that doesn't
 //! parse, functions and folders that aren't there or aren't granted, limits that are too wide.
 //!
-//! Nothing of the workflow is run. Its Lua is compiled in a sandbox of its own, and thrown away.
+//! Nothing of the workflow is run. Its Lua is compiled in a sandbox, and thrown away: in one of its own,
+//! or on what becomes the main instance of a run, which then has waited for one instance, once.
 
 mod lua;
 mod needs;
@@ -10,7 +11,7 @@ use crate::Pool;
 use crate::diagnostics::{Problem, Problems, Severity};
 use crate::workflow::RunOptions;
 use crate::workflow::definition::Workflow;
-use lua::Parser;
+pub(crate) use lua::Parser;
 
 impl Workflow {
     /// What is known to be wrong with a run on `pool` with these options, before it begins. A
@@ -21,26 +22,35 @@ impl Workflow {
     /// ([`RunOptions::describe`]); capabilities, folders, secrets and limits are held against
     /// what there is.
     pub fn check(&self, pool: &Pool, options: &RunOptions) -> Vec<Problem> {
+        self.check_with(pool, options, &mut Parser::alone(pool, options))
+    }
+
+    /// The same with a parser of the caller's, whose instance can be used afterwards.
+    pub(crate) fn check_with(
+        &self,
+        pool: &Pool,
+        options: &RunOptions,
+        parser: &mut Parser<'_>,
+    ) -> Vec<Problem> {
         let mut problems = Problems::with_files(self.files.clone());
-        problems.extend(self.lua_problems(pool, options));
-        needs::check(self, pool, options, &mut problems);
+        problems.extend(self.lua_problems(parser));
+        needs::check(self, pool, options, parser, &mut problems);
+        if let Some(error) = parser.failed() {
+            lua::cannot(error, &mut problems);
+        }
         problems.into_sorted()
     }
 
     /// Lua that doesn't parse: looked for once, since that depends on nothing but the text.
-    fn lua_problems(&self, pool: &Pool, options: &RunOptions) -> Vec<Problem> {
+    fn lua_problems(&self, parser: &mut Parser<'_>) -> Vec<Problem> {
         if let Some(known) = self.parsed.get() {
             return known.clone();
         }
         let mut problems = Problems::with_files(self.files.clone());
-        let parsed = Parser::new(pool, options.cancel.as_ref())
-            .and_then(|mut parser| parser.all(self, &mut problems));
-        match parsed {
-            Ok(()) => self.parsed.get_or_init(|| problems.into_vec()).clone(),
-            Err(error) => {
-                lua::cannot(&error, &mut problems);
-                problems.into_vec()
-            }
+        parser.all(self, &mut problems);
+        match parser.failed() {
+            None => self.parsed.get_or_init(|| problems.into_vec()).clone(),
+            Some(_) => problems.into_vec(),
         }
     }
 }

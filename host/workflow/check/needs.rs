@@ -1,7 +1,7 @@
 //! What a workflow needs, against what a run has: functions, folders, capabilities, secrets,
 //! limits.
 
-use super::lua::{self, Parser};
+use super::lua::Parser;
 use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::RunOptions;
 use crate::workflow::definition::Workflow;
@@ -18,6 +18,7 @@ pub(super) fn check(
     workflow: &Workflow,
     pool: &Pool,
     options: &RunOptions,
+    parser: &mut Parser<'_>,
     problems: &mut Problems,
 ) {
     let mut needs = Needs {
@@ -26,7 +27,7 @@ pub(super) fn check(
         options,
         granted: options.granted(pool),
         problems,
-        parser: None,
+        parser,
     };
     for part in parts::of(&workflow.model) {
         needs.settings(part.model);
@@ -37,17 +38,17 @@ pub(super) fn check(
     needs.outside();
 }
 
-struct Needs<'n> {
+struct Needs<'n, 'p> {
     workflow: &'n Workflow,
     pool: &'n Pool,
     options: &'n RunOptions,
     granted: &'n Grants,
     problems: &'n mut Problems,
-    /// For Lua among arguments, once there is some: one for all of it.
-    parser: Option<Parser>,
+    /// For Lua among arguments.
+    parser: &'n mut Parser<'p>,
 }
 
-impl Needs<'_> {
+impl Needs<'_, '_> {
     fn settings(&mut self, model: &Model) {
         let settings = &model.settings;
         self.capabilities(settings.capabilities.as_ref());
@@ -184,17 +185,7 @@ impl Needs<'_> {
     }
 
     fn lua(&mut self, what: &str, source: &LuaText) {
-        let parser = match self.parser.take() {
-            Some(parser) => Ok(parser),
-            None => Parser::new(self.pool, self.options.cancel.as_ref()),
-        };
-        let parsed = parser.and_then(|parser| {
-            let parser = self.parser.insert(parser);
-            parser.one(what, source, self.problems)
-        });
-        if let Err(error) = parsed {
-            lua::cannot(&error, self.problems);
-        }
+        self.parser.one(what, source, self.problems);
     }
 
     /// Looks up the folder that a path begins with, as far as it is known.

@@ -42,6 +42,12 @@ impl<'r> Run<'r> {
         }
     }
 
+    /// The terms of the whole run.
+    pub(crate) fn terms(&self) -> Terms {
+        let cancel = self.options.cancel.clone().unwrap_or_default();
+        Terms::of_run(&self.workflow.model.settings, self.started, cancel)
+    }
+
     /// What nodes may do besides computing.
     pub(crate) fn granted(&self) -> &Grants {
         self.options.granted(self.pool)

@@ -167,7 +167,7 @@ impl Path<'_> {
         }
         self.check()?;
         if branches.terms.is_over() {
-            return Err(Failure::timeout("the time for these branches was over").into());
+            return Err(branches.terms.out_of_time("these branches").into());
         }
         // A race that is won hasn't failed, whoever lost it.
         let won = entries.iter().filter(|entry| entry.result.is_ok()).count();

@@ -240,7 +240,7 @@ impl<'r> Path<'r> {
             return Err(Failure::cancelled("the run was cancelled").into());
         }
         if self.terms.is_over() {
-            return Err(Failure::timeout("the time for it was over").into());
+            return Err(self.terms.out_of_time("it").into());
         }
         Ok(())
     }

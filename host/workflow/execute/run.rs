@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::Pool;
-use crate::workflow::check;
+use crate::workflow::check::{self, Parser};
 use crate::workflow::definition::Workflow;
 use crate::workflow::error::RunError;
 use crate::workflow::event::{EventKind, Moment};
@@ -14,13 +13,13 @@ use crate::workflow::execute::checkpoint::{Checkpoint, Of, Saver, Stops};
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::path::{self, Ended, Flow};
 use crate::workflow::execute::position::{At, Position};
-use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::options::RunOptions;
 use crate::workflow::plan::NodeId;
 use crate::workflow::report::{Failure, InstanceReport, Report, RunOutcome, SCHEMA_VERSION, ms};
 use crate::workflow::state::State;
+use crate::{Pool, RunMain};
 
 /// What a run gave that came to its end, or to a node that it stops at.
 #[derive(Clone, Debug)]
@@ -102,7 +101,7 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
         From::Checkpoint(checkpoint, _) => Some(checkpoint.stops()),
     };
     run.stops = find_stops(run, resumed)?;
-    check(run)?;
+    let main = check(run)?;
     let depth = run.workflow.plan.depth();
     if depth > run.pool.max_branches() {
         let message = format!(
@@ -117,15 +116,19 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
     schema
         .check(&begin.state)
         .map_err(|why| Failure::own("SchemaError", why))?;
-    Ok(begin)
+    Ok(Begin { main, ..begin })
 }
 
-/// Refuses a workflow with a known mistake, before any of it runs.
-fn check(run: &Run<'_>) -> Result<(), Trouble> {
-    let problems = run.workflow.check(run.pool, run.options);
+/// Refuses a workflow with a known mistake, before any of it runs. Where Lua had to be parsed for
+/// that, that was done on the main instance of the run, which is returned: a run waits for one
+/// once.
+fn check(run: &Run<'_>) -> Result<Option<RunMain>, Trouble> {
+    let options = run.instance_options(&run.terms());
+    let mut parser = Parser::new(run.pool, options);
+    let problems = run.workflow.check_with(run.pool, run.options, &mut parser);
     match check::refuses(&problems) {
         true => Err(Trouble::before(problems)),
-        false => Ok(()),
+        false => Ok(parser.into_instance()?),
     }
 }
 
@@ -161,6 +164,7 @@ fn begin(run: &Run<'_>, from: From) -> Result<Begin, Trouble> {
                 state,
                 ran: 0,
                 saver,
+                main: None,
             })
         }
         From::Checkpoint(checkpoint, input) => {
@@ -190,6 +194,7 @@ fn begin(run: &Run<'_>, from: From) -> Result<Begin, Trouble> {
                 state,
                 ran,
                 saver,
+                main: None,
             })
         }
     }
@@ -246,13 +251,9 @@ fn find_stops(
 }
 
 fn main(run: &Run<'_>, begin: Begin) -> Result<Outcome, RunError> {
-    let settings = &run.workflow.model.settings;
-    let cancel = run.options.cancel.clone().unwrap_or_default();
-    let wall = settings.limits.wall;
-    let deadline = wall.and_then(|wall| run.started.checked_add(wall));
-    let terms = Terms::of_run(settings, deadline, cancel);
+    let terms = run.terms();
     let file = begin.saver.file().map(Path::to_owned);
-    let track = match Track::new(run, None, &terms) {
+    let track = match Track::of_main(run, begin.main, &terms) {
         Ok(track) => track,
         Err(error) => return Err(fail(run, error.into(), file, Vec::new())),
     };
@@ -356,4 +357,6 @@ struct Begin {
     state: State,
     ran: u64,
     saver: Saver,
+    /// The main instance, if there is one already.
+    main: Option<RunMain>,
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::workflow::model::{Policy, Settings};
-use crate::{Cancel, ErrorKind, Grants, Limits, PartialLimits, RunOptions};
+use crate::workflow::report::Failure;
+use crate::{Cancel, Deadline, ErrorKind, Grants, Limits, PartialLimits, RunOptions};
 
 /// The terms of one attempt at a node.
 #[derive(Clone, Debug)]
@@ -12,9 +13,7 @@ pub(crate) struct Terms {
     /// The names of what may be used, where anything is said of it.
     capabilities: Option<Vec<String>>,
     /// When it must have ended.
-    pub(crate) deadline: Option<Instant>,
-    /// The time that was said, of which that is the end.
-    time: Option<Duration>,
+    pub(crate) deadline: Option<Deadline>,
     pub(crate) cancel: Cancel,
 }
 
@@ -23,7 +22,7 @@ pub(crate) const VARIABLES: &str = "variables";
 
 impl Terms {
     /// The terms of a run, by the settings of its workflow.
-    pub(crate) fn of_run(settings: &Settings, deadline: Option<Instant>, cancel: Cancel) -> Terms {
+    pub(crate) fn of_run(settings: &Settings, started: Instant, cancel: Cancel) -> Terms {
         // The others of a workflow are totals: its deadline, and its budget.
         let limits = settings.limits.of_each();
         let of_run = Policy {
@@ -33,8 +32,10 @@ impl Terms {
         Terms {
             limits,
             capabilities: None,
-            deadline,
-            time: settings.limits.wall,
+            deadline: settings
+                .limits
+                .wall
+                .map(|wall| Deadline::since(started, wall)),
             cancel,
         }
         .narrowed(&of_run)
@@ -42,28 +43,20 @@ impl Terms {
 
     /// The same for a branch, which may be stopped by itself.
     pub(crate) fn of_branch(&self, timeout: Option<Duration>, cancel: Cancel) -> Terms {
-        let (deadline, time) = self.until(timeout);
         Terms {
-            deadline,
-            time,
+            deadline: self.until(timeout),
             cancel,
             ..self.clone()
         }
     }
 
-    /// The deadline with a time that begins now, and the time whose end it is.
-    fn until(&self, timeout: Option<Duration>) -> (Option<Instant>, Option<Duration>) {
-        let own = timeout.and_then(|time| Instant::now().checked_add(time));
-        match (own, self.deadline) {
-            (Some(own), Some(around)) if around <= own => (self.deadline, self.time),
-            (Some(_), _) => (own, timeout),
-            (None, _) => (self.deadline, self.time),
-        }
+    /// The deadline with a time that begins now.
+    fn until(&self, timeout: Option<Duration>) -> Option<Deadline> {
+        Deadline::earlier(self.deadline, timeout.map(Deadline::after))
     }
 
     /// These, and what a node says besides.
     pub(crate) fn narrowed(&self, policy: &Policy) -> Terms {
-        let (deadline, time) = self.until(policy.timeout);
         let own = policy.capabilities.as_ref();
         let own = own.map(|own| own.names.iter().map(|name| name.value.clone()));
         let capabilities = match (&self.capabilities, own) {
@@ -74,8 +67,7 @@ impl Terms {
         Terms {
             limits: self.limits.and(&policy.limits),
             capabilities,
-            deadline,
-            time,
+            deadline: self.until(policy.timeout),
             cancel: self.cancel.clone(),
         }
     }
@@ -86,28 +78,26 @@ impl Terms {
         names.is_none_or(|names| names.iter().any(|known| known == name))
     }
 
-    /// Whether the time is over.
-    pub(crate) fn is_over(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
+    /// The failure of what has no time left.
+    pub(crate) fn out_of_time(&self, what: &str) -> Failure {
+        let time = self.deadline.and_then(|deadline| deadline.time());
+        let time = time.map_or_else(String::new, |time| format!(", {time:?},"));
+        Failure::timeout(format!("the time for {what}{time} was over"))
     }
 
-    /// The error of a call under these terms, on a pool with the limits `pool`, as one of what was said:
-    /// the call itself had what was `left` of the totals of `settings`, and of a time.
+    /// Whether the time is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline.is_over())
+    }
+
+    /// The error of a call as one of what was said: the call itself had what was `left` of the
+    /// totals of `settings`.
     pub(crate) fn as_said(
-        &self,
         error: crate::Error,
-        pool: &Limits,
         left: &PartialLimits,
         settings: &PartialLimits,
     ) -> crate::Error {
-        let wall = self.limits.wall.map_or(pool.wall, |own| own.min(pool.wall));
         let kind = match error.kind() {
-            ErrorKind::Timeout { limit, at, begun } if *limit != wall => ErrorKind::Timeout {
-                limit: self.time.unwrap_or(*limit),
-                at: at.clone(),
-                begun: *begun,
-            },
             ErrorKind::OutOfFuel { limit, at } if left.fuel == Some(*limit) => {
                 ErrorKind::OutOfFuel {
                     limit: settings.fuel.unwrap_or(*limit),

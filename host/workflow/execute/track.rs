@@ -63,6 +63,32 @@ impl<'r> Track<'r> {
         terms: &Terms,
     ) -> crate::Result<Track<'r>> {
         let instance = Instance::new(run, branch.is_some(), terms)?;
+        Ok(Track::on(run, branch, instance, terms))
+    }
+
+    /// The track of the main path, on this instance where there is one already.
+    ///
+    /// # Errors
+    /// If there is none, and none can be had.
+    pub(crate) fn of_main(
+        run: &'r Run<'r>,
+        main: Option<RunMain>,
+        terms: &Terms,
+    ) -> crate::Result<Track<'r>> {
+        let Some(mut main) = main else {
+            return Track::new(run, None, terms);
+        };
+        // What it cost to parse on it is no node's.
+        main.take_report();
+        Ok(Track::on(run, None, Instance::Main(main), terms))
+    }
+
+    fn on(
+        run: &'r Run<'r>,
+        branch: Option<Arc<str>>,
+        instance: Instance,
+        terms: &Terms,
+    ) -> Track<'r> {
         let mut track = Track {
             run,
             terms: terms.clone(),
@@ -73,7 +99,7 @@ impl<'r> Track<'r> {
             printed: Printed::default(),
         };
         track.open(None);
-        Ok(track)
+        track
     }
 
     /// Begins the report of the current instance.
@@ -129,7 +155,7 @@ impl<'r> Track<'r> {
             }
         });
         self.settle();
-        let answer = result.map_err(|error| self.trouble(node, error, terms, &left))?;
+        let answer = result.map_err(|error| self.trouble(node, error, &left))?;
         let returned = passed.resolve(answer);
         returned.map_err(|why| {
             let message = format!("{}: {why}", chunk_name(node));
@@ -173,20 +199,14 @@ impl<'r> Track<'r> {
         let outside = &self.run.options.outside;
         match result {
             Ok(value) => Ok(outside.mask_value(value)),
-            Err(error) => Err(self.trouble(node, error, terms, &left).masked(outside)),
+            Err(error) => Err(self.trouble(node, error, &left).masked(outside)),
         }
     }
 
     /// What a call that had what was `left` of the totals ended with.
-    fn trouble(
-        &self,
-        node: &str,
-        error: crate::Error,
-        terms: &Terms,
-        left: &PartialLimits,
-    ) -> Trouble {
+    fn trouble(&self, node: &str, error: crate::Error, left: &PartialLimits) -> Trouble {
         let settings = &self.run.workflow.model.settings.limits;
-        let error = terms.as_said(error, self.run.pool.limits(), left, settings);
+        let error = Terms::as_said(error, left, settings);
         Trouble::of_node(node, error)
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Cancel;
 use crate::sync::monitor::{Until, sleep};
+use crate::{Cancel, Deadline};
 
 /// Waits for as long as `delay`, but not past `deadline`, and no longer once `cancel` is fired.
-pub(crate) fn wait(delay: Duration, deadline: Option<Instant>, cancel: &Cancel) {
+pub(crate) fn wait(delay: Duration, deadline: Option<Deadline>, cancel: &Cancel) {
     let patience = Instant::now().checked_add(delay);
     // A delay without an end that nothing else ends either is none.
     if patience.is_some() || deadline.is_some() {
@@ -29,7 +29,7 @@ mod tests {
     fn it_ends_by_itself_at_the_deadline_and_by_cancellation() {
         let cancel = Cancel::new();
         wait(Duration::from_millis(1), None, &cancel);
-        wait(LONG, Some(Instant::now()), &cancel);
+        wait(LONG, Some(Instant::now().into()), &cancel);
         let canceller = std::thread::spawn({
             let cancel = cancel.clone();
             move || cancel.cancel()

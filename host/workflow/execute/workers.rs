@@ -1,10 +1,9 @@
 //! How many branches run at a time, and how many may be there at all.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use crate::Cancel;
 use crate::sync::monitor::{Locked, Monitor, Until};
+use crate::{Cancel, Deadline};
 
 /// Lets branches begin and go on, as many as may.
 ///
@@ -54,7 +53,7 @@ impl Workers {
     pub(crate) fn begin(
         self: &Arc<Self>,
         level: usize,
-        deadline: Option<Instant>,
+        deadline: Option<Deadline>,
         cancel: &Cancel,
     ) -> Option<Running> {
         let below = self.depth.saturating_sub(level + 1);
@@ -73,7 +72,7 @@ impl Workers {
     /// Waits until `free` says so. Not where it is cancelled: nothing begins any more then.
     fn wait(
         &self,
-        deadline: Option<Instant>,
+        deadline: Option<Deadline>,
         cancel: &Cancel,
         free: impl Fn(&Now) -> bool,
     ) -> Option<Locked<'_, Now>> {
@@ -105,7 +104,7 @@ impl Running {
 
     /// It goes on, as soon as it may; it goes on at once if it is only to find out that it
     /// mustn't.
-    pub(crate) fn resume(&mut self, deadline: Option<Instant>, cancel: &Cancel) {
+    pub(crate) fn resume(&mut self, deadline: Option<Deadline>, cancel: &Cancel) {
         let most = self.workers.most;
         let now = self
             .workers
@@ -129,10 +128,12 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
-    fn soon() -> Option<Instant> {
-        Some(Instant::now())
+    fn soon() -> Option<Deadline> {
+        Some(Instant::now().into())
     }
 
     #[test]

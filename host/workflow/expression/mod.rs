@@ -5,6 +5,7 @@
 
 mod condition;
 mod engine;
+mod known;
 mod method;
 mod names;
 mod rewrite;

@@ -7,14 +7,13 @@
 
 use std::fmt::Write as _;
 
-use minijinja::machinery::ast::{
-    BinOpKind, CallArg, CompareOpKind, Expr, Macro, Stmt, UnaryOpKind,
-};
+use minijinja::Error;
+use minijinja::machinery::ast::{CallArg, Expr, Macro, Stmt, UnaryOpKind};
 use minijinja::machinery::{parse, parse_expr};
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Error, ErrorKind};
 
-use super::engine::{environment, syntax};
+use super::engine::syntax;
+use super::known::{comparison, know_filter, know_function, know_test, operator, unsupported};
 use super::strict::{ADMIT, COMPARE, KEEP, KEPT, REPEATED};
 
 /// An expression, written anew.
@@ -495,83 +494,4 @@ impl Writer {
     fn text(&mut self, text: &str) {
         let _ = write!(self.out, "{}", serde_json::Value::from(text));
     }
-}
-
-/// The sign of a comparison, or of what isn't one.
-fn operator(op: BinOpKind) -> Result<&'static str, &'static str> {
-    match op {
-        BinOpKind::Eq => Ok("=="),
-        BinOpKind::Ne => Ok("!="),
-        BinOpKind::Lt => Ok("<"),
-        BinOpKind::Lte => Ok("<="),
-        BinOpKind::Gt => Ok(">"),
-        BinOpKind::Gte => Ok(">="),
-        BinOpKind::ScAnd => Err("and"),
-        BinOpKind::ScOr => Err("or"),
-        BinOpKind::Add => Err("+"),
-        BinOpKind::Sub => Err("-"),
-        BinOpKind::Mul => Err("*"),
-        BinOpKind::Div => Err("/"),
-        BinOpKind::FloorDiv => Err("//"),
-        BinOpKind::Rem => Err("%"),
-        BinOpKind::Pow => Err("**"),
-        BinOpKind::Concat => Err("~"),
-        BinOpKind::In => Err("in"),
-    }
-}
-
-/// As [`operator`], for a link of a chain.
-fn comparison(op: CompareOpKind) -> Result<&'static str, &'static str> {
-    match op {
-        CompareOpKind::Eq => Ok("=="),
-        CompareOpKind::Ne => Ok("!="),
-        CompareOpKind::Lt => Ok("<"),
-        CompareOpKind::Lte => Ok("<="),
-        CompareOpKind::Gt => Ok(">"),
-        CompareOpKind::Gte => Ok(">="),
-        CompareOpKind::In => Err("in"),
-        CompareOpKind::NotIn => Err("not in"),
-    }
-}
-
-/// Refuses a filter that doesn't exist, which the engine would only do when it comes to it.
-fn know_filter(name: &str) -> Result<(), Error> {
-    let called = environment().empty_state().apply_filter(name, &[]);
-    know(called.map(|_| ()), ErrorKind::UnknownFilter, "filter", name)
-}
-
-fn know_test(name: &str) -> Result<(), Error> {
-    let called = environment().empty_state().perform_test(name, &[]);
-    know(called.map(|_| ()), ErrorKind::UnknownTest, "test", name)
-}
-
-fn know_function(name: &str) -> Result<(), Error> {
-    // The state holds nothing that can be called.
-    if environment().globals().any(|(known, _)| known == name) {
-        return Ok(());
-    }
-    let message = format!("there is no function `{name}`");
-    Err(Error::new(ErrorKind::UnknownFunction, message))
-}
-
-fn know(
-    called: Result<(), Error>,
-    unknown: ErrorKind,
-    kind: &str,
-    name: &str,
-) -> Result<(), Error> {
-    match called {
-        Err(error) if error.kind() == unknown => {
-            let message = format!("there is no {kind} `{name}`");
-            Err(Error::new(unknown, message))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn unsupported() -> Error {
-    Error::new(
-        ErrorKind::SyntaxError,
-        "there is something in this expression that has no use in a workflow",
-    )
 }

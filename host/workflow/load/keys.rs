@@ -1,4 +1,7 @@
-//! Which keys may stand where.
+//! Which keys may stand where. The table of all keys in `docs/workflows.md` is held against this.
+
+#[cfg(test)]
+mod documented;
 
 use crate::Limit;
 use crate::diagnostics::{Code, Problems};
@@ -245,8 +248,8 @@ pub(crate) const ACTION: Keys = Keys {
 /// An entry of `goto`.
 pub(crate) const RULE: Keys = Keys {
     of: "a rule of `goto`",
-    known: &[&["if", "to"]],
-    elsewhere: &[("when", "write `if`"), ("condition", "write `if`")],
+    known: &[&["if", "to", "when", "then"]],
+    elsewhere: &[("condition", "write `if`")],
     foreign: &[],
 };
 
@@ -254,6 +257,14 @@ pub(crate) const RULE: Keys = Keys {
 pub(crate) const STRATEGY: Keys = Keys {
     of: "`strategy`",
     known: &[&["matrix", "fail_fast", "max_parallel", "until"]],
+    elsewhere: &[],
+    foreign: &[],
+};
+
+/// What `matrix` holds besides its dimensions.
+pub(crate) const COMBINATIONS: Keys = Keys {
+    of: "`matrix`",
+    known: &[&["exclude", "include"]],
     elsewhere: &[],
     foreign: &[],
 };
@@ -347,9 +358,12 @@ pub(crate) const SETTINGS: Keys = Keys {
         "allow_cycles",
         "capabilities",
         "error_handling",
+        "interrupt_after",
+        "interrupt_before",
         "limits",
         "max_iterations",
         "parallel",
+        "raise_exceptions",
         "strict",
     ]],
     elsewhere: &[],
@@ -378,10 +392,11 @@ pub(crate) const PARALLEL: Keys = Keys {
         "max_workers",
         "merge",
         "merge_strategy",
+        "strategy",
         "timeout",
     ]],
     elsewhere: &[("until", "it belongs to one fan-out: to an edge, or a node")],
-    foreign: &["remote", "strategy", "streams"],
+    foreign: &["remote", "streams"],
 };
 
 /// `config`.
@@ -432,7 +447,8 @@ impl Keys {
             || self.foreign.iter().any(|pattern| matches(pattern, key))
     }
 
-    fn known(&self) -> impl Iterator<Item = &'static str> {
+    /// The keys with a meaning.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &'static str> {
         self.known.iter().copied().flatten().copied()
     }
 }

@@ -7,4 +7,5 @@ pub(crate) mod overlay;
 pub(crate) mod read;
 pub(crate) mod source;
 pub(crate) mod validate;
+pub(crate) mod words;
 pub(crate) mod yaml;

@@ -3,13 +3,16 @@
 //! What a workflow's nodes write isn't known before they run. What can be known is which names
 //! occur anywhere that could write them: in `initial_state` and `state_schema`, under `output`,
 //! in the Lua. A name that is nowhere there is probably a slip; keys that come with the input
-//! and are used by their bare names belong into `state_schema`.
+//! and are used by their bare names belong into `state_schema`. Where something may write keys that
+//! are written out nowhere, such as the result of a host function, nothing is said, unless
+//! `settings.strict` asks for all names to be known.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::diagnostics::{Code, Place, Problem, Problems};
 use crate::workflow::expression::{Names, root};
+use crate::workflow::load::words::Words;
 use crate::workflow::model::{Each, Items, LuaText, Model, Node, Work};
 use crate::workflow::outside::{Origin, Used};
 use crate::workflow::parts;
@@ -39,6 +42,8 @@ pub(crate) fn check(model: &Model, problems: &mut Problems) -> Vec<Used> {
     // What one of them writes, another may see.
     let mut known = Known::default();
     models.iter().for_each(|model| known.add(model));
+    known.is_open |= known.lua.are_open();
+    known.keys.append(&mut known.lua.all);
     let mut used = Vec::new();
     for model in models {
         let mut check = Check {
@@ -56,8 +61,10 @@ pub(crate) fn check(model: &Model, problems: &mut Problems) -> Vec<Used> {
 #[derive(Default)]
 struct Known {
     keys: BTreeSet<String>,
-    /// Whether anything may write keys that can't be known: a host function.
+    /// Whether anything may write keys that can't be known: a host function, Lua that returns
+    /// what was JSON text.
     is_open: bool,
+    lua: Words,
 }
 
 impl Known {
@@ -112,14 +119,7 @@ impl Known {
 
     /// Every word of some Lua: whatever it writes is among them, as a rule.
     fn add_lua(&mut self, source: &LuaText) {
-        let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        let text = String::from_utf8_lossy(&source.text);
-        let words = text.split(|c| !is_part(c));
-        for word in words.filter(|word| !word.is_empty()) {
-            if !self.keys.contains(word) {
-                self.keys.insert(word.to_owned());
-            }
-        }
+        self.lua.add(&String::from_utf8_lossy(&source.text));
     }
 }
 
@@ -237,13 +237,17 @@ impl Check<'_> {
     /// the state has.
     fn key_of_state(&mut self, key: &str, place: Place) {
         let declares = self.model.schema.names().next().is_some();
-        if !declares || METHODS.contains(&key) || self.known.keys.contains(key) {
+        if !declares
+            || METHODS.contains(&key)
+            || self.known.keys.contains(key)
+            || self.may_be_written()
+        {
             return;
         }
         let candidates = self.known.keys.iter().map(String::as_str);
         let hint = match self.problems.suggestions().nearest(key, candidates) {
             Some(nearest) => format!("did you mean `state.{nearest}`?"),
-            None => format!("if it comes with the input, declare `{key}` in `state_schema`"),
+            None => self.declare(key),
         };
         let message =
             format!("nothing here writes `state.{key}`, and `state_schema` doesn't have it");
@@ -265,7 +269,7 @@ impl Check<'_> {
 
     /// A bare name, which is one of [`ROOTS`] or a key of the state.
     fn root(&mut self, name: &str, place: Place) {
-        if self.known.keys.contains(name) {
+        if self.known.keys.contains(name) || self.may_be_written() {
             return;
         }
         let keys = self.known.keys.iter().map(String::as_str);
@@ -273,16 +277,28 @@ impl Check<'_> {
             .problems
             .suggestions()
             .nearest(name, ROOTS.into_iter().chain(keys));
-        if nearest.is_none() && self.known.is_open {
-            return;
-        }
         let hint = match nearest {
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("if it comes with the input, declare `{name}` in `state_schema`"),
+            None => self.declare(name),
         };
         let message =
             format!("`{name}` is no variable, and no key of the state that anything here writes");
         self.report(place, message).with_hint(hint);
+    }
+
+    /// Whether a name that nothing is known to write may be a key all the same, as far as this
+    /// workflow cares.
+    fn may_be_written(&self) -> bool {
+        self.known.is_open && !self.model.settings.strict
+    }
+
+    /// What to do about a name that is like none.
+    fn declare(&self, name: &str) -> String {
+        let comes = match self.known.is_open {
+            true => "if it comes with the input, or from a host function",
+            false => "if it comes with the input",
+        };
+        format!("{comes}, declare `{name}` in `state_schema`")
     }
 
     fn report(&mut self, place: Place, message: String) -> &mut Problem {

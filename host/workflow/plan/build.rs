@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::fan_in::FanOutDraft;
 use super::graph::Walk;
-use super::{Exits, FanOut, FanOutId, Leads, Next, NodeId, Plan, Way, check, fan_in};
+use super::ways::{Exits, FanOut, FanOutId, Leads, Next, NodeId, Plan, Way};
+use super::{check, fan_in};
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::model::{self, END, Edge, Model, Node, START, Spanned, Together, Work};
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::graph::{Graph, Walk, inside};
-use super::{Leads, Next, NodeId, Plan};
+use super::ways::{Leads, Next, NodeId, Plan};
 use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::model::{Model, Work};
 

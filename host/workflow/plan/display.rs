@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 
-use super::{Exits, FanOutId, Leads, Next, NodeId, Plan, Way};
+use super::ways::{Exits, FanOutId, Leads, Next, NodeId, Plan, Way};
 use crate::workflow::model::{END, START};
 
 impl fmt::Display for Plan {

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::graph::{Graph, Step, Walk};
-use super::{Exits, NodeId};
+use super::ways::{Exits, NodeId};
 use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::model::{Model, Together};
 

@@ -3,7 +3,7 @@
 //! Looking is counted: a file of a thousand fan-outs over the same thousand nodes takes a million
 //! steps, and one that is ten times as long a hundred times as many.
 
-use super::{Exits, FanOut, FanOutId, Next, NodeId, Plan};
+use super::ways::{Exits, FanOut, FanOutId, Next, NodeId, Plan};
 
 /// Steps that planning one workflow may take: some tenths of a second. A file that people write
 /// takes less than a thousandth of them.

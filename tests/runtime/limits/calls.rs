@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use moonfork::{Error, Grants, Limits, Pool, RunOptions};
+use moonfork::{Deadline, Error, Grants, Limits, Pool, RunOptions};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -202,6 +202,40 @@ fn waiting_for_an_instance_ends_at_the_deadline() {
         .branch_with(&RunOptions::new().deadline(deadline))
         .unwrap_err();
     assert!(error.is_timeout(), "{error}");
+}
+
+#[test]
+fn times_are_told_as_they_were_given_and_never_measured() {
+    let short = Deadline::after(Duration::from_millis(50));
+    let pool = common::builder()
+        .max_branches(1)
+        .async_function("sleep", |_, ()| async {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Ok(0)
+        })
+        .grants(Grants::none().all_functions())
+        .slot_timeout(Duration::from_millis(70))
+        .build()
+        .unwrap();
+    let mut branch = pool.branch().unwrap();
+    // While it runs: its deadline, and that of a wider one around it.
+    let options = RunOptions::new().deadline(short);
+    let error = branch.with(&options).eval::<()>("while true do end");
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("ran longer than 50ms"), "{message}");
+    // In a host function that Rust calls.
+    let options = RunOptions::new().wall(Duration::from_millis(60));
+    let error = pool.call_function::<_, i64>("sleep", &(), &options);
+    let message = error.unwrap_err().to_string();
+    assert_eq!(message, "stopped: the run's time of 60ms passed");
+    drop(branch);
+    // While it waits for an instance.
+    let _only = pool.branch().unwrap();
+    let options = RunOptions::new().deadline(Deadline::after(Duration::from_millis(40)));
+    let message = pool.branch_with(&options).unwrap_err().to_string();
+    assert_eq!(message, "stopped: the run's time of 40ms passed");
+    let message = pool.branch().unwrap_err().to_string();
+    assert!(message.contains("in use for 70ms;"), "{message}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn combinations(entries: &[Entry], problems: &mut Problems) -> Option<Matrix> {
             _ => matrix.axes.push((entry.key.clone(), values)),
         }
     }
-    for key in ["include", "exclude"] {
+    for key in keys::COMBINATIONS.known() {
         // What is a template is looked at when it runs.
         if let Some(Data::List(items)) = get(entries, key).map(|yaml| &yaml.data) {
             for item in items {

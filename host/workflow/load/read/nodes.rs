@@ -333,9 +333,16 @@ fn goto(node: &[Entry], problems: &mut Problems) -> Vec<Rule> {
 fn rule(yaml: &Yaml, problems: &mut Problems) -> Option<Rule> {
     let rule = mapping(yaml, &keys::RULE, Code::InvalidNode, problems)?;
     keys::RULE.check(rule, problems);
-    let condition = some(rule, "if").map(|yaml| condition(yaml, "`if`", problems));
-    let to = match get(rule, "to") {
-        Some(to) => string(to, "`to`", Code::InvalidNode, problems),
+    let condition = one_of(rule, ["if", "when"], problems)
+        .filter(|entry| entry.value.data != Data::Null)
+        .map(|entry| condition(&entry.value, &format!("`{}`", entry.key), problems));
+    let to = match one_of(rule, ["to", "then"], problems) {
+        Some(to) => string(
+            &to.value,
+            &format!("`{}`", to.key),
+            Code::InvalidNode,
+            problems,
+        ),
         None => {
             let message = "a rule of `goto` needs `to`";
             missing(
@@ -358,6 +365,20 @@ fn rule(yaml: &Yaml, problems: &mut Problems) -> Option<Rule> {
         condition,
         to: to?,
     })
+}
+
+/// The entry under a key, or under another word for it.
+fn one_of<'y>(
+    rule: &'y [Entry],
+    [key, other]: [&str; 2],
+    problems: &mut Problems,
+) -> Option<&'y Entry> {
+    let (own, alias) = (find(rule, key), find(rule, other));
+    if let (Some(_), Some(alias)) = (own, alias) {
+        let message = format!("`{other}` is another word for `{key}`: a rule has one of them");
+        problems.error(Code::InvalidNode, alias.key_place, message);
+    }
+    own.or(alias)
 }
 
 fn interrupt(node: &[Entry], problems: &mut Problems) -> (bool, bool) {

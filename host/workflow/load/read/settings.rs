@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 
 use super::policy::{capabilities, limits, on_error};
-use super::shape::{boolean, duration, find, missing, section, some, string, strings, text, whole};
+use super::shape::{
+    boolean, duration, find, get, missing, section, some, string, strings, text, whole,
+};
 use super::together::reducers;
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
@@ -54,34 +56,59 @@ fn parallel(settings: &[Entry], problems: &mut Problems) -> Parallel {
     }
 }
 
+/// The strategy by its key, or by the one of The Edge Agent's edition for browsers. The other
+/// editions have words of their own under that one, for how branches run.
 fn strategy(parallel: &[Entry], problems: &mut Problems) -> Option<MergeStrategy> {
-    let yaml = some(parallel, "merge_strategy")?;
-    let word = string(yaml, "`merge_strategy`", Code::InvalidValue, problems)?;
-    Some(match word.value.as_str() {
-        "isolated" => MergeStrategy::Isolated,
-        "last_write_wins" => MergeStrategy::LastWriteWins,
-        "merge_deep" => MergeStrategy::MergeDeep,
-        "fail_on_conflict" => MergeStrategy::FailOnConflict,
-        other => {
-            let message = format!(
-                "there is no merge strategy `{other}`; there are `isolated`, `last_write_wins`, \
-                 `merge_deep` and `fail_on_conflict`"
-            );
-            problems.error(Code::InvalidValue, word.place, message);
-            return None;
+    let known = |word: &str| {
+        let mut words = MergeStrategy::WORDS.iter();
+        words.find(|(known, _)| *known == word).map(|(_, it)| *it)
+    };
+    let other = some(parallel, "strategy").and_then(|yaml| {
+        let strategy = match &yaml.data {
+            Data::Text(word) => known(word),
+            _ => None,
+        };
+        if strategy.is_none() {
+            let message = "`strategy` of `settings.parallel` has no effect here";
+            problems.warning(Code::IgnoredKey, yaml.place, message);
         }
-    })
+        strategy
+    });
+    let Some(yaml) = some(parallel, "merge_strategy") else {
+        return other;
+    };
+    let word = string(yaml, "`merge_strategy`", Code::InvalidValue, problems)?;
+    let strategy = known(&word.value);
+    if strategy.is_none() {
+        let words = MergeStrategy::WORDS.map(|(word, _)| format!("`{word}`"));
+        let message = format!(
+            "there is no merge strategy `{}`; there are {}",
+            word.value,
+            words.join(", ")
+        );
+        problems.error(Code::InvalidValue, word.place, message);
+    }
+    strategy
 }
 
+/// `config`, and what The Edge Agent's edition for browsers has in `settings` of it, which comes
+/// first.
 pub(crate) fn read_config(top: &[Entry], problems: &mut Problems) -> Config {
-    let Some(section) = section(top, &keys::CONFIG, "config", problems) else {
-        return Config::default();
+    let config = section(top, &keys::CONFIG, "config", problems).unwrap_or_default();
+    let settings = match get(top, "settings").map(|yaml| &yaml.data) {
+        Some(Data::Mapping(entries)) => entries.as_slice(),
+        _ => &[],
+    };
+    let of = |key| match some(settings, key) {
+        Some(_) => settings,
+        None => config,
     };
     Config {
-        interrupt_before: strings(section, "interrupt_before", problems),
-        interrupt_after: strings(section, "interrupt_after", problems),
-        checkpoint_dir: text(section, "checkpoint_dir", problems),
-        raise_exceptions: boolean(section, "raise_exceptions", problems).unwrap_or(false),
+        interrupt_before: strings(of("interrupt_before"), "interrupt_before", problems),
+        interrupt_after: strings(of("interrupt_after"), "interrupt_after", problems),
+        checkpoint_dir: text(config, "checkpoint_dir", problems),
+        raise_exceptions: boolean(of("raise_exceptions"), "raise_exceptions", problems)
+            .unwrap_or(false),
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use super::{Data, Entry, Yaml, scalar};
+use super::scalar;
+use super::value::{Data, Entry, Yaml};
 use crate::diagnostics::{Code, Place, Problems};
 
 /// Levels of mappings and lists. No more than what a state may have on its way into Lua, and

@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use super::Data;
+use super::value::Data;
 
 /// Resolves a plain scalar; the error says what is wrong with the number it is.
 ///

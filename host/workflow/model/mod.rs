@@ -1,33 +1,32 @@
 //! What a workflow file says, typed: nothing resolved, nothing decided.
 
 use std::collections::{BTreeMap, HashSet};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::PartialLimits;
 use crate::diagnostics::Place;
 use crate::workflow::expression::{Condition, Template};
 use crate::workflow::fingerprint;
 use crate::workflow::schema::Schema;
 use crate::workflow::selection::Output;
 
+mod policy;
+mod settings;
+mod spanned;
+
+pub(crate) use policy::{Capabilities, ErrorMode, OnError, Policy, Retry};
+pub(crate) use settings::{
+    Config, Merge, MergeStrategy, Parallel, Reducer, Reducers, Settings, Together,
+};
+pub(crate) use spanned::Spanned;
+
 /// The name that stands for where a run begins, in edges.
 pub(crate) const START: &str = "__start__";
 /// The name that stands for where a run, or a branch, ends.
 pub(crate) const END: &str = "__end__";
-
-/// A value and where it was written.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Spanned<T> {
-    pub(crate) value: T,
-    #[serde(skip)]
-    pub(crate) place: Place,
-}
 
 /// A workflow file, or a subgraph.
 #[derive(Debug, Default, Serialize)]
@@ -65,160 +64,6 @@ pub(crate) struct Unread {
     /// Whether the name of any of them is not known: then it may be any name.
     pub(crate) nameless: bool,
 }
-
-/// `settings`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Settings {
-    /// Node runs on one path.
-    pub(crate) max_iterations: usize,
-    /// Whether nodes may lead back to themselves.
-    pub(crate) allow_cycles: bool,
-    /// Whether unknown names and conditions that fail are errors.
-    pub(crate) strict: bool,
-    /// What nodes do that don't say it themselves.
-    pub(crate) on_error: Option<OnError>,
-    pub(crate) parallel: Parallel,
-    pub(crate) limits: PartialLimits,
-    /// Where they are said.
-    #[serde(skip)]
-    pub(crate) limits_place: Option<Place>,
-    pub(crate) capabilities: Option<Capabilities>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            max_iterations: 1000,
-            allow_cycles: true,
-            strict: false,
-            on_error: None,
-            parallel: Parallel::default(),
-            limits: PartialLimits::default(),
-            limits_place: None,
-            capabilities: None,
-        }
-    }
-}
-
-/// `settings.parallel`.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Parallel {
-    pub(crate) max_workers: Option<NonZeroUsize>,
-    pub(crate) merge: Merge,
-    pub(crate) fail_fast: bool,
-    /// What a branch may take in all.
-    pub(crate) timeout: Option<Duration>,
-}
-
-/// What becomes of the states that branches end with.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Merge {
-    /// Of keys that have a reducer.
-    pub(crate) reducers: Reducers,
-    /// Of the others.
-    pub(crate) strategy: MergeStrategy,
-}
-
-/// What becomes of single keys.
-pub(crate) type Reducers = BTreeMap<String, Reducer>;
-
-impl Merge {
-    /// The same with the reducers of one fan-out, which come first.
-    pub(crate) fn with(&self, own: &Reducers) -> Merge {
-        let mut merge = self.clone();
-        merge
-            .reducers
-            .extend(own.iter().map(|(key, reducer)| (key.clone(), *reducer)));
-        merge
-    }
-}
-
-/// How the values that branches gave a key become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Reducer {
-    /// Lists, one behind the other.
-    Append,
-    /// The same, each value once.
-    Union,
-    /// What each branch added to a number.
-    Sum,
-    Min,
-    Max,
-    /// The value of the last branch, in the written order.
-    Last,
-    /// Key by key in mappings.
-    Deep,
-    /// The same, and different values for one key are an error.
-    Fail,
-}
-
-impl Reducer {
-    /// All reducers, by their words.
-    pub(crate) const WORDS: [(&'static str, Reducer); 8] = [
-        ("append", Reducer::Append),
-        ("union", Reducer::Union),
-        ("sum", Reducer::Sum),
-        ("min", Reducer::Min),
-        ("max", Reducer::Max),
-        ("last", Reducer::Last),
-        ("deep", Reducer::Deep),
-        ("fail", Reducer::Fail),
-    ];
-
-    /// Its word.
-    pub(crate) fn word(self) -> &'static str {
-        let mut words = Self::WORDS.iter();
-        let found = words.find(|(_, reducer)| *reducer == self);
-        found.map_or("", |(word, _)| word)
-    }
-}
-
-/// What is said of all branches of one fan-out.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Together {
-    pub(crate) reducers: Reducers,
-    /// How many have to succeed for the others to be stopped.
-    pub(crate) until: Option<Spanned<NonZeroUsize>>,
-}
-
-/// What becomes of the states that branches end with, but for single keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) enum MergeStrategy {
-    /// They are in `parallel_results` and nowhere else.
-    #[default]
-    Isolated,
-    /// Keys that a branch changed are taken over; those of a later branch win.
-    LastWriteWins,
-    /// The same, key by key in mappings of any depth.
-    MergeDeep,
-    /// The same, and two branches that changed one key to different values are an error.
-    FailOnConflict,
-}
-
-/// `config`.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Config {
-    pub(crate) interrupt_before: Vec<Spanned<String>>,
-    pub(crate) interrupt_after: Vec<Spanned<String>>,
-    #[serde(skip)]
-    pub(crate) checkpoint_dir: Option<String>,
-    /// Whether a failed branch fails the run.
-    pub(crate) raise_exceptions: bool,
-}
-
-/// The names of what may be used; nothing else is granted then.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Capabilities {
-    pub(crate) names: Vec<Spanned<String>>,
-}
-
-impl PartialEq for Spanned<String> {
-    fn eq(&self, other: &Self) -> bool {
-        self.value == other.value
-    }
-}
-
-impl Eq for Spanned<String> {}
 
 /// An entry of `nodes`, a node of a loop's body, or a step.
 #[derive(Debug, Serialize)]
@@ -393,65 +238,6 @@ pub(crate) struct Rule {
     #[serde(serialize_with = "fingerprint::condition")]
     pub(crate) condition: Option<Arc<Condition>>,
     pub(crate) to: Spanned<String>,
-}
-
-/// What a node may use, and what happens when it fails.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Policy {
-    pub(crate) retry: Option<Retry>,
-    pub(crate) fallback: Option<Spanned<String>>,
-    pub(crate) on_error: Option<OnError>,
-    /// What one attempt may take.
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) limits: PartialLimits,
-    /// Where they are said.
-    #[serde(skip)]
-    pub(crate) limits_place: Option<Place>,
-    pub(crate) capabilities: Option<Capabilities>,
-}
-
-/// `retry`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Retry {
-    pub(crate) max_retries: u32,
-    pub(crate) base_delay: Duration,
-    pub(crate) max_delay: Duration,
-    pub(crate) backoff_multiplier: f64,
-    pub(crate) jitter: bool,
-    /// The kinds of errors that are worth it; all, if there are none.
-    pub(crate) only: Vec<String>,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Retry {
-            max_retries: 3,
-            base_delay: Duration::from_secs(1),
-            max_delay: Duration::from_secs(30),
-            backoff_multiplier: 2.0,
-            jitter: true,
-            only: Vec::new(),
-        }
-    }
-}
-
-/// `on_error`.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct OnError {
-    pub(crate) mode: ErrorMode,
-    pub(crate) fallback: Option<Spanned<String>>,
-    pub(crate) capture_traceback: bool,
-}
-
-/// What follows on the last failure of a node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) enum ErrorMode {
-    /// The run, or the branch, fails.
-    Raise,
-    /// It goes on, with the error in the state.
-    Graceful,
-    /// It is tried again, and fails after that.
-    Retry(Retry),
 }
 
 /// An entry of `edges`.
