@@ -71,6 +71,11 @@ impl<'a> Chunk<'a> {
         Chunk { line, ..self }
     }
 
+    /// Whether it has a name.
+    pub(crate) fn is_named(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// The chunk with a text and a name of its own.
     pub fn into_owned(self) -> Chunk<'static> {
         Chunk {

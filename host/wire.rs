@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize, Serializer};
 #[repr(u32)]
 pub enum Op {
     /// Tell a fresh instance what it is granted: a [`Setup`]; answers null. Comes once, before all
-    /// others, or not at all where nothing is granted.
+    /// others, or not at all where nothing is granted. A copy of an instance is told what it is granted
+    /// besides.
     Setup = 0,
     /// Run a [`Chunk`] with the value behind it as `state`; answers what it returned.
     Eval = 1,
@@ -32,6 +33,9 @@ pub enum Op {
     Run = 6,
     /// Compile a [`Chunk`] to see whether it parses; answers null.
     Check = 7,
+    /// Leave nothing but what is in use, before all of the memory is copied: collect all garbage, and
+    /// zero what is free, and what earlier requests and answers left. Nothing comes with it; answers null.
+    Settle = 8,
 }
 
 /// What a request begins with.

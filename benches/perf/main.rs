@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 mod branches;
+mod forks;
 mod measure;
 mod memory;
 mod profile;
@@ -73,6 +74,7 @@ fn main() -> Result<()> {
     println!("{}", profile::line()?);
     let mut table = Table::new(effort, args.only);
     branches::rows(&mut table)?;
+    forks::rows(&mut table)?;
     values::rows(&mut table)?;
     programs::rows(&mut table)?;
     scaling::rows(&mut table)?;

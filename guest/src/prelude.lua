@@ -8,7 +8,7 @@ local native = ...
 
 local error, tostring, type = error, tostring, type
 local sub = string.sub
-local getmetatable, next, setmetatable = getmetatable, next, setmetatable
+local getmetatable, next, rawset, setmetatable = getmetatable, next, rawset, setmetatable
 local running, status = coroutine.running, coroutine.status
 
 -- Turns what an error was raised with into text, short enough to be passed on whole, and adds
@@ -71,15 +71,20 @@ local require = native.requiring(function(name)
   return loaded[name]
 end)
 
+-- In a copy of an instance scripts have run before: nothing here uses a global of theirs, or a metatable.
+local globals = _G
+local function provide(name, value) rawset(globals, name, value) end
+
 local function grant(with_clock, with_modules, with_files)
   if with_clock then
-    os = { clock = native.clock, date = date, difftime = difftime, time = time }
-    libraries.os = os
+    local os = { clock = native.clock, date = date, difftime = difftime, time = time }
+    provide("os", os)
+    rawset(libraries, "os", os)
   end
-  if with_modules then _G.require = require end
+  if with_modules then provide("require", require) end
   if with_files then
-    fs = native.files
-    libraries.fs = fs
+    provide("fs", native.files)
+    rawset(libraries, "fs", native.files)
   end
 end
 
@@ -108,7 +113,7 @@ end
 
 return {
   grant = grant,
-  freeze = function(table) variables = frozen(table) end,
+  freeze = function(table) provide("variables", frozen(table)) end,
   random = math.random,
   randomseed = math.randomseed,
   describe = describe,

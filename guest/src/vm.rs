@@ -15,6 +15,7 @@ use crate::raw::library;
 use crate::raw::quick::Returned;
 use crate::raw::raised;
 use crate::raw::reserve;
+use crate::raw::settle;
 use crate::raw::stack::{Held, Item, Stack, TABLE};
 use crate::sandbox::Sandbox;
 use crate::source::Source;
@@ -119,6 +120,7 @@ impl Vm {
     ) {
         if let Some((low, high)) = seed {
             self.sandbox.random.seed(low, high);
+            self.sandbox.library.restart_clock();
         }
         if !reserve::fill() {
             // An earlier request ended for want of memory; what it held is garbage by now.
@@ -132,9 +134,12 @@ impl Vm {
         self.sandbox
             .values
             .allow(allowance.max_value as usize, allowance.max_depth as usize);
-        if op != Op::Setup as u32 {
-            self.sandbox.memory.set_limit(allowance.lua_memory as usize);
-        }
+        // What the setup makes is small, and made where running out of memory can't be told.
+        let unlimited = op == Op::Setup as u32;
+        self.sandbox.memory.set_limit(match unlimited {
+            true => usize::MAX,
+            false => allowance.lua_memory as usize,
+        });
         answer.clear();
         answer.push(wire::OK);
         let done = match op == Op::Call as u32 {
@@ -217,6 +222,11 @@ impl Vm {
                 answer.push(NULL);
                 Ok(())
             }
+            Op::Settle => {
+                self.settle()?;
+                answer.push(NULL);
+                Ok(())
+            }
         }
     }
 
@@ -279,6 +289,20 @@ impl Vm {
             self.sandbox.freeze.call::<()>(variables)?;
         }
         answer.push(NULL);
+        Ok(())
+    }
+
+    /// Leaves nothing but what is in use, since all of it is about to be copied: garbage is collected,
+    /// with what its finalizers leave, and free memory is zero. The collector has just been through
+    /// then, and doesn't begin again before as much has been allocated as there is.
+    fn settle(&self) -> Result<(), Failure> {
+        // The second time for what the finalizers of the first had hold of.
+        for _ in 0..2 {
+            self.sandbox.lua.gc_collect()?;
+        }
+        settle::wipe();
+        // Whoever begins with the copy is seeded: the same state gives the same bytes.
+        self.sandbox.random.seed(0, 0);
         Ok(())
     }
 
@@ -463,7 +487,7 @@ fn several_results(count: c_int) -> Failure {
 
 /// The operation with this number.
 fn operation(number: u32) -> Option<Op> {
-    const ALL: [Op; 8] = [
+    const ALL: [Op; 9] = [
         Op::Setup,
         Op::Eval,
         Op::Call,
@@ -472,6 +496,7 @@ fn operation(number: u32) -> Option<Op> {
         Op::Compile,
         Op::Run,
         Op::Check,
+        Op::Settle,
     ];
     ALL.into_iter().find(|op| *op as u32 == number)
 }

@@ -1,21 +1,26 @@
 //! The guest, compiled and linked once: what every instance of a pool is made from.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use sha2::{Digest, Sha256};
 use wasmtime::{
     Collector, Config, Enabled, Engine, ExternType, InstanceAllocationStrategy, InstancePre,
-    Linker, Module, ModuleExport, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig, Store,
+    Linker, Module, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig, Store,
 };
 
-use crate::engine::WASM_STACK;
-use crate::engine::compiled::{self, CompiledCode, Places, Processors};
+use crate::engine::compiled::{self, CompiledCode, Part, Places, Processors};
+use crate::engine::exports::Exports;
+use crate::engine::frozen::{Code, FrozenMemory};
 use crate::engine::ticker::Ticker;
+use crate::engine::{WASM_STACK, apart};
+use crate::report::hex;
 use crate::run::limits::Limits;
 use crate::store::accountant::EXCEPTION_HEAP;
 use crate::store::context::{self, Context};
 use crate::store::imports;
-use crate::store::interrupt::InterrupterExports;
 use crate::sync::awake::Awake;
 use crate::{Error, Result};
 
@@ -31,9 +36,18 @@ const TARGET: &str = env!("MOONFORK_TARGET");
 /// Engine, compiled module, and all that is looked up once.
 pub(crate) struct Image {
     pre: InstancePre<Context>,
+    linker: Linker<Context>,
     code: CompiledCode,
     exports: Exports,
     room: OnceLock<(u32, u32)>,
+    /// All of the memory that a fresh instance has, once it was asked for.
+    initial: OnceLock<Box<[u8]>>,
+    /// What the code without a memory is compiled from, and where it may lie.
+    wasm: Cow<'static, [u8]>,
+    places: Places,
+    guest_sha256: Cow<'static, str>,
+    /// That code, once a memory was frozen.
+    apart: Mutex<Option<Arc<Code>>>,
     ticker: Ticker,
     fixed_memory: usize,
     metered: bool,
@@ -48,15 +62,6 @@ pub(crate) struct Checks {
     pub(crate) fuel: bool,
 }
 
-/// Places of the module's exports: looking them up by name costs as much as a small call.
-pub(crate) struct Exports {
-    pub(crate) memory: ModuleExport,
-    pub(crate) alloc: ModuleExport,
-    pub(crate) call: ModuleExport,
-    /// Where a script is: a guest that can't tell is none the worse for it.
-    pub(crate) interrupter: Option<InterrupterExports>,
-}
-
 impl Image {
     /// Loads or compiles the guest for at most `slots` instances at once; `foreign` is another
     /// module to run in its place.
@@ -69,7 +74,7 @@ impl Image {
         slots: u32,
         limits: &Limits,
         checks: Checks,
-        places: &Places,
+        places: Places,
     ) -> Result<Image> {
         let plan = |slots, reservation| Plan {
             slots,
@@ -97,11 +102,12 @@ impl Image {
             .caused_by(error.into_boxed_dyn_error())
         })?;
         let module = match foreign {
-            None => compiled::module(&engine, GUEST, places),
+            None => compiled::module(&engine, Part::Whole, GUEST, &places),
             Some(foreign) => compiled::foreign_module(&engine, foreign),
         };
+        let wasm = foreign.map_or(Cow::Borrowed(GUEST), |wasm| Cow::Owned(wasm.to_vec()));
         module
-            .and_then(|(module, code)| Image::link(&module, code, checks.fuel))
+            .and_then(|compiled| Image::link(compiled, wasm, places, checks.fuel))
             .map_err(|error| {
                 Error::setup(format_args!("{error:#}")).caused_by(error.into_boxed_dyn_error())
             })
@@ -136,15 +142,15 @@ impl Image {
             })
     }
 
-    fn link(module: &Module, code: CompiledCode, metered: bool) -> wasmtime::Result<Image> {
+    fn link(
+        (module, code): (Module, CompiledCode),
+        wasm: Cow<'static, [u8]>,
+        places: Places,
+        metered: bool,
+    ) -> wasmtime::Result<Image> {
         let engine = module.engine();
         let mut linker = Linker::new(engine);
-        imports::define(&mut linker, module)?;
-        let export = |name: &str| {
-            module
-                .get_export_index(name)
-                .ok_or_else(|| wasmtime::format_err!("the guest module exports no '{name}'"))
-        };
+        imports::define(&mut linker, &module)?;
         let fixed_memory = match module.get_export("memory") {
             Some(ExternType::Memory(memory)) => {
                 usize::try_from(memory.minimum() * memory.page_size())?
@@ -158,25 +164,31 @@ impl Image {
             ));
         }
         Ok(Image {
-            exports: Exports {
-                memory: export("memory")?,
-                alloc: export("moonfork_alloc")?,
-                call: export("moonfork_call")?,
-                interrupter: InterrupterExports::of(module),
-            },
+            exports: Exports::of(&module)?,
             room: OnceLock::new(),
-            pre: linker.instantiate_pre(module)?,
+            initial: OnceLock::new(),
+            pre: linker.instantiate_pre(&module)?,
+            linker,
             code,
+            guest_sha256: match &wasm {
+                Cow::Borrowed(_) => GUEST_SHA256.into(),
+                Cow::Owned(wasm) => hex(&Sha256::digest(wasm)).into(),
+            },
+            wasm,
+            places,
+            apart: Mutex::default(),
             ticker: Ticker::start(engine).map_err(wasmtime::Error::new)?,
             fixed_memory,
             metered,
         })
     }
 
-    /// A store with `context` in it and a fresh instance in that.
+    /// A store with `context` in it and a fresh instance in that, which begins with `memory` if there is
+    /// one.
     pub(crate) fn instantiate(
         &self,
         context: Context,
+        memory: Option<&FrozenMemory>,
     ) -> wasmtime::Result<(Store<Context>, wasmtime::Instance)> {
         let mut store = Store::new(self.pre.module().engine(), context);
         store.limiter(|context| &mut context.accountant);
@@ -185,13 +197,57 @@ impl Image {
             // A module may have a start function, which burns fuel too.
             store.set_fuel(u64::MAX)?;
         }
-        let instance = self.pre.instantiate(&mut store)?;
+        let instance = match memory {
+            None => self.pre.instantiate(&mut store)?,
+            Some(memory) => memory.instantiate(&self.linker, &mut store)?,
+        };
         Ok((store, instance))
+    }
+
+    /// Freezes a memory, for instances to begin with. The first time the guest's code is compiled for
+    /// that, unless that lies ready.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for it, or the guest isn't made in a way that lets its memory be taken apart
+    /// from it.
+    pub(crate) fn freeze(&self, memory: &[u8]) -> wasmtime::Result<FrozenMemory> {
+        FrozenMemory::new(self.code_apart()?, &self.linker, memory)
+    }
+
+    fn code_apart(&self) -> wasmtime::Result<Arc<Code>> {
+        // Whoever panicked had put nothing there.
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(code) = &*apart {
+            return Ok(Arc::clone(code));
+        }
+        let wasm = apart::code(&self.wasm)?;
+        let engine = self.pre.module().engine();
+        let (module, _) = match &self.wasm {
+            Cow::Borrowed(_) => compiled::module(engine, Part::Code, &wasm, &self.places)?,
+            Cow::Owned(_) => compiled::foreign_module(engine, &wasm)?,
+        };
+        Ok(Arc::clone(apart.insert(Arc::new(Code::new(module)?))))
+    }
+
+    /// All of the memory that a fresh instance has, which `look` gives of one.
+    pub(crate) fn initial(&self, look: impl FnOnce() -> Box<[u8]>) -> &[u8] {
+        self.initial.get_or_init(look)
     }
 
     /// Where the machine code came from.
     pub(crate) fn code(&self) -> &CompiledCode {
         &self.code
+    }
+
+    /// SHA-256 of the guest module, in hexadecimal digits.
+    pub(crate) fn guest_sha256(&self) -> &str {
+        &self.guest_sha256
+    }
+
+    /// Where machine code may lie.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Where the exports are.
@@ -259,6 +315,9 @@ const LISTS_BY_THREAD: u32 = 128;
 /// As in `guest/wasi/recipe.toml`.
 const HOT: usize = 116 << 10;
 
+/// Where the guest's large stack is, which nothing is left on between calls. As there.
+pub(crate) const LARGE_STACK: Range<usize> = HOT..HOT + (448 << 10);
+
 impl Plan {
     fn engine(&self) -> wasmtime::Result<Engine> {
         Engine::new(&self.config())
@@ -267,7 +326,8 @@ impl Plan {
     fn config(&self) -> Config {
         let mut pooling = PoolingAllocationConfig::new();
         pooling
-            .total_core_instances(self.slots)
+            // One that begins with a frozen memory has that in an instance of its own.
+            .total_core_instances(self.slots.saturating_mul(2))
             // An instance that has thrown an exception has a heap for it, which takes a second
             // memory out of the same pool.
             .total_memories(self.slots.saturating_mul(2))
@@ -334,7 +394,7 @@ const GUARD: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use super::HOT;
+    use super::{HOT, LARGE_STACK};
 
     #[test]
     fn what_the_guest_has_in_front_is_what_is_copied() {
@@ -343,7 +403,11 @@ mod tests {
             "/guest/wasi/recipe.toml"
         ));
         let recipe: toml::Table = recipe.parse().unwrap();
-        let hot = recipe["memory"]["hot"].as_integer().unwrap();
-        assert_eq!(usize::try_from(hot).unwrap(), HOT);
+        let bytes = |name| {
+            let number = recipe["memory"][name].as_integer().unwrap();
+            usize::try_from(number).unwrap()
+        };
+        assert_eq!(bytes("hot"), HOT);
+        assert_eq!(bytes("large_stack"), LARGE_STACK.len());
     }
 }

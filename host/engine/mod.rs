@@ -1,6 +1,9 @@
 //! The guest, compiled and linked once, and the clock that its instances are stopped by.
 
+pub(crate) mod apart;
 pub(crate) mod compiled;
+pub(crate) mod exports;
+pub(crate) mod frozen;
 pub(crate) mod image;
 pub(crate) mod ticker;
 

@@ -9,6 +9,7 @@ pub(crate) mod host_call;
 pub(crate) mod host_error;
 pub(crate) mod lineage;
 pub(crate) mod module;
+pub(crate) mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

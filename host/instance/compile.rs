@@ -44,6 +44,6 @@ pub(crate) fn bytecode(
         &shared.random,
         Arc::clone(shared.image.awake()),
     );
-    let session = Session::new(shared, context, slot).ok()?;
+    let session = Session::new(shared, None, context, slot).ok()?;
     stack::with_room(|| session.compile(chunk, with_state)).ok()
 }

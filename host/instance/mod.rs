@@ -2,9 +2,13 @@
 
 mod chunk_cache;
 mod compile;
+mod copy;
+mod freeze;
+pub(crate) mod frozen;
 pub(crate) mod handle;
 mod session;
 pub(crate) mod shared;
+mod snapshot_file;
 pub(crate) mod stack;
 
 use std::sync::Arc;
@@ -16,12 +20,14 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::chunk::Chunk;
 use crate::error::ErrorKind;
 use crate::identity::{Role, StoreId};
+use crate::instance::frozen::Frozen;
 use crate::instance::session::{Session, encode};
 use crate::instance::shared::Shared;
 use crate::report::output::Output;
-use crate::report::{Report, Usage};
+use crate::report::{Origin, Report, Usage};
 use crate::run::options::RunOptions;
 use crate::run::terms::Terms;
+use crate::store::accountant::check_room;
 use crate::store::context::{Context, Stop, guarded};
 use crate::sync::nesting;
 use crate::sync::slots::Slot;
@@ -60,6 +66,7 @@ struct Ended {
     output: Output,
     usage: Usage,
     peak_memory: usize,
+    origin: Origin,
     shared: Arc<Shared>,
 }
 
@@ -70,7 +77,24 @@ impl Instance {
     ///
     /// `Internal` when wasmtime can't make one though there is a slot for it; `HostPanic` when
     /// the clock that it is granted panics.
-    pub(crate) fn new(shared: &Arc<Shared>, slot: Slot, mut terms: Terms) -> Result<Instance> {
+    pub(crate) fn new(shared: &Arc<Shared>, slot: Slot, terms: Terms) -> Result<Instance> {
+        Instance::beginning_with(shared.prelude.get(), shared, slot, terms)
+    }
+
+    /// As [`new`](Self::new), for an instance that begins with this memory, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As `new`, and `Options` when that is larger than the terms allow.
+    pub(crate) fn beginning_with(
+        frozen: Option<&Arc<Frozen>>,
+        shared: &Arc<Shared>,
+        slot: Slot,
+        mut terms: Terms,
+    ) -> Result<Instance> {
+        if let Some(frozen) = frozen {
+            check_room(frozen.memory.len(), &terms.limits)?;
+        }
         // The clock is the embedder's code, called on behalf of what is to be an instance.
         let _call = nesting::enter();
         let granted = terms.granted.take();
@@ -87,7 +111,7 @@ impl Instance {
         })?;
         let awake = Arc::clone(shared.image.awake());
         let context = Context::new(terms, granted, created_at, &shared.random, awake);
-        let session = Session::new(shared, context, slot).map_err(|error| {
+        let session = Session::new(shared, frozen, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
                 .caused_by(error.into_boxed_dyn_error())
         })?;
@@ -114,6 +138,14 @@ impl Instance {
         }
     }
 
+    /// What it has in common with the others of its pool.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        match &self.state {
+            State::Live(session) => &session.shared,
+            State::Ended(ended) => &ended.shared,
+        }
+    }
+
     /// What was printed since the last time.
     pub(crate) fn take_output(&mut self) -> Output {
         match &mut self.state {
@@ -125,25 +157,34 @@ impl Instance {
     /// What the calls since the last report cost.
     pub(crate) fn take_report(&mut self, role: Role) -> Report {
         let output = self.take_output();
-        let (id, usage, peak_memory, shared) = match &mut self.state {
+        let (id, usage, peak_memory, origin, shared) = match &mut self.state {
             State::Live(session) => {
+                let origin = session.origin();
                 let context = session.store.data_mut();
                 let usage = std::mem::take(&mut context.usage);
                 (
                     context.id,
                     usage,
                     context.accountant.used(),
+                    origin,
                     &session.shared,
                 )
             }
             State::Ended(ended) => {
                 let usage = std::mem::take(&mut ended.usage);
-                (ended.id, usage, ended.peak_memory, &ended.shared)
+                let origin = ended.origin.clone();
+                (ended.id, usage, ended.peak_memory, origin, &ended.shared)
             }
         };
         let host_calls = usage.by_name(shared.host_call_names());
         let metered = shared.image.is_metered();
-        usage.report((id, role), metered, peak_memory, &output, host_calls)
+        usage.report(
+            (id, role, origin),
+            metered,
+            peak_memory,
+            &output,
+            host_calls,
+        )
     }
 
     /// The terms that `options` ask for, within those of the instance and within `outer`; none where
@@ -245,15 +286,7 @@ impl Instance {
         header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
-        let session = match &mut self.state {
-            State::Live(session) => session,
-            State::Ended(Ended { id, reason, .. }) => {
-                return Err(Error::from(ErrorKind::Poisoned {
-                    id: *id,
-                    reason: reason.clone(),
-                }));
-            }
-        };
+        let session = self.live()?;
         let result = stack::with_room(|| session.request(terms, op, header, value));
         session.store.data_mut().usage.outcome.note(&result);
         if let Err(error) = &result
@@ -264,15 +297,32 @@ impl Instance {
         result
     }
 
+    /// The session of an instance that was not stopped.
+    ///
+    /// # Errors
+    ///
+    /// `Poisoned`.
+    fn live(&mut self) -> Result<&mut Session> {
+        match &mut self.state {
+            State::Live(session) => Ok(session),
+            State::Ended(Ended { id, reason, .. }) => Err(Error::from(ErrorKind::Poisoned {
+                id: *id,
+                reason: reason.clone(),
+            })),
+        }
+    }
+
     /// Drops the store, and its slot with it.
     fn end(&mut self, reason: String) {
         let State::Live(session) = &mut self.state else {
             return;
         };
+        let origin = session.origin();
         let context = session.store.data_mut();
         let ended = Ended {
             id: context.id,
             reason,
+            origin,
             output: std::mem::take(&mut context.output),
             usage: std::mem::take(&mut context.usage),
             peak_memory: context.accountant.used(),

@@ -2,7 +2,8 @@
 //! reach never leads to another instance.
 
 use std::hash::RandomState;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::engine::image::Image;
 use crate::grants::Grants;
@@ -11,9 +12,11 @@ use crate::grants::granted::Granted;
 use crate::grants::lineage::Lineage;
 use crate::grants::module::Modules;
 use crate::instance::chunk_cache::ChunkCache;
+use crate::instance::frozen::Frozen;
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;
-use crate::sync::slots::Slots;
+use crate::sync::monitor::Until;
+use crate::sync::slots::{Slot, Slots};
 use crate::{Result, RunOptions};
 
 /// The shared parts of a pool.
@@ -30,6 +33,14 @@ pub(crate) struct Shared {
     pub(crate) chunks: ChunkCache,
     /// Those of the instances that compile them.
     pub(crate) compiler_slots: Slots,
+    /// Those of branches.
+    pub(crate) branch_slots: Slots,
+    /// Those of copies that are made to be frozen.
+    pub(crate) snapshot_slots: Slots,
+    /// How long to wait for a slot.
+    pub(crate) patience: Duration,
+    /// What instances begin with, once the pool's prelude has run.
+    pub(crate) prelude: OnceLock<Arc<Frozen>>,
     /// What the random numbers of its instances come from: keyed afresh for each pool.
     pub(crate) random: RandomState,
 }
@@ -37,6 +48,9 @@ pub(crate) struct Shared {
 impl Shared {
     /// Instances that compile chunks at once. Who finds none free runs the text as it is.
     pub(crate) const COMPILERS: u32 = 1;
+
+    /// Instances that are made ready to be frozen at once. Who finds none free waits.
+    pub(crate) const SNAPSHOTS: u32 = 1;
 
     /// The shared parts of a pool with these settings. `kept` are folders with compiled code.
     ///
@@ -50,6 +64,7 @@ impl Shared {
         modules: Arc<Modules>,
         grants: Grants,
         kept: Vec<Lineage>,
+        (branch_slots, patience): (Slots, Duration),
     ) -> Result<Shared> {
         let kept = kept.into();
         let granted = |grants| Granted::new(grants, &functions, &modules, &kept);
@@ -62,6 +77,10 @@ impl Shared {
             modules,
             chunks: ChunkCache::new(),
             compiler_slots: Slots::new(Self::COMPILERS as usize),
+            branch_slots,
+            snapshot_slots: Slots::new(Self::SNAPSHOTS as usize),
+            patience,
+            prelude: OnceLock::new(),
             random: RandomState::new(),
         })
     }
@@ -74,6 +93,20 @@ impl Shared {
     pub(crate) fn terms(&self, options: &RunOptions) -> Result<Terms> {
         let metered = self.image.is_metered();
         Terms::of_instance(options, &self.limits, &self.granted, metered)
+    }
+
+    /// One of `slots` for an instance on these terms.
+    ///
+    /// # Errors
+    ///
+    /// As [`Slots::take`].
+    pub(crate) fn slot(&self, slots: &Slots, terms: &Terms) -> Result<Slot> {
+        let until = Until {
+            patience: None,
+            deadline: terms.deadline,
+            cancel: terms.cancel.as_ref(),
+        };
+        slots.take(self.patience, until)
     }
 
     /// Names of what scripts can call outside of the sandbox: host functions by number, and

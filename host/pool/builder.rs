@@ -44,6 +44,7 @@ pub struct PoolBuilder {
     modules: Modules,
     grants: Grants,
     places: Places,
+    prelude: Vec<Chunk<'static>>,
     /// Another module to run than our guest.
     #[cfg(feature = "testing")]
     foreign: Option<Vec<u8>>,
@@ -64,6 +65,7 @@ impl fmt::Debug for PoolBuilder {
             .field("functions", &self.functions)
             .field("modules", &self.modules)
             .field("grants", &self.grants)
+            .field("prelude", &self.prelude.len())
             .field("precompiled", &self.places.precompiled)
             .field("cache_dir", &self.places.kept)
             .finish_non_exhaustive()
@@ -82,6 +84,7 @@ impl Default for PoolBuilder {
             modules: Modules::default(),
             grants: Grants::none(),
             places: Places::default(),
+            prelude: Vec::new(),
             #[cfg(feature = "testing")]
             foreign: None,
             #[cfg(feature = "testing")]
@@ -232,6 +235,32 @@ impl PoolBuilder {
         self
     }
 
+    /// Lua that runs once, when the pool is built, and what it leaves is what each instance begins with, main
+    /// ones and branches alike: libraries, tables of data. Called again, what is given runs behind what
+    /// was given before. It runs with the pool's [`grants`](Self::grants), within the pool's limits; what
+    /// instances may do is up to their own grants, as for [`Branch::fork_with`](crate::Branch::fork_with).
+    ///
+    /// An instance begins with it at about the cost of one that begins with nothing, whatever its size.
+    ///
+    /// ```
+    /// use moonfork::Pool;
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder()
+    ///     .prelude("vat = {} for _, it in ipairs {7, 19} do vat[it] = 1 + it / 100 end")
+    ///     .build()?;
+    /// assert_eq!(pool.branch()?.eval::<f64>("100 * vat[19]")?, 119.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn prelude<'c>(mut self, chunk: impl Into<Chunk<'c>>) -> Self {
+        let chunk = chunk.into().without_value().into_owned();
+        self.prelude.push(match chunk.is_named() {
+            true => chunk,
+            false => chunk.named("prelude"),
+        });
+        self
+    }
+
     /// What instances may do besides computing, unless they are made with grants of their own:
     /// nothing, if this isn't called.
     pub fn grants(mut self, grants: Grants) -> Self {
@@ -331,7 +360,7 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// `Setup`, with what to change.
+    /// `Setup`, with what to change; or what running the [`prelude`](Self::prelude) gives.
     pub fn build(self) -> Result<Pool> {
         self.limits.check(self.metered).map_err(Error::setup)?;
         self.functions.check()?;
@@ -343,26 +372,38 @@ impl PoolBuilder {
         let foreign = None;
         let functions = Arc::new(self.functions);
         let modules = Arc::new(self.modules);
-        let slots = (1 + Shared::COMPILERS)
+        let slots = (1 + Shared::COMPILERS + Shared::SNAPSHOTS)
             .checked_add(self.max_branches)
             .and_then(|slots| slots.checked_add(self.max_runs))
             .ok_or_else(|| Error::setup("that many instances can't be counted"))?;
-        let image = Image::new(foreign, slots, &self.limits, checks, &self.places)?;
+        let image = Image::new(foreign, slots, &self.limits, checks, self.places)?;
         // The folder that keeps code may have been made just now.
-        let kept = self.places.folders();
-        let shared = Shared::new(image, self.limits, functions, modules, self.grants, kept)?;
-        Ok(Pool {
+        let kept = image.places().folders();
+        let branches = Slots::new(self.max_branches as usize);
+        let waiting = (branches, self.patience);
+        let shared = Shared::new(
+            image,
+            self.limits,
+            functions,
+            modules,
+            self.grants,
+            kept,
+            waiting,
+        )?;
+        let pool = Pool {
             inner: Arc::new(Inner {
                 shared: Arc::new(shared),
                 owner: thread::current().id(),
                 main: Mutex::new(None),
                 main_slot: Slots::new(1),
                 run_slots: Slots::new(self.max_runs as usize),
-                branch_slots: Slots::new(self.max_branches as usize),
-                patience: self.patience,
                 #[cfg(feature = "testing")]
                 sabotage: self.sabotage.map(Saboteur::new),
             }),
-        })
+        };
+        if !self.prelude.is_empty() {
+            pool.run_prelude(&self.prelude)?;
+        }
+        Ok(pool)
     }
 }

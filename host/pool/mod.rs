@@ -7,24 +7,25 @@ mod run_async;
 pub(crate) mod sabotage;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::chunk::Chunk;
 use crate::engine::compiled::CompiledCode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::grants::Grants;
 use crate::instance::Instance;
+use crate::instance::handle::snapshot::Snapshot;
 use crate::instance::handle::{Branch, Held, Main, RunMain, Runtime, enter};
 use crate::instance::shared::Shared;
 use crate::run::limits::Limits;
 use crate::run::options::{RunOptions, Wait};
-use crate::sync::monitor::Until;
 use crate::sync::nesting;
-use crate::sync::slots::{Slot, Slots};
+use crate::sync::slots::Slots;
 
 /// Makes Lua instances, each in a WebAssembly sandbox of its own.
 ///
@@ -61,8 +62,6 @@ struct Inner {
     /// Apart from the branches' slots, so that runs that each hold a main and wait for
     /// branches can't wait for each other.
     run_slots: Slots,
-    branch_slots: Slots,
-    patience: Duration,
     #[cfg(feature = "testing")]
     sabotage: Option<sabotage::Saboteur>,
 }
@@ -143,7 +142,7 @@ impl Pool {
         if let Some(saboteur) = &self.inner.sabotage {
             return self.sabotaged(saboteur);
         }
-        let instance = self.fresh(&self.inner.branch_slots, options)?;
+        let instance = self.fresh(&self.inner.shared.branch_slots, options)?;
         Ok(Branch(Held::Own(instance)))
     }
 
@@ -160,8 +159,9 @@ impl Pool {
             return self.sabotaged(saboteur);
         }
         let terms = self.inner.shared.terms(options)?;
-        let slot = self.slot(&self.inner.branch_slots, wait.until())?;
-        let instance = Instance::new(&self.inner.shared, slot, terms)?;
+        let shared = &self.inner.shared;
+        let slot = shared.branch_slots.take(shared.patience, wait.until())?;
+        let instance = Instance::new(shared, slot, terms)?;
         Ok(Branch(Held::Own(instance)))
     }
 
@@ -183,6 +183,35 @@ impl Pool {
     pub fn run_main_with(&self, options: &RunOptions) -> Result<RunMain> {
         let instance = self.fresh(&self.inner.run_slots, options)?;
         Ok(RunMain(Held::Own(instance)))
+    }
+
+    /// A snapshot that [`Snapshot::write`] has written. Host functions that it has are found by their names.
+    ///
+    /// # Errors
+    ///
+    /// `Options`, with the reason: when the file isn't a snapshot, or was changed; when another version
+    /// of this library has written it, or it is of another guest; on Unix, when file or folder belong to
+    /// anyone but this user and root, or others may write to them; when it takes more memory than the
+    /// pool's limit, or has a host function that the pool has not.
+    pub fn load_snapshot(&self, file: impl AsRef<Path>) -> Result<Snapshot> {
+        Snapshot::read(&self.inner.shared, file.as_ref())
+    }
+
+    /// Runs the prelude, for all instances to begin with.
+    ///
+    /// # Errors
+    ///
+    /// Those of running it, and of freezing what it leaves.
+    fn run_prelude(&self, prelude: &[Chunk<'_>]) -> Result<()> {
+        let shared = &self.inner.shared;
+        let mut instance = self.fresh(&self.inner.main_slot, &RunOptions::new())?;
+        for chunk in prelude {
+            instance.exec(None, chunk)?;
+        }
+        let frozen = Arc::new(instance.freeze()?);
+        // Nobody else has the pool yet.
+        let _ = shared.prelude.set(frozen);
+        Ok(())
     }
 
     /// Calls a host function as a script would, from Rust: within the same limits, and only if
@@ -220,15 +249,16 @@ impl Pool {
         let Inner {
             main_slot,
             run_slots,
-            branch_slots,
+            shared,
             ..
         } = &*self.inner;
+        let branch_slots = &shared.branch_slots;
         main_slot.taken() + run_slots.taken() + branch_slots.taken()
     }
 
     /// How many branches may be alive at once.
     pub fn max_branches(&self) -> usize {
-        self.inner.branch_slots.total()
+        self.inner.shared.branch_slots.total()
     }
 
     /// How many workflow runs may be under way at once.
@@ -269,18 +299,10 @@ impl Pool {
     }
 
     fn fresh(&self, slots: &Slots, options: &RunOptions) -> Result<Instance> {
-        let terms = self.inner.shared.terms(options)?;
-        let until = Until {
-            patience: None,
-            deadline: terms.deadline,
-            cancel: terms.cancel.as_ref(),
-        };
-        let slot = self.slot(slots, until)?;
-        Instance::new(&self.inner.shared, slot, terms)
-    }
-
-    fn slot(&self, slots: &Slots, until: Until<'_>) -> Result<Slot> {
-        slots.take(self.inner.patience, until)
+        let shared = &self.inner.shared;
+        let terms = shared.terms(options)?;
+        let slot = shared.slot(slots, &terms)?;
+        Instance::new(shared, slot, terms)
     }
 }
 
@@ -292,7 +314,7 @@ impl Pool {
     }
 
     fn branch_instance(&self) -> Result<Instance> {
-        self.fresh(&self.inner.branch_slots, &RunOptions::new())
+        self.fresh(&self.inner.shared.branch_slots, &RunOptions::new())
     }
 
     pub(crate) fn compiled_chunks(&self) -> usize {

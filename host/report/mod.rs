@@ -37,6 +37,8 @@ pub struct Report {
     pub store_id: StoreId,
     /// What the instance is for.
     pub role: Role,
+    /// What it began with.
+    pub origin: Origin,
     /// How the last of the calls ended.
     pub outcome: Outcome,
     /// How many calls there were.
@@ -67,13 +69,33 @@ impl Report {
     /// The report of an instance of which nothing is known but this.
     pub(crate) fn empty(store_id: StoreId, role: Role) -> Report {
         Usage::default().report(
-            (store_id, role),
+            (store_id, role, Origin::default()),
             false,
             0,
             &Output::default(),
             BTreeMap::new(),
         )
     }
+}
+
+/// What an instance began with. With the id of its store it certifies where its memory came from: what is
+/// named here, and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The instance that it is a fork of, or that the snapshot was made of that it began with, in the
+    /// process that made it.
+    pub parent: Option<StoreId>,
+    /// SHA-256 of the guest module, in hexadecimal digits.
+    pub guest_sha256: String,
+    /// SHA-256 of the memory of the snapshot that it, or what it is a fork of, began with; nothing where
+    /// that was the guest's own memory.
+    pub snapshot_sha256: Option<String>,
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How a call ended.
@@ -147,7 +169,7 @@ impl Usage {
     /// The report of what was counted.
     pub(crate) fn report(
         self,
-        (store_id, role): (StoreId, Role),
+        (store_id, role, origin): (StoreId, Role, Origin),
         metered: bool,
         peak_memory: usize,
         output: &Output,
@@ -157,6 +179,7 @@ impl Usage {
             schema_version: Report::SCHEMA_VERSION,
             store_id,
             role,
+            origin,
             outcome: self.outcome,
             calls: self.calls,
             wall: self.wall,

@@ -2,8 +2,8 @@
 
 use wasmtime::ResourceLimiter;
 
-use crate::Limits;
 use crate::wire::Allowance;
+use crate::{Error, Limits, Result};
 
 /// Bytes set aside for the heap that holds caught exceptions. wasmtime makes it when the first
 /// Lua error is thrown: were there no room left by then, "not enough memory" itself could not
@@ -20,6 +20,22 @@ pub(crate) fn allowance(limits: &Limits, fixed: usize) -> Allowance {
         max_value: clamp(limits.value),
         max_depth: limits.depth,
     }
+}
+
+/// Refuses limits that a memory of so many bytes goes beyond.
+///
+/// # Errors
+///
+/// `Options`.
+pub(crate) fn check_room(memory: usize, limits: &Limits) -> Result<()> {
+    if memory > limits.memory.saturating_sub(EXCEPTION_HEAP) {
+        return Err(Error::options(format_args!(
+            "an instance that begins with a memory of {memory} bytes is to have {} at the most, of \
+             which {EXCEPTION_HEAP} are kept for errors: give it more",
+            limits.memory
+        )));
+    }
+    Ok(())
 }
 
 /// Adds up what a store has grown to: its linear memory, and the heap for exceptions.

@@ -11,13 +11,14 @@ use wasmtime::{ExnRef, OwnedRooted, StoreContextMut, UpdateDeadline};
 use crate::error::{Site, panic_message};
 use crate::grants::granted::{Denial, Granted};
 use crate::grants::host_call::{Cancels, HostCall};
+use crate::grants::told::Numbers;
 use crate::report::Usage;
 use crate::report::output::Output;
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;
 use crate::store::accountant::Accountant;
 use crate::store::interrupt::Interrupter;
-use crate::store::random::Entropy;
+use crate::store::random::{self, Entropy};
 use crate::sync::awake::{Awake, Hold};
 use crate::wire::Seed;
 use crate::{Cancel, Deadline, StoreId};
@@ -26,6 +27,15 @@ use crate::{Cancel, Deadline, StoreId};
 pub(crate) struct Context {
     /// Which store this is.
     pub(crate) id: StoreId,
+    /// Which one it is a copy of, or of whose snapshot it began, if it did.
+    pub(crate) parent: Option<StoreId>,
+    /// Which of the streams is its own that come from a fixed seed. Copies have others than what they
+    /// are copies of.
+    pub(crate) stream: u64,
+    /// How many copies were made of it.
+    pub(crate) copies: u64,
+    /// The numbers that the guest knows the pool's host functions by, where those are other ones.
+    pub(crate) numbers: Option<Arc<Numbers>>,
     /// What each of its calls may use.
     pub(crate) limits: Limits,
     /// When all its calls together must have ended.
@@ -122,6 +132,10 @@ impl Context {
         let id = StoreId::next();
         Context {
             id,
+            parent: None,
+            stream: 0,
+            copies: 0,
+            numbers: None,
             entropy: Entropy::new(random, id),
             accountant: Accountant::new(terms.limits.memory),
             output: Output::default(),
@@ -184,9 +198,15 @@ impl Context {
     /// What `math.random` is to start from.
     pub(crate) fn seed(&mut self) -> Seed {
         match self.granted.seed() {
-            Some(seed) => (seed.cast_signed(), 0),
+            Some(seed) => (seed.cast_signed(), self.stream.cast_signed()),
             None => self.entropy.seed(),
         }
+    }
+
+    /// The stream of the next copy.
+    pub(crate) fn next_stream(&mut self) -> u64 {
+        self.copies += 1;
+        random::stream(self.stream, self.copies)
     }
 
     /// What the call under way may do.

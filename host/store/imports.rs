@@ -69,7 +69,12 @@ fn host_call(
     let args = slice(memory, ptr, len)?;
     let granted = Arc::clone(context.call.narrowed.as_ref().unwrap_or(&context.granted));
     let functions = granted.registry();
-    let Some(name) = functions.name(function) else {
+    let number = match &context.numbers {
+        None => Some(function),
+        Some(numbers) => numbers.of_pool(function),
+    };
+    let Some((function, name)) = number.and_then(|number| Some((number, functions.name(number)?)))
+    else {
         return Err(Stop::Guest(format!("it called host function {function}")).into());
     };
     context.count_host_call(function as usize)?;

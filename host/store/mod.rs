@@ -3,6 +3,7 @@
 pub(crate) mod accountant;
 pub(crate) mod context;
 pub(crate) mod exception;
+pub(crate) mod global;
 pub(crate) mod imports;
 pub(crate) mod interrupt;
 pub(crate) mod memory;

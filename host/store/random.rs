@@ -4,6 +4,19 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::StoreId;
 
+/// The stream of an instance's copy number `copy`: the same in every run, and no other's, as far as 64
+/// bits go. (The mixing is that of SplitMix64.)
+pub(crate) fn stream(parent: u64, copy: u64) -> u64 {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+    let mix = |mut number: u64| {
+        number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        number ^ (number >> 31)
+    };
+    mix(mix(parent.wrapping_add(STEP)).wrapping_add(copy.wrapping_mul(STEP)))
+}
+
 /// A stream of numbers of its own for each instance: the keyed hash of its id and a counter.
 /// The key is the pool's, made afresh by the standard library and never shown.
 #[derive(Debug)]

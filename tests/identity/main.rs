@@ -37,6 +37,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod canaries;
 mod checks;
 #[cfg(target_os = "linux")]
 mod left_behind;
@@ -66,6 +67,14 @@ fn builder() -> moonfork::PoolBuilder {
 #[case::nothing_is_found_elsewhere(checks::nothing_is_found_elsewhere)]
 #[case::ids_are_not_used_again(checks::ids_are_not_used_again)]
 #[case::two_branches_overlap(checks::two_branches_overlap)]
+#[case::no_fresh_branch_has_a_mark(canaries::no_fresh_branch_has_a_mark)]
+#[case::a_fork_has_its_parents_marks_and_no_siblings(
+    canaries::a_fork_has_its_parents_marks_and_no_siblings
+)]
+#[case::a_snapshot_has_marks_that_are_in_use_alone(
+    canaries::a_snapshot_has_marks_that_are_in_use_alone
+)]
+#[case::slots_alternate_between_memories(canaries::slots_alternate_between_memories)]
 fn a_pool_keeps_instances_apart(#[case] check: Check) {
     check(builder());
 }

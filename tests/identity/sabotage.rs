@@ -8,6 +8,7 @@ use moonfork::testing::Sabotage;
 use rstest::rstest;
 
 use crate::builder;
+use crate::canaries;
 use crate::checks::{self, Check};
 
 #[rstest]
@@ -46,6 +47,22 @@ use crate::checks::{self, Check};
 #[case::ids_are_not_used_again(
     checks::ids_are_not_used_again,
     &[Sabotage::MainToWorker, Sabotage::BranchTwice, Sabotage::ReusedIds, Sabotage::IdsWithoutStores]
+)]
+#[case::no_fresh_branch_has_a_mark(
+    canaries::no_fresh_branch_has_a_mark,
+    &[Sabotage::BranchTwice, Sabotage::IdsWithoutStores, Sabotage::UsedBranches]
+)]
+#[case::a_fork_has_its_parents_marks_and_no_siblings(
+    canaries::a_fork_has_its_parents_marks_and_no_siblings,
+    &[Sabotage::BranchTwice, Sabotage::IdsWithoutStores]
+)]
+#[case::a_snapshot_has_marks_that_are_in_use_alone(
+    canaries::a_snapshot_has_marks_that_are_in_use_alone,
+    &[Sabotage::BranchTwice, Sabotage::IdsWithoutStores]
+)]
+#[case::slots_alternate_between_memories(
+    canaries::slots_alternate_between_memories,
+    &[Sabotage::BranchTwice, Sabotage::IdsWithoutStores, Sabotage::UsedBranches]
 )]
 fn a_sabotaged_pool_is_noticed(#[case] check: Check, #[case] sabotages: &[Sabotage]) {
     for &sabotage in sabotages {

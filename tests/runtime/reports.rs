@@ -171,6 +171,8 @@ fn a_report_is_json_with_a_version() {
             .calls,
         1
     );
+    let guest = value["origin"]["guest_sha256"].take();
+    assert_eq!(guest.as_str().unwrap().len(), 64);
     for measured in ["wall_ms", "peak_memory", "store_id"] {
         assert!(value[measured].as_f64().unwrap() > 0.0, "{value}");
         value.as_object_mut().unwrap().remove(measured);
@@ -179,6 +181,7 @@ fn a_report_is_json_with_a_version() {
         value,
         json!({
             "schema_version": 1,
+            "origin": {"parent": null, "guest_sha256": null, "snapshot_sha256": null},
             "role": "branch",
             "outcome": {"status": "done"},
             "calls": 1,

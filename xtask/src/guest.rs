@@ -14,6 +14,7 @@ use crate::provenance::{self, Inputs, ModuleRecord, Provenance};
 use crate::recipe::Recipe;
 use crate::snapshot;
 use crate::stacks;
+use crate::state;
 use crate::toolchain::{TARGET, Toolchain, cargo, output};
 
 /// Builds the guest and writes the module and its record.
@@ -102,6 +103,8 @@ pub(crate) fn build(
     let linked = fs::read(&linked).with_context(|| format!("reading {}", linked.display()))?;
     let (arranged, stacks) = layout::arrange(&linked, &recipe.memory).context("moving its data")?;
     let checked = stacks::split(&arranged, stacks).context("checking its stacks")?;
-    snapshot::preinitialise(workspace, &checked, &recipe.snapshot)
-        .context("pre-initialising the guest")
+    let module = snapshot::preinitialise(workspace, &checked, &recipe.snapshot)
+        .context("pre-initialising the guest")?;
+    state::check(&module).context("looking for what changes while it runs")?;
+    Ok(module)
 }

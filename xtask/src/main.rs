@@ -26,6 +26,7 @@ mod provenance;
 mod recipe;
 mod snapshot;
 mod stacks;
+mod state;
 mod stress;
 mod toolchain;
 mod world;

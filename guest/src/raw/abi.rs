@@ -24,9 +24,10 @@
 //! bytes as it wrote, for which the processor has to wait: five nanoseconds each.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 
 use crate::vm::Vm;
-use crate::wire::{self, Allowance, Service};
+use crate::wire::{self, Allowance, Op, Service};
 use crate::{Host, Refused};
 
 /// Buffers larger than this are given back after the call that needed them.
@@ -184,7 +185,12 @@ extern "C" fn moonfork_call(op: u32, len: usize, bytes: u64, max_depth: u32) -> 
             seed = Some((i64::from_le_bytes(*low), i64::from_le_bytes(*high)));
             taken = rest;
         }
-        vm.handle(op & !wire::FRESH, seed, taken, &allowance, answer);
+        let op = op & !wire::FRESH;
+        vm.handle(op, seed, taken, &allowance, answer);
+        if op == Op::Settle as u32 {
+            request.fill(0);
+            answer.spare_capacity_mut().fill(MaybeUninit::new(0));
+        }
         if request.capacity() > KEPT {
             *request = Vec::new();
         }

@@ -17,7 +17,7 @@ use super::heap::HEAP;
 const STEP: usize = 16;
 
 /// How blocks are aligned. For more, the heap takes a longer way.
-const ALIGN: usize = 8;
+pub(super) const ALIGN: usize = 8;
 
 /// The largest size that is kept, in bytes.
 const MAX: usize = 256;
@@ -49,7 +49,7 @@ pub(crate) struct Blocks;
 
 impl Blocks {
     /// Gives all that is kept back to the heap; says whether there was any.
-    fn clear() -> bool {
+    pub(super) fn clear() -> bool {
         SHELVES.with(|shelves| {
             let mut any = false;
             for (shelf, size) in shelves.iter().zip(1..) {
@@ -65,6 +65,49 @@ impl Blocks {
             }
             any
         })
+    }
+}
+
+#[cfg(target_family = "wasm")]
+impl Blocks {
+    /// Blocks of a size that are put on its shelf, by number of steps: small ones are made the most.
+    const fn stocked(steps: usize) -> usize {
+        match steps {
+            1..=4 => 24,
+            5..=8 => 8,
+            _ => 2,
+        }
+    }
+
+    /// Bytes that a stock takes at the most, with what the heap adds to each block.
+    pub(super) const STOCK: usize = {
+        let mut bytes = 0;
+        let mut steps = 1;
+        while steps <= SIZES {
+            bytes += Blocks::stocked(steps) * (steps * STEP + STEP);
+            steps += 1;
+        }
+        bytes
+    };
+
+    /// Puts some blocks of each size on the shelves, as far as the heap has them: what a small script
+    /// asks for then lies side by side, on few pages.
+    pub(super) fn stock() {
+        SHELVES.with(|shelves| {
+            for (shelf, steps) in shelves.iter().zip(1..) {
+                let size = steps * STEP;
+                for _ in 0..Blocks::stocked(steps) {
+                    // SAFETY: steps up to `MAX` make a layout, and the block is nobody's.
+                    unsafe {
+                        let layout = Layout::from_size_align_unchecked(size, ALIGN);
+                        let block = HEAP.alloc(layout);
+                        if !block.is_null() && !shelf.put(block, size) {
+                            HEAP.dealloc(block, layout);
+                        }
+                    }
+                }
+            }
+        });
     }
 }
 

@@ -30,12 +30,28 @@ struct Source {
     begun: Cell<bool>,
 }
 
+thread_local! {
+    /// Whether the heap has to do with the memory that it has.
+    static CLOSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does `work` while the heap gets no more memory.
+pub(super) fn closed<T>(work: impl FnOnce() -> T) -> T {
+    CLOSED.set(true);
+    let done = work();
+    CLOSED.set(false);
+    done
+}
+
 // SAFETY: what is given out is the array, once, or what the host has just added to the memory, and
 // is never taken back.
 unsafe impl Allocator for Source {
     fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
         const NONE: (*mut u8, usize, u32) = (ptr::null_mut(), 0, 0);
 
+        if CLOSED.get() {
+            return NONE;
+        }
         if size <= FIRST && !self.begun.replace(true) {
             return (FIRST_MEMORY.0.get().cast(), FIRST, 0);
         }

@@ -345,6 +345,13 @@ impl Library {
         self.start.set(Some(Instant::now()));
     }
 
+    /// Starts it again, if it was: a copy of an instance counts from when it was made.
+    pub(crate) fn restart_clock(&self) {
+        if self.start.get().is_some() {
+            self.start_clock();
+        }
+    }
+
     /// Whether the call at hand may tell the time, which may be less than the instance may.
     fn may_tell(&self) -> Result<(), Failure> {
         self.host.ask(Service::Time, b"", b"")?;

@@ -19,6 +19,7 @@ pub(crate) mod quick;
 pub(crate) mod raised;
 pub(crate) mod random;
 pub(crate) mod reserve;
+pub(crate) mod settle;
 #[cfg(target_family = "wasm")]
 mod site;
 pub(crate) mod stack;

@@ -35,6 +35,16 @@ fn set_aside() -> bool {
     !block.is_null()
 }
 
+/// Zeroes the block: who had its memory before may have left something there.
+#[cfg(target_family = "wasm")]
+pub(super) fn wipe() {
+    let block = BLOCK.get();
+    if !block.is_null() {
+        // SAFETY: `fill` allocated it with this layout, and nobody else uses it.
+        unsafe { block.write_bytes(0, RESERVE.size()) };
+    }
+}
+
 /// Gives the block to whoever allocates next; says whether there was one.
 fn release() -> bool {
     BLOCK.with(|block| {

@@ -8,7 +8,7 @@ mod folder;
 mod mapped;
 mod process;
 mod seal;
-mod trust;
+pub(crate) mod trust;
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -68,6 +68,15 @@ pub enum Processors {
     LikeThisOne,
     /// All of this architecture. A few instructions, such as rounding, take longer.
     All,
+}
+
+/// What of the guest is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// All of it. This alone is shipped.
+    Whole,
+    /// Its code, which finds its memory elsewhere.
+    Code,
 }
 
 /// Where machine code may lie.
@@ -136,11 +145,16 @@ impl From<CodeOrigin> for CompiledCode {
 /// When it can't be compiled.
 pub(crate) fn module(
     engine: &Engine,
+    part: Part,
     wasm: &[u8],
     places: &Places,
 ) -> wasmtime::Result<(Module, CompiledCode)> {
     let mut notes = Vec::new();
-    for path in &places.precompiled {
+    let shipped_files = match part {
+        Part::Whole => &*places.precompiled,
+        Part::Code => &[],
+    };
+    for path in shipped_files {
         match shipped(engine, path) {
             Ok(module) => {
                 let origin = CodeOrigin::Precompiled(path.clone());
@@ -155,7 +169,7 @@ pub(crate) fn module(
             Err(error) => notes.push(note(path, "is not used", error)),
         }
     }
-    let key = key(engine);
+    let key = key(engine, part);
     let name = file_name(key);
     let kept = places.kept.as_ref().filter(|path| {
         let is_absolute = path.is_absolute();
@@ -248,10 +262,13 @@ fn keep(module: &Module, path: &Path, name: &str) -> io::Result<()> {
 }
 
 /// A number that all engines have in common whose code can replace each other's: a hash of the
-/// guest ([`identity`]) and of all settings that change what it compiles to.
-fn key(engine: &Engine) -> u64 {
+/// guest ([`identity`]), of all settings that change what it compiles to, and of what is compiled.
+fn key(engine: &Engine, part: Part) -> u64 {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    if part != Part::Whole {
+        part.hash(&mut hasher);
+    }
     hasher.finish()
 }
 
@@ -291,13 +308,15 @@ mod tests {
     fn code_of_another_identity_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (engine("one"), engine("other"));
+        let key = |engine| key(engine, Part::Whole);
         assert_ne!(key(&one), key(&other));
+        assert_ne!(key(&one), super::key(&one, Part::Code));
         let places = Places {
             kept: Some(folder.path().into()),
             ..Places::default()
         };
         let origin_for = |engine| {
-            let (_, code) = module(engine, MODULE, &places).unwrap();
+            let (_, code) = module(engine, Part::Whole, MODULE, &places).unwrap();
             (code.origin, code.notes)
         };
         assert_eq!(origin_for(&one), (CodeOrigin::Compiled, vec![]));

@@ -11,7 +11,7 @@ use cap_std::fs::Metadata;
 /// When it belongs to another user than this one or root, or others may write to it. (What access
 /// control lists allow shows in the group's bits.)
 #[cfg(unix)]
-pub(super) fn check(what: &str, metadata: &Metadata) -> io::Result<()> {
+pub(crate) fn check(what: &str, metadata: &Metadata) -> io::Result<()> {
     use cap_std::fs::MetadataExt;
     const ROOT: u32 = 0;
     const OTHERS_MAY_WRITE: u32 = 0o022;
@@ -36,6 +36,6 @@ pub(super) fn check(what: &str, metadata: &Metadata) -> io::Result<()> {
 ///
 /// None.
 #[cfg(not(unix))]
-pub(super) fn check(_what: &str, _metadata: &Metadata) -> io::Result<()> {
+pub(crate) fn check(_what: &str, _metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }

@@ -5,8 +5,10 @@
 
 mod access;
 mod calls;
+mod forks;
 mod held;
 mod main;
+pub(crate) mod snapshot;
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! A live instance: its store, and the protocol of requests and answers with the guest in it.
 
 mod answer;
+mod copy;
 mod request;
 mod stopped;
 
@@ -10,7 +11,10 @@ use serde::de::DeserializeOwned;
 use wasmtime::{Memory, Store, TypedFunc};
 
 use crate::codec::Unreadable;
+use crate::engine::exports::Exports;
 use crate::error::ErrorKind;
+use crate::grants::told::Told;
+use crate::instance::frozen::Frozen;
 use crate::instance::shared::Shared;
 use crate::run::limits::Limits;
 use crate::run::options::RunOptions;
@@ -34,6 +38,14 @@ pub(crate) use request::encode;
 /// which both numbers of bytes are one parameter, the value's above Lua's.
 type CallParams = (u32, u32, u64, u32);
 
+/// Where the exports are of an instance that began with this memory, or with none.
+fn exports<'s>(shared: &'s Shared, frozen: Option<&'s Frozen>) -> &'s Exports {
+    match frozen {
+        None => shared.image.exports(),
+        Some(frozen) => frozen.memory.exports(),
+    }
+}
+
 /// Fields are dropped in this order: the store gives its memory back before its slot is free.
 pub(crate) struct Session {
     pub(crate) store: Store<Context>,
@@ -48,6 +60,10 @@ pub(crate) struct Session {
     request: Vec<u8>,
     /// Where the guest has room for small requests, and how much.
     room: Option<(u32, u32)>,
+    /// What it began with in place of the guest's own memory.
+    frozen: Option<Arc<Frozen>>,
+    /// What those were told that it is a copy of.
+    inherited: Option<Arc<Told>>,
     pub(crate) shared: Arc<Shared>,
     _slot: Slot,
 }
@@ -55,11 +71,13 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(
         shared: &Arc<Shared>,
+        frozen: Option<&Arc<Frozen>>,
         context: Context,
         slot: Slot,
     ) -> wasmtime::Result<Session> {
-        let (mut store, instance) = shared.image.instantiate(context)?;
-        let exports = shared.image.exports();
+        let memory = frozen.map(|frozen| &frozen.memory);
+        let (mut store, instance) = shared.image.instantiate(context, memory)?;
+        let exports = exports(shared, frozen.map(|frozen| &**frozen));
         let missing = || wasmtime::format_err!("an export is missing");
         let memory = instance
             .get_module_export(&mut store, &exports.memory)
@@ -72,7 +90,7 @@ impl Session {
         store.data_mut().interrupter = exports
             .interrupter
             .map(|exports| Interrupter::new(instance, exports));
-        Ok(Session {
+        let mut session = Session {
             call: call.typed(&store)?,
             instance,
             memory,
@@ -81,9 +99,15 @@ impl Session {
             seeded: false,
             request: Vec::new(),
             room: shared.image.room(),
+            frozen: None,
+            inherited: None,
             shared: Arc::clone(shared),
             _slot: slot,
-        })
+        };
+        if let Some(frozen) = frozen {
+            session.begin_frozen(frozen)?;
+        }
+        Ok(session)
     }
 
     /// The terms that `options` ask for, within those of the instance and within `outer`.
@@ -219,21 +243,24 @@ impl Session {
     }
 
     fn set_up(&mut self) -> Result<()> {
-        let granted = Arc::clone(&self.store.data().granted);
+        let context = self.store.data();
+        let granted = Arc::clone(&context.granted);
+        let inherited = self.inherited.as_deref().unwrap_or(Told::NOTHING);
+        let news = inherited.news(&granted, context.numbers.as_deref());
         let setup = Setup {
-            functions: granted
-                .functions()
-                .filter(|(.., granted)| *granted)
-                .map(|(number, name, _)| (number, name.into()))
+            functions: news
+                .functions
+                .iter()
+                .map(|(number, name)| (*number, name.into()))
                 .collect(),
-            clock: granted.clock().is_some(),
-            modules: granted.has_modules(),
-            files: granted.has_folders(),
+            clock: news.clock,
+            modules: news.modules,
+            files: news.files,
         };
         frame(&mut self.request, &setup, |request| {
             match granted.variables() {
-                Some(variables) => encode("variables", &variables, request),
-                None => Ok(()),
+                Some(variables) if news.variables => encode("variables", &variables, request),
+                _ => Ok(()),
             }
         })?;
         // What an instance is told of its grants is not part of the call that comes first.
@@ -323,7 +350,9 @@ impl Session {
         let wanted = len.max(wire::ROOM);
         let ptr = self.alloc(wanted)?;
         self.room = (ptr != 0 && wanted == wire::ROOM).then_some((ptr, wanted));
+        // A copy has it where the one had it that it is a copy of, and nobody else has.
         if !self.seeded
+            && self.inherited.is_none()
             && let Some(room) = self.room
         {
             self.shared.image.set_room(room);
@@ -333,9 +362,10 @@ impl Session {
 
     /// Asks the guest for room. It is looked up where it is asked, since few instances do.
     fn alloc(&mut self, bytes: u32) -> wasmtime::Result<u32> {
+        let exports = exports(&self.shared, self.frozen.as_deref());
         let alloc = self
             .instance
-            .get_module_export(&mut self.store, &self.shared.image.exports().alloc)
+            .get_module_export(&mut self.store, &exports.alloc)
             .and_then(wasmtime::Extern::into_func)
             .ok_or_else(|| wasmtime::format_err!("an export is missing"))?;
         let alloc = alloc.typed::<u32, u32>(&self.store)?;

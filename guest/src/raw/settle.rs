@@ -1,0 +1,127 @@
+//! Zeroing what is free, before all of the memory is copied: who has the copy is to find nothing in it
+//! of what was freed.
+
+#[cfg(target_family = "wasm")]
+pub(crate) use heap::wipe;
+
+/// Nothing: only the guest's memory is ever copied.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn wipe() {}
+
+#[cfg(target_family = "wasm")]
+mod heap {
+    use std::alloc::{GlobalAlloc, Layout};
+    use std::ptr;
+
+    use crate::raw::blocks::{ALIGN, Blocks};
+    use crate::raw::heap::{HEAP, closed};
+    use crate::raw::reserve;
+
+    /// A piece of free memory, while it is taken.
+    struct Piece {
+        next: *mut Piece,
+        bytes: usize,
+    }
+
+    /// What the heap adds to a block: its size, in front of it.
+    const HEAD: usize = size_of::<usize>();
+
+    /// The heap's smallest block, with its head.
+    const SMALLEST: usize = 4 * HEAD;
+
+    /// Bits of a head that are no part of the size.
+    const FLAGS: usize = 2 * HEAD - 1;
+
+    /// Zeroes all that the heap has free. It can't be asked where that is. So it is asked for all
+    /// of it, in pieces as large as they come, while it gets no more from the host.
+    pub(crate) fn wipe() {
+        Blocks::clear();
+        reserve::wipe();
+        closed(|| {
+            let mut pieces: *mut Piece = ptr::null_mut();
+            let mut size = 1 << (usize::BITS - 2);
+            while size >= SMALLEST {
+                while let Some(piece) = take(size - HEAD, pieces) {
+                    pieces = piece;
+                }
+                size /= 2;
+            }
+            let nest = take_nest(&mut pieces);
+            // Nothing else is free while this is: what is made comes from there.
+            give_back(nest);
+            Blocks::stock();
+            give_back(pieces);
+        });
+    }
+
+    /// Takes out the piece that small blocks are to come from: the first in memory that is large enough,
+    /// since the front of the memory is at hand for every instance, else the largest.
+    fn take_nest(pieces: &mut *mut Piece) -> *mut Piece {
+        let is_enough = |bytes: usize| bytes >= Blocks::STOCK;
+        let mut best: *mut *mut Piece = ptr::null_mut();
+        let mut link: *mut *mut Piece = pieces;
+        // SAFETY: `link` and `best` are the caller's variable or the field of a piece, and all pieces
+        // are taken.
+        unsafe {
+            while !(*link).is_null() {
+                let piece = *link;
+                let is_better = best.is_null() || {
+                    let other = *best;
+                    match (is_enough((*piece).bytes), is_enough((*other).bytes)) {
+                        (true, true) => piece < other,
+                        (false, false) => (*piece).bytes > (*other).bytes,
+                        (is_enough, _) => is_enough,
+                    }
+                };
+                if is_better {
+                    best = link;
+                }
+                link = &raw mut (*piece).next;
+            }
+            if best.is_null() {
+                return ptr::null_mut();
+            }
+            let nest = *best;
+            *best = (*nest).next;
+            (*nest).next = ptr::null_mut();
+            nest
+        }
+    }
+
+    /// A piece of at least so many bytes, zeroed but for what it is noted by, in front of the others.
+    fn take(bytes: usize, others: *mut Piece) -> Option<*mut Piece> {
+        let layout = Layout::from_size_align(bytes, ALIGN).ok()?;
+        // SAFETY: it isn't of size zero. Behind its head, a block of the heap has all bytes of the size
+        // that stands there, and the head of the next: what was asked for, and what was too little to
+        // be a block of its own.
+        unsafe {
+            let block = HEAP.alloc(layout);
+            if block.is_null() {
+                return None;
+            }
+            let head = block.cast::<usize>().sub(1).read();
+            let bytes = (head & !FLAGS) - HEAD;
+            block.write_bytes(0, bytes);
+            let piece = block.cast::<Piece>();
+            piece.write(Piece {
+                next: others,
+                bytes,
+            });
+            Some(piece)
+        }
+    }
+
+    /// Gives all of them back to the heap, which puts those together that lie side by side.
+    fn give_back(mut pieces: *mut Piece) {
+        while !pieces.is_null() {
+            // SAFETY: each was taken from the heap, has that many bytes, and is used no more.
+            unsafe {
+                let Piece { next, bytes } = pieces.read();
+                pieces.cast::<u8>().write_bytes(0, size_of::<Piece>());
+                let layout = Layout::from_size_align_unchecked(bytes, ALIGN);
+                HEAP.dealloc(pieces.cast(), layout);
+                pieces = next;
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Snapshots: an instance's memory, frozen, for others to begin with.
+//!
+//! The instance itself is left alone. A copy of it is made, granted nothing, which collects its garbage,
+//! runs the finalizers of that, and zeroes what is free; the memory of the copy is frozen. So whatever goes
+//! wrong on the way, the instance lives on.
+
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+
+use crate::engine::image::LARGE_STACK;
+use crate::identity::StoreId;
+use crate::instance::copy;
+use crate::instance::frozen::Frozen;
+use crate::instance::session::Session;
+use crate::instance::shared::Shared;
+use crate::instance::{Instance, State};
+use crate::run::limits::Limits;
+use crate::run::terms::Terms;
+use crate::store::global::Number;
+use crate::wire::{Header, Op};
+use crate::{Error, Result};
+
+/// A request without anything in it.
+struct Nothing;
+
+impl Header for Nothing {
+    fn write(&self, _: &mut Vec<u8>) {}
+}
+
+/// The part of the memory below the stack pointer, where the guest's small stack has been: its calls
+/// have ended, so nothing there is in use. The lowest bytes are never used (`xtask/src/stacks.rs`).
+const STACK_START: usize = 16;
+
+impl Instance {
+    /// Freezes its memory as it is.
+    ///
+    /// # Errors
+    ///
+    /// `Poisoned` when it was stopped; and what may stop a call: a finalizer may run for too long.
+    pub(crate) fn freeze(&mut self) -> Result<Frozen> {
+        let parent = self.live()?;
+        let shared = Arc::clone(&parent.shared);
+        let limits = parent.store.data().limits;
+        let terms = Terms {
+            limits: Limits {
+                memory: shared.limits.memory,
+                ..limits
+            },
+            deadline: None,
+            cancel: None,
+            granted: Some(Arc::clone(&shared.nothing)),
+        };
+        let slot = shared.slot(&shared.snapshot_slots, &terms)?;
+        let id = parent.store.data().id;
+        let mut copy = copy::copy(parent, &shared, slot, terms)?;
+        copy.request::<IgnoredAny>(None, Op::Settle, &Nothing, |_| Ok(()))?;
+        match &mut copy.state {
+            State::Live(session) => session.frozen_memory(&shared, id),
+            State::Ended(_) => Err(Error::internal("the copy has ended")),
+        }
+    }
+}
+
+impl Session {
+    fn frozen_memory(&mut self, shared: &Shared, parent: StoreId) -> Result<Frozen> {
+        let globals = self.globals();
+        let globals: wasmtime::Result<Vec<_>> = globals
+            .iter()
+            .map(|global| Number::of(global, &mut self.store))
+            .collect();
+        let globals = globals.map_err(Error::internal)?;
+        let mut bytes = self.memory.data(&self.store).to_vec();
+        wipe_stacks(&mut bytes, &globals);
+        let memory = shared.image.freeze(&bytes).map_err(|error| {
+            Error::internal(format_args!("the memory can't be frozen: {error:#}"))
+        })?;
+        let context = self.store.data();
+        Ok(Frozen {
+            memory,
+            globals,
+            room: self.room(),
+            stream: context.stream,
+            numbers: context.numbers.clone(),
+            told: self.told(),
+            parent,
+        })
+    }
+}
+
+/// Zeroes what calls have left on the stacks.
+fn wipe_stacks(memory: &mut [u8], globals: &[Number]) {
+    let small_end = match globals {
+        [Number::I32(stack_pointer)] => usize::try_from(*stack_pointer).unwrap_or(0),
+        _ => 0,
+    };
+    let large = LARGE_STACK.start..LARGE_STACK.end.min(memory.len());
+    for unused in [STACK_START..small_end.min(LARGE_STACK.start), large] {
+        if let Some(unused) = memory.get_mut(unused) {
+            unused.fill(0);
+        }
+    }
+}

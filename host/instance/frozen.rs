@@ -1,0 +1,25 @@
+//! What instances can begin with in place of what the guest begins with.
+
+use std::sync::Arc;
+
+use crate::engine::frozen::FrozenMemory;
+use crate::grants::told::{Numbers, Told};
+use crate::identity::StoreId;
+use crate::store::global::Number;
+
+/// A frozen memory, and what belongs to it.
+pub(crate) struct Frozen {
+    pub(crate) memory: FrozenMemory,
+    /// The global variables, in the order of the code's exports.
+    pub(crate) globals: Vec<Number>,
+    /// Where the guest has room for a small request.
+    pub(crate) room: Option<(u32, u32)>,
+    /// What the guest was told.
+    pub(crate) told: Arc<Told>,
+    /// The numbers that it knows host functions by.
+    pub(crate) numbers: Option<Arc<Numbers>>,
+    /// The stream of random numbers, where the seed is fixed.
+    pub(crate) stream: u64,
+    /// The instance that it was made of.
+    pub(crate) parent: StoreId,
+}
