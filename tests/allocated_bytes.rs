@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 
 use moonfork::diagnostics::LoadError;
-use moonfork::workflow::{RunError, RunOptions, Source, Workflow};
+use moonfork::workflow::{RunError, RunSettings, Source, Workflow};
 use moonfork::{Grants, Pool};
 use rstest::rstest;
 use serde_json::{Map, Value, json};
@@ -325,7 +325,7 @@ fn run(text: &str, input: Value) -> Result<Map<String, Value>, RunError> {
 fn run_on(pool: &Pool, text: &str, input: Value) -> Result<Map<String, Value>, RunError> {
     let workflow = load(text).unwrap_or_else(|error| panic!("{error}"));
     let input = input.as_object().cloned().unwrap_or_default();
-    let outcome = workflow.run(pool, input, &RunOptions::new())?;
+    let outcome = workflow.run(pool, input, &RunSettings::new())?;
     Ok(outcome.state)
 }
 
@@ -459,7 +459,7 @@ fn shared(pool: &Pool, workflow: &Workflow, branches: usize, rows: usize) -> (u6
         ("text".to_owned(), "x".repeat(rows).into()),
     ]);
     let expected = branches * (branches - 1) / 2 + branches * 3 * rows;
-    let (bytes, outcome) = allocated(|| workflow.run(pool, input, &RunOptions::new()));
+    let (bytes, outcome) = allocated(|| workflow.run(pool, input, &RunSettings::new()));
     let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(outcome.state["all"], json!(expected));
     assert_eq!(outcome.state["again"], json!(expected));

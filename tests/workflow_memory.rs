@@ -8,7 +8,7 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use moonfork::workflow::{EventKind, RunOptions, Workflow};
+use moonfork::workflow::{EventKind, RunSettings, Workflow};
 use serde_json::Map;
 
 /// Every branch fills two megabytes and returns a number.
@@ -41,7 +41,7 @@ fn a_thousand_branches_take_the_memory_of_two() {
     let workflow = Workflow::parse(WORKFLOW, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
     let pool = common::builder().max_branches(2).build().expect("a pool");
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let options = RunOptions::new().on_event({
+    let options = RunSettings::new().on_event({
         let seen = Arc::clone(&seen);
         move |event| {
             if let EventKind::BranchEnd { .. } = event.kind {

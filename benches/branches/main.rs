@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use moonfork::workflow::{RunOptions, Workflow};
+use moonfork::workflow::{RunSettings, Workflow};
 use moonfork::{Limits, Pool};
 use serde_json::{Map, Value, json};
 
@@ -92,7 +92,7 @@ fn one(branches: usize, bytes: usize) -> Result<()> {
     ]);
     let before = peak()?;
     let started = Instant::now();
-    let outcome = workflow.run(&pool, input, &RunOptions::new());
+    let outcome = workflow.run(&pool, input, &RunSettings::new());
     let outcome = outcome.map_err(|error| anyhow::anyhow!("{error}"))?;
     let time = started.elapsed();
     let (state, instances) = (outcome.state, outcome.report.instances);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use moonfork::Pool;
-use moonfork::workflow::{Event, EventKind, RunOptions, Workflow};
+use moonfork::workflow::{Event, EventKind, RunSettings, Workflow};
 use serde_json::{Map, Value, json};
 
 /// Prints the figures.
@@ -46,7 +46,7 @@ fn run(first: &str, settings: Value) -> (Vec<Event>, Value) {
         .build()
         .expect("a pool");
     let events = Arc::new(Mutex::new(Vec::new()));
-    let options = RunOptions::new().on_event({
+    let options = RunSettings::new().on_event({
         let events = Arc::clone(&events);
         move |event| events.lock().unwrap().push(event.clone())
     });

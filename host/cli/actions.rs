@@ -90,7 +90,7 @@ pub(super) fn install(
 }
 
 /// Describes the arguments of the actions, for workflows to be held against before they run.
-pub(super) fn describe(options: workflow::RunOptions) -> workflow::RunOptions {
+pub(super) fn describe(options: workflow::RunSettings) -> workflow::RunSettings {
     let read = Signature::new().required("path", Argument::Reads);
     let write = Signature::new()
         .required("path", Argument::Writes)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
-use moonfork::workflow::{Outcome, RunError, RunOptions, Selection, SelectionError, Workflow};
+use moonfork::workflow::{RunError, RunResult, RunSettings, Selection, SelectionError, Workflow};
 use moonfork::{Cancel, Pool};
 use serde_json::{Map, Value};
 
@@ -31,7 +31,7 @@ pub(super) struct TermArgs {
 /// What a run needs, ready.
 pub(super) struct Ready {
     pub(super) pool: Pool,
-    pub(super) options: RunOptions,
+    pub(super) options: RunSettings,
 }
 
 impl TermArgs {
@@ -39,7 +39,7 @@ impl TermArgs {
     pub(super) fn prepare(
         &self,
         workflow: &Workflow,
-        options: RunOptions,
+        options: RunSettings,
         quiet: bool,
     ) -> anyhow::Result<Ready> {
         // One more than the branches: an action may run Lua as well.
@@ -51,8 +51,7 @@ impl TermArgs {
             grants = grants.output(stream::pass_on_bytes);
         }
         let options = actions::describe(self.secrets.apply(options)?);
-        let mut options = options.advise(hint::to_grant);
-        options.grants = Some(grants);
+        let options = options.advise(hint::to_grant).grants(grants);
         let pool = pool.build()?;
         let _ = own.set(pool.clone());
         Ok(Ready { pool, options })
@@ -120,7 +119,7 @@ pub(super) enum From {
 }
 
 /// Begins a run: gets the workflow, the pool and the options, and runs it.
-type Begin<'b> = dyn FnOnce(&Workflow, &Pool, &RunOptions) -> Result<Outcome, RunError> + 'b;
+type Begin<'b> = dyn FnOnce(&Workflow, &Pool, &RunSettings) -> Result<RunResult, RunError> + 'b;
 
 impl ExecuteArgs {
     /// Runs a workflow, and tells what came of it in all the ways that are asked for. `resumption`
@@ -141,7 +140,7 @@ impl ExecuteArgs {
         let mut targets = Targets::open(&self.result, &self.report)?;
         let signal = Signal::handle()?;
         let unwritten = Unwritten::default();
-        let options = self.options(workflow, from, signal.watch(), &unwritten)?;
+        let options = self.options(workflow, from, &signal.watch(), &unwritten)?;
         let Ready { pool, options } = self.terms.prepare(workflow, options, self.log.quiet)?;
         self.log.pool(&pool)?;
         let result = begin(workflow, &pool, &options);
@@ -169,23 +168,29 @@ impl ExecuteArgs {
         &self,
         workflow: &Workflow,
         from: From,
-        cancel: Cancel,
+        cancel: &Cancel,
         unwritten: &Unwritten,
-    ) -> anyhow::Result<RunOptions> {
-        let mut options = RunOptions::new();
-        options.changed = matches!(from, From::Checkpoint { changed: true });
-        options.max_workers = self.max_workers;
-        options.max_iterations = self.max_iterations;
-        options.cancel = Some(cancel);
-        options.interrupt_before.clone_from(&self.interrupt_before);
-        options.interrupt_after.clone_from(&self.interrupt_after);
-        options.checkpoint_dir.clone_from(&self.checkpoint_dir);
-        let is_kept = options.checkpoint_dir.is_some()
+    ) -> anyhow::Result<RunSettings> {
+        let mut options = RunSettings::new()
+            .changed(matches!(from, From::Checkpoint { changed: true }))
+            .cancel_handle(cancel)
+            .interrupt_before(&self.interrupt_before)
+            .interrupt_after(&self.interrupt_after);
+        if let Some(most) = self.max_workers {
+            options = options.max_workers(most);
+        }
+        if let Some(most) = self.max_iterations {
+            options = options.max_iterations(most);
+        }
+        if let Some(folder) = &self.checkpoint_dir {
+            options = options.checkpoint_dir(folder);
+        }
+        let is_kept = self.checkpoint_dir.is_some()
             || workflow.checkpoint_dir().is_some()
             || matches!(from, From::Checkpoint { .. });
         if !is_kept && workflow.may_interrupt(&options) {
             // A run that stops has to be kept somewhere, or nobody could resume it.
-            options.checkpoint_dir = Some(private_folder()?);
+            options = options.checkpoint_dir(private_folder()?);
         }
         let (is_streamed, log) = (self.stream, self.log);
         let unwritten = unwritten.clone();
@@ -205,7 +210,7 @@ impl ExecuteArgs {
     fn tell(
         &self,
         workflow: &Workflow,
-        outcome: Outcome,
+        outcome: RunResult,
         targets: &mut Targets,
         resumption: &Resumption,
     ) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! What is said on standard error of a run, while it goes on and at its end.
 
-use moonfork::workflow::{Event, EventKind, Report, RunOutcome};
+use moonfork::workflow::{Event, EventKind, RunOutcome, RunReport};
 
 use super::stream;
 
@@ -89,7 +89,7 @@ pub(super) fn narrate(event: &Event) {
 }
 
 /// Says that output was cut off, on a line of its own.
-pub(super) fn note_truncated(report: &Report) {
+pub(super) fn note_truncated(report: &RunReport) {
     let nodes = report.instances.iter().flat_map(|it| &it.nodes);
     let mut cut = nodes.filter(|node| node.output_truncated).peekable();
     if cut.peek().is_some() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
-use moonfork::workflow::RunOptions;
+use moonfork::workflow::RunSettings;
 
 use super::input;
 
@@ -41,7 +41,7 @@ impl SecretArgs {
     ///
     /// # Errors
     /// If a file can't be read, or a variable isn't there or not UTF-8.
-    pub(super) fn apply(&self, mut options: RunOptions) -> anyhow::Result<RunOptions> {
+    pub(super) fn apply(&self, mut options: RunSettings) -> anyhow::Result<RunSettings> {
         if let Some(prefix) = &self.secrets_env {
             let mut found = false;
             for (name, value) in env::vars_os() {

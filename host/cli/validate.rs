@@ -70,7 +70,7 @@ impl ValidateArgs {
         };
         let ready = self
             .terms
-            .prepare(&workflow, moonfork::workflow::RunOptions::new(), true)?;
+            .prepare(&workflow, moonfork::workflow::RunSettings::new(), true)?;
         let mut problems = workflow.warnings().to_vec();
         let found = workflow.check(&ready.pool, &ready.options);
         problems.extend(found.into_iter().map(|problem| match problem.code() {

@@ -37,8 +37,9 @@ use self::loose::Loose;
 #[cfg(feature = "workflow")]
 pub(crate) use self::loose::{NOT_UTF8, integer_of};
 #[cfg(feature = "workflow")]
+pub(crate) use self::number::Large;
 use self::number::large_numbers;
-use self::path::{Path, Step};
+pub(crate) use self::path::{Path, Step};
 use crate::wire::{MAX_DEPTH, Numbered, OBJECT_COST, VALUE_COST};
 
 /// Appends `value` to `out`.

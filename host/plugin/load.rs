@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::admit::{Policy, admit};
 use super::check::check;
 use super::manifest::{Lifetime, Manifest};
-use super::source::{Source, find, load};
+use super::source::{Source, find, load, written_name};
 use crate::diagnostics::{Code, Problem, Problems};
 use crate::{Limits, Pool, RunOptions};
 
@@ -83,10 +83,24 @@ impl Loader {
             .filter_map(|found| Some(found.source.as_ref()?.manifest.name.clone()))
             .collect();
         let misses = |name: &&String| !names.contains(*name) && !old.contains_key(name.as_str());
-        let missing: Vec<_> = self.only.iter().flatten().filter(misses).collect();
+        let mut missing: Vec<_> = self.only.iter().flatten().filter(misses).collect();
+        // One that something is wrong with goes by the name that it gives itself all the same.
+        let broken = found.iter().filter(|found| found.source.is_none());
+        let claimed: Vec<_> = broken.filter_map(|it| written_name(&it.path)).collect();
+        missing.retain(|name| !claimed.contains(name));
         let mut new = Plugins::new();
         for mut found in found {
-            if self.only.is_none() || !missing.is_empty() {
+            // Of plugins that weren't asked for, nothing is said; but one that has no name may be
+            // the one that isn't there.
+            let is_meant = match (&self.only, &found.source) {
+                (None, _) => true,
+                (Some(_), Some(source)) => !self.passes_over(source),
+                (Some(only), None) => match written_name(&found.path) {
+                    Some(name) => only.contains(&name),
+                    None => !missing.is_empty(),
+                },
+            };
+            if is_meant {
                 problems.append(&mut found.problems);
             }
             let loaded = match found.source.take() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostics::{Place, Problem};
 use crate::workflow::definition::Workflow;
 use crate::workflow::execute::trouble::Trouble;
-use crate::workflow::report::{Failure, Report, chunk_name};
+use crate::workflow::report::{Failure, RunReport, chunk_name};
 
 /// A run that didn't come to its end: why, and what it had done until then.
 ///
@@ -21,7 +21,7 @@ struct Inner {
     failure: Failure,
     cause: Option<crate::Error>,
     checkpoint: Option<PathBuf>,
-    report: Report,
+    report: RunReport,
     problems: Vec<Problem>,
 }
 
@@ -40,7 +40,7 @@ impl RunError {
         workflow: &Workflow,
         trouble: Trouble,
         checkpoint: Option<PathBuf>,
-        report: Report,
+        report: RunReport,
     ) -> Self {
         let node = trouble.node.map(|(name, place)| {
             let at = trouble.cause.as_ref().and_then(crate::Error::position);
@@ -113,7 +113,7 @@ impl RunError {
     }
 
     /// What the run did, up to and including what failed.
-    pub fn report(&self) -> &Report {
+    pub fn report(&self) -> &RunReport {
         &self.0.report
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use moonfork::Pool;
-//! use moonfork::workflow::{RunOptions, Workflow};
+//! use moonfork::workflow::{RunSettings, Workflow};
 //!
 //! let workflow = Workflow::parse(
 //!     "
@@ -28,9 +28,8 @@
 //! ",
 //!     "sum.yaml",
 //! )?;
-//! let input = serde_json::json!({"n": 7});
 //! let pool = Pool::builder().build()?;
-//! let outcome = workflow.run(&pool, input.as_object().cloned().unwrap(), &RunOptions::default())?;
+//! let outcome = workflow.run(&pool, serde_json::json!({"n": 7}), &RunSettings::new())?;
 //! assert_eq!(outcome.state["sum"], 14 + 49);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -58,6 +57,7 @@ mod state;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::Pool;
@@ -68,13 +68,13 @@ pub use definition::Workflow;
 pub use error::RunError;
 pub use event::{Event, EventKind, Moment};
 pub use execute::checkpoint::{Checkpoint, CheckpointError};
-pub use execute::run::{Interrupted, Outcome};
+pub use execute::run::{Interrupted, RunResult};
 pub use execute::stream::Stream;
 pub use load::source::Source;
-pub use options::RunOptions;
+pub use options::RunSettings;
 pub use plan::Plan;
 pub use plan::outline::{Outline, OutlineNode, OutlineWay, WayKind};
-pub use report::{Failure, InstanceReport, NodeReport, Report, RunOutcome, SCHEMA_VERSION};
+pub use report::{Failure, InstanceReport, NodeReport, RunOutcome, RunReport, SCHEMA_VERSION};
 pub use selection::{Outputs, Selection, SelectionError};
 pub use signature::{Argument, Signature};
 
@@ -95,8 +95,8 @@ impl Workflow {
         Source::text(text, file).load()
     }
 
-    /// Runs the workflow, and waits for it to end. `input` overlays the workflow's
-    /// `initial_state`, key by key.
+    /// Runs the workflow, and waits for it to end. `input` is anything that serializes to an
+    /// object, or to nothing (`()`); it overlays the workflow's `initial_state`, key by key.
     ///
     /// The run takes one main instance from `pool`, and for each branch one more while that
     /// branch runs. A branch that fails doesn't fail the run: it is an entry of
@@ -107,10 +107,10 @@ impl Workflow {
     pub fn run(
         &self,
         pool: &Pool,
-        input: Map<String, Value>,
-        options: &RunOptions,
-    ) -> Result<Outcome, RunError> {
-        run::run(self, pool, run::From::Start(input), options)
+        input: impl Serialize,
+        settings: &RunSettings,
+    ) -> Result<RunResult, RunError> {
+        run::run(self, pool, run::From::start(input), settings)
     }
 
     /// Goes on with a run that was interrupted, or ended by force. `input` is merged into the
@@ -119,21 +119,21 @@ impl Workflow {
     /// The run has a new main instance: Lua's globals from before are gone. Branches that were
     /// running start again; those that had come to their end don't, unless there is input. It stops
     /// where it was told to when it began, too. The checkpoint stays as it is, and can be resumed
-    /// once more: the run writes others, beside it unless [`RunOptions::checkpoint_dir`] says
+    /// once more: the run writes others, beside it unless [`RunSettings::checkpoint_dir`] says
     /// where.
     ///
     /// # Errors
     /// As [`run`](Self::run), and when the checkpoint is of another workflow, of a run that is over,
-    /// or of a workflow that has changed (see [`RunOptions::changed`]).
+    /// or of a workflow that has changed (see [`RunSettings::changed`]).
     pub fn resume(
         &self,
         pool: &Pool,
         checkpoint: Checkpoint,
-        input: Map<String, Value>,
-        options: &RunOptions,
-    ) -> Result<Outcome, RunError> {
-        let from = run::From::Checkpoint(Box::new(checkpoint), input);
-        run::run(self, pool, from, options)
+        input: impl Serialize,
+        settings: &RunSettings,
+    ) -> Result<RunResult, RunError> {
+        let from = run::From::checkpoint(checkpoint, input);
+        run::run(self, pool, from, settings)
     }
 
     /// Runs the workflow on a thread of its own, and gives its events while it goes on.
@@ -143,10 +143,10 @@ impl Workflow {
     pub fn stream(
         self: &Arc<Self>,
         pool: &Pool,
-        input: Map<String, Value>,
-        options: &RunOptions,
+        input: impl Serialize,
+        settings: &RunSettings,
     ) -> std::io::Result<Stream> {
-        Stream::start(self, pool, run::From::Start(input), options)
+        Stream::start(self, pool, run::From::start(input), settings)
     }
 
     /// As [`stream`](Self::stream), for a run that goes on from a checkpoint.
@@ -157,11 +157,11 @@ impl Workflow {
         self: &Arc<Self>,
         pool: &Pool,
         checkpoint: Checkpoint,
-        input: Map<String, Value>,
-        options: &RunOptions,
+        input: impl Serialize,
+        settings: &RunSettings,
     ) -> std::io::Result<Stream> {
-        let from = run::From::Checkpoint(Box::new(checkpoint), input);
-        Stream::start(self, pool, from, options)
+        let from = run::From::checkpoint(checkpoint, input);
+        Stream::start(self, pool, from, settings)
     }
 
     /// What the expression gives for a state of this workflow, whose `variables` it sees as well;
@@ -193,9 +193,9 @@ impl Workflow {
     /// [`PoolBuilder::max_branches`](crate::PoolBuilder::max_branches) needs to be for none to wait.
     ///
     /// A branch that waits for branches of its own keeps its instance, so that there may be
-    /// more of them than [workers](RunOptions::max_workers).
-    pub fn branches_at_once(&self, options: &RunOptions) -> usize {
-        let workers = options.workers(self);
+    /// more of them than [workers](RunSettings::max_workers).
+    pub fn branches_at_once(&self, settings: &RunSettings) -> usize {
+        let workers = settings.workers(self);
         // Each level adds those that wait; where it is not known how many branches there will
         // be, as many as can run.
         (0..self.plan.depth()).fold(0_usize, |all, level| {
@@ -208,8 +208,8 @@ impl Workflow {
     }
 
     /// Whether a run with these options may stop at a node.
-    pub fn may_interrupt(&self, options: &RunOptions) -> bool {
-        let asked = !options.interrupt_before.is_empty() || !options.interrupt_after.is_empty();
+    pub fn may_interrupt(&self, settings: &RunSettings) -> bool {
+        let asked = !settings.interrupt_before.is_empty() || !settings.interrupt_after.is_empty();
         let said = self.model.interrupts();
         let mut nodes = self.model.nodes.iter();
         asked || nodes.any(|node| said.of(node) != (false, false))

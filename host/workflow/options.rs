@@ -14,29 +14,27 @@ use crate::workflow::signature::Signature;
 use crate::{Cancel, Capability, Grants, Pool};
 
 /// Settings of one run. The default is what the workflow says.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use moonfork::workflow::RunSettings;
+/// let settings = RunSettings::new()
+///     .max_workers(NonZeroUsize::MIN)
+///     .checkpoint_dir("checkpoints")
+///     .interrupt_after(["review"]);
+/// # let _ = settings;
+/// ```
 #[derive(Clone, Default)]
-#[non_exhaustive]
-pub struct RunOptions {
-    /// How many branches may run at a time, instead of what the workflow's settings say. Where
-    /// neither says anything, as many as the machine has processors to offer.
-    pub max_workers: Option<NonZeroUsize>,
-    /// Stops the run when it is fired, within a tick of the pool's clock.
-    pub cancel: Option<Cancel>,
-    /// What nodes may do besides computing, in place of what the pool grants. A workflow's
-    /// `capabilities` leave a part of it: see [`Grants::only`].
-    pub grants: Option<Grants>,
-    /// Nodes to stop before, besides those that the workflow names.
-    pub interrupt_before: Vec<String>,
-    /// Nodes to stop after, besides those that the workflow names.
-    pub interrupt_after: Vec<String>,
-    /// The folder that checkpoints are written to, in place of the one that the workflow
-    /// names. Where there is none, none are written.
-    pub checkpoint_dir: Option<PathBuf>,
-    /// Whether a run may go on with a workflow that has changed since it began. Comments and
-    /// descriptions are no change.
-    pub changed: bool,
-    /// How many nodes may run on one path, in place of what the workflow says.
-    pub max_iterations: Option<NonZeroUsize>,
+#[must_use]
+pub struct RunSettings {
+    pub(crate) max_workers: Option<NonZeroUsize>,
+    pub(crate) cancel: Option<Cancel>,
+    pub(crate) grants: Option<Grants>,
+    pub(crate) interrupt_before: Vec<String>,
+    pub(crate) interrupt_after: Vec<String>,
+    pub(crate) checkpoint_dir: Option<PathBuf>,
+    pub(crate) changed: bool,
+    pub(crate) max_iterations: Option<NonZeroUsize>,
     pub(crate) listener: Option<Listener>,
     pub(crate) signatures: BTreeMap<String, Signature>,
     pub(crate) outside: Arc<Outside>,
@@ -46,23 +44,74 @@ pub struct RunOptions {
 /// What to tell whoever lacks a capability.
 pub(crate) type Advice = Arc<dyn Fn(&Capability) -> Option<String> + Send + Sync>;
 
-impl RunOptions {
+impl RunSettings {
     /// What the workflow says, and nothing else.
-    pub fn new() -> RunOptions {
-        RunOptions::default()
+    pub fn new() -> RunSettings {
+        RunSettings::default()
+    }
+
+    /// How many branches may run at a time, instead of what the workflow's settings say. Where
+    /// neither says anything, as many as the machine has processors to offer.
+    pub fn max_workers(mut self, max_workers: NonZeroUsize) -> Self {
+        self.max_workers = Some(max_workers);
+        self
+    }
+
+    /// How many nodes may run on one path, in place of what the workflow says.
+    pub fn max_iterations(mut self, max_iterations: NonZeroUsize) -> Self {
+        self.max_iterations = Some(max_iterations);
+        self
+    }
+
+    /// Stops the run when it is fired, within a tick of the pool's clock.
+    pub fn cancel_handle(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// What nodes may do besides computing, in place of what the pool grants. A workflow's
+    /// `capabilities` leave a part of it: see [`Grants::only`].
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = Some(grants);
+        self
+    }
+
+    /// Nodes to stop before, besides those that the workflow names, in place of any that were set
+    /// before.
+    pub fn interrupt_before<N: Into<String>>(mut self, nodes: impl IntoIterator<Item = N>) -> Self {
+        self.interrupt_before = nodes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Nodes to stop after, likewise.
+    pub fn interrupt_after<N: Into<String>>(mut self, nodes: impl IntoIterator<Item = N>) -> Self {
+        self.interrupt_after = nodes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The folder that checkpoints are written to, in place of the one that the workflow
+    /// names. Where there is none, none are written.
+    pub fn checkpoint_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.checkpoint_dir = Some(folder.into());
+        self
+    }
+
+    /// Whether a run may go on with a workflow that has changed since it began. Comments and
+    /// descriptions are no change.
+    pub fn changed(mut self, is_allowed: bool) -> Self {
+        self.changed = is_allowed;
+        self
     }
 
     /// Tells `listener` of everything that happens, when it happens: on the thread where it
     /// does, one call after another or several at once. The run waits for it.
-    #[must_use]
-    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> RunOptions {
+    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
         self
     }
 
     /// Describes the arguments of a host function: a run that gives it others doesn't begin.
-    #[must_use]
-    pub fn describe(mut self, function: impl Into<String>, signature: Signature) -> RunOptions {
+    pub fn describe(mut self, function: impl Into<String>, signature: Signature) -> Self {
         self.signatures.insert(function.into(), signature);
         self
     }
@@ -70,8 +119,7 @@ impl RunOptions {
     /// Grants a secret: `secrets.NAME` in conditions, and in what host functions are given by
     /// `with`. Its value is replaced by `***` in what these functions return and fail with, so
     /// that it gets into no state, report, event or checkpoint that way.
-    #[must_use]
-    pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> RunOptions {
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.outside)
             .secrets
             .insert(name.into(), value.into());
@@ -79,8 +127,7 @@ impl RunOptions {
     }
 
     /// Grants a value as `env.NAME`, likewise; values of less than four bytes aren't replaced.
-    #[must_use]
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> RunOptions {
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.outside)
             .env
             .insert(name.into(), value.into());
@@ -89,11 +136,10 @@ impl RunOptions {
 
     /// Has this say how a capability is granted that a workflow needs and doesn't have: it
     /// becomes the hint of the problem.
-    #[must_use]
     pub fn advise(
         mut self,
         advice: impl Fn(&Capability) -> Option<String> + Send + Sync + 'static,
-    ) -> RunOptions {
+    ) -> Self {
         self.advice = Some(Arc::new(advice));
         self
     }
@@ -112,9 +158,9 @@ impl RunOptions {
     }
 }
 
-impl fmt::Debug for RunOptions {
+impl fmt::Debug for RunSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunOptions")
+        f.debug_struct("RunSettings")
             .field("max_workers", &self.max_workers)
             .field("interrupt_before", &self.interrupt_before)
             .field("interrupt_after", &self.interrupt_after)

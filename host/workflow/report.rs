@@ -14,7 +14,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// What one run did.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Report {
+pub struct RunReport {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The name of the workflow, if it has one.

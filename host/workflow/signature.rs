@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 /// the keys of that mapping. A workflow that gives other keys, or lacks some, doesn't begin.
 ///
 /// ```
-/// use moonfork::workflow::{Argument, RunOptions, Signature};
+/// use moonfork::workflow::{Argument, RunSettings, Signature};
 ///
 /// let write_file = Signature::new()
 ///     .required("path", Argument::Writes)
 ///     .required("content", Argument::Value)
 ///     .optional("append", Argument::Value);
-/// let options = RunOptions::new().describe("write_file", write_file);
+/// let options = RunSettings::new().describe("write_file", write_file);
 /// # let _ = options;
 /// ```
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use moonfork::Cancel;
 use moonfork::diagnostics::{LoadError, Problem};
 use moonfork::workflow::{
-    Checkpoint, CheckpointError, Outcome, RunError, RunOptions, Source, Stream, Workflow,
+    Checkpoint, CheckpointError, RunError, RunResult, RunSettings, Source, Stream, Workflow,
 };
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -306,36 +306,23 @@ fn object(py: Python<'_>, input: Option<&Bound<'_, PyAny>>) -> PyResult<Map<Stri
 fn run_settings(
     pool: &moonfork::Pool,
     keywords: Option<&Bound<'_, PyDict>>,
-) -> PyResult<(RunOptions, Cancel)> {
+) -> PyResult<(RunSettings, Cancel)> {
     let mut grants = SomeGrants::default();
     let mut cancel = Cancel::new();
-    let mut settings = RunOptions::new();
+    let mut settings = RunSettings::new();
     for (name, value) in keywords.into_iter().flatten() {
         let name: String = name.extract()?;
         if value.is_none() {
             continue;
         }
         settings = match &*name {
-            "max_workers" => {
-                settings.max_workers = Some(count(&name, &value)?);
-                settings
-            }
-            "max_iterations" => {
-                settings.max_iterations = Some(count(&name, &value)?);
-                settings
-            }
+            "max_workers" => settings.max_workers(count(&name, &value)?),
+            "max_iterations" => settings.max_iterations(count(&name, &value)?),
             "interrupt_before" => {
-                settings.interrupt_before = names_of(&name, &value, "of nodes", "")?;
-                settings
+                settings.interrupt_before(names_of(&name, &value, "of nodes", "")?)
             }
-            "interrupt_after" => {
-                settings.interrupt_after = names_of(&name, &value, "of nodes", "")?;
-                settings
-            }
-            "checkpoint_dir" => {
-                settings.checkpoint_dir = Some(value.extract::<PathBuf>()?);
-                settings
-            }
+            "interrupt_after" => settings.interrupt_after(names_of(&name, &value, "of nodes", "")?),
+            "checkpoint_dir" => settings.checkpoint_dir(value.extract::<PathBuf>()?),
             "cancel" => {
                 cancel = value.cast::<PyCancel>()?.get().handle().child();
                 settings
@@ -352,10 +339,9 @@ fn run_settings(
         };
     }
     if grants.is_some() {
-        settings.grants = Some(grants.or(pool));
+        settings = settings.grants(grants.or(pool));
     }
-    settings.cancel = Some(cancel.clone());
-    Ok((settings, cancel))
+    Ok((settings.cancel_handle(&cancel), cancel))
 }
 
 fn load_checkpoint(py: Python<'_>, path: PathBuf) -> PyResult<Checkpoint> {
@@ -363,7 +349,7 @@ fn load_checkpoint(py: Python<'_>, path: PathBuf) -> PyResult<Checkpoint> {
         .map_err(|error: CheckpointError| make_with(py, "checkpoint", &error.to_string(), &[]))
 }
 
-fn outcome(py: Python<'_>, result: Result<Outcome, RunError>) -> PyResult<Py<PyAny>> {
+fn outcome(py: Python<'_>, result: Result<RunResult, RunError>) -> PyResult<Py<PyAny>> {
     match result {
         Ok(outcome) => {
             let interrupt = outcome.interrupt.as_ref().map(|interrupt| {

@@ -223,7 +223,7 @@ fn a_plugin_that_is_not_asked_for_is_none_of_its_business() {
     };
     assert_eq!(names(&host), ["one"]);
     assert_eq!(changes(&host.reload()), NO_CHANGES);
-    // One that isn't there may be any that can't be read.
+    // One that isn't there may be any that has no name.
     let problems = plugins.problems(&pool, |host| host.only("one").only("three"));
     assert_eq!(
         problems.lines().count(),
@@ -232,6 +232,30 @@ fn a_plugin_that_is_not_asked_for_is_none_of_its_business() {
     );
     assert!(problems.contains("third.lua:1: error [MANIFEST_MISSING]"));
     assert!(problems.contains("error [PLUGIN_MISSING]: there is no plugin `three`"));
+}
+
+/// It goes by the name that it gives itself.
+#[rstest]
+#[case::misspelt_key(
+    "--[[ plugin\nname = 'asked'\nversoin = '1.0.0'\n[exports]\nf = ''\n]]\n",
+    "UNKNOWN_KEY"
+)]
+#[case::no_toml("--[[ plugin\nname = 'asked'\n[exports\n]]\n", "TOML_PARSE")]
+fn a_plugin_that_is_asked_for_and_broken_is_spoken_of_alone(
+    #[case] text: &str,
+    #[case] code: &str,
+) {
+    let plugins = Plugins::new([
+        ("a.lua", text.to_owned()),
+        ("other.lua", "not a plugin".to_owned()),
+    ]);
+    let pool = common::builder().build().unwrap();
+    let problems = plugins.problems(&pool, |host| host.only("asked"));
+    let lines = problems.lines().filter(|line| !line.starts_with("  hint"));
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(lines.len(), 1, "{problems}");
+    assert!(lines[0].starts_with("a.lua:"), "{problems}");
+    assert!(lines[0].contains(&format!("error [{code}]")), "{problems}");
 }
 
 /// A host whose plugin `one` asks its host function `pause`, which waits here until it is let go.

@@ -37,6 +37,7 @@ mod pages;
 mod poison;
 mod precompiled;
 mod provenance;
+mod public_names;
 mod reentrance;
 mod reports;
 mod slots;

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use moonfork::Pool;
-use moonfork::workflow::{Outcome, RunOptions, Workflow};
+use moonfork::workflow::{RunResult, RunSettings, Workflow};
 use rstest::rstest;
 use serde_json::{Map, Value, json};
 
 use crate::common;
 
 #[track_caller]
-fn run_on(pool: &Pool, text: &str) -> Outcome {
+fn run_on(pool: &Pool, text: &str) -> RunResult {
     let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
     workflow
-        .run(pool, Map::new(), &RunOptions::default())
+        .run(pool, Map::new(), &RunSettings::default())
         .unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moonfork::Cancel;
-use moonfork::workflow::{EventKind, RunError, RunOptions, RunOutcome, Workflow};
+use moonfork::workflow::{EventKind, RunError, RunOutcome, RunSettings, Workflow};
 use rstest::rstest;
 use serde_json::Map;
 
@@ -14,7 +14,7 @@ use crate::common;
 fn cancelled(text: &str, when: fn(&EventKind) -> bool) -> RunError {
     let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
     let cancel = Cancel::new();
-    let mut options = RunOptions::new().on_event({
+    let options = RunSettings::new().cancel_handle(&cancel).on_event({
         let cancel = cancel.clone();
         move |event| {
             if when(&event.kind) {
@@ -22,7 +22,6 @@ fn cancelled(text: &str, when: fn(&EventKind) -> bool) -> RunError {
             }
         }
     });
-    options.cancel = Some(cancel);
     workflow
         .run(common::pool(), Map::new(), &options)
         .expect_err("it is cancelled")
@@ -75,7 +74,7 @@ fn a_stream_that_is_dropped_stops_its_run() {
         .build()
         .expect("a pool");
     let mut run = Arc::new(workflow)
-        .stream(&pool, Map::new(), &RunOptions::new())
+        .stream(&pool, Map::new(), &RunSettings::new())
         .expect("a thread");
     assert!(run.any(|event| at_node(&event.kind)));
     drop(run);
@@ -87,7 +86,7 @@ fn a_stream_can_be_cancelled_and_tells_of_it() {
     let text = "nodes: [{name: a, run: while true do end}]";
     let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
     let mut run = Arc::new(workflow)
-        .stream(common::pool(), Map::new(), &RunOptions::new())
+        .stream(common::pool(), Map::new(), &RunSettings::new())
         .expect("a thread");
     assert!(run.any(|event| at_node(&event.kind)));
     run.cancel();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use moonfork::workflow::{Argument, EventKind, RunOptions, Signature, Workflow};
+use moonfork::workflow::{Argument, EventKind, RunSettings, Signature, Workflow};
 use moonfork::{Access, Capability, Folder, Grants, Pool};
 use rstest::rstest;
 use serde_json::{Map, Value};
@@ -28,15 +28,15 @@ fn read() -> Signature {
         .optional("to", Argument::Writes)
 }
 
-fn options() -> RunOptions {
-    RunOptions::new()
+fn options() -> RunSettings {
+    RunSettings::new()
         .describe("read", read())
         .advise(|capability| Some(format!("grant it: {capability}")))
 }
 
 /// The problems, and that a run ends with them, having run nothing.
 #[track_caller]
-fn problems(text: &str, options: &RunOptions) -> Vec<String> {
+fn problems(text: &str, options: &RunSettings) -> Vec<String> {
     let pool = pool();
     let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
     let found = workflow.check(&pool, options);
@@ -120,7 +120,7 @@ fn keys_that_a_function_does_not_have(#[case] with: &str, #[case] expected: &[&s
     let text =
         format!("nodes: [{{name: a, uses: read, with: {with}}}]\ninitial_state: {{p: in}}\n");
     let mut options = options();
-    options.grants = Some(granted(folder.path(), Access::ReadOnly));
+    options = options.grants(granted(folder.path(), Access::ReadOnly));
     assert_eq!(problems(&text, &options), expected);
 }
 
@@ -147,7 +147,7 @@ fn folders_and_their_access(
     let text =
         format!("nodes: [{{name: a, uses: read, with: {with}}}]\ninitial_state: {{p: n/x}}\n");
     let mut options = options();
-    options.grants = Some(granted(folder.path(), access));
+    options = options.grants(granted(folder.path(), access));
     let found = problems(&text, &options);
     assert_eq!(found.len(), usize::from(lacks.is_some()), "{found:?}");
     for (problem, lacks) in found.iter().zip(lacks) {
@@ -163,7 +163,7 @@ fn folders_and_their_access(
 fn a_hint_is_about_the_capability() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let asked = std::sync::Arc::clone(&seen);
-    let options = RunOptions::new().advise(move |capability| {
+    let options = RunSettings::new().advise(move |capability| {
         asked.lock().unwrap().push(capability.clone());
         None
     });
@@ -192,7 +192,7 @@ fn a_hint_is_about_the_capability() {
     Some("a limit of fuel, and fuel isn't counted here")
 )]
 fn limits_against_those_of_the_pool(#[case] text: &str, #[case] expected: Option<&str>) {
-    let found = problems(text, &RunOptions::new());
+    let found = problems(text, &RunSettings::new());
     assert_eq!(found.len(), usize::from(expected.is_some()), "{found:?}");
     for (problem, expected) in found.iter().zip(expected) {
         assert!(
@@ -207,7 +207,7 @@ fn a_run_waits_for_one_instance_and_parses_on_it() {
     let pool = pool();
     let workflow = Workflow::parse("nodes: [{name: a, run: return 1}]\n", "w.yaml").unwrap();
     let alive = Arc::new(Mutex::new(Vec::new()));
-    let options = RunOptions::new().on_event({
+    let options = RunSettings::new().on_event({
         let (pool, alive) = (pool.clone(), Arc::clone(&alive));
         move |event| {
             if matches!(event.kind, EventKind::Start { .. }) {
@@ -234,7 +234,7 @@ fn waiting_for_it_ends_with_the_time_of_the_run() {
     let text = "settings: {limits: {wall: 40ms}}\nnodes: [{name: a, run: return 1}]\n";
     let workflow = Workflow::parse(text, "w.yaml").unwrap();
     let started = Instant::now();
-    let error = workflow.run(&pool, Map::new(), &RunOptions::new());
+    let error = workflow.run(&pool, Map::new(), &RunSettings::new());
     let error = error.unwrap_err();
     assert_eq!(error.to_string(), "stopped: the run's time of 40ms passed");
     assert!(started.elapsed() < PATIENCE);

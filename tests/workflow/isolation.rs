@@ -3,22 +3,22 @@
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-use moonfork::workflow::{Outcome, RunOptions, Workflow};
+use moonfork::workflow::{RunResult, RunSettings, Workflow};
 use moonfork::{Pool, Role};
 use serde_json::{Map, Value, json};
 
 use crate::common;
 
 #[track_caller]
-fn run_on(pool: &Pool, text: &str) -> Outcome {
+fn run_on(pool: &Pool, text: &str) -> RunResult {
     let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
     workflow
-        .run(pool, Map::new(), &RunOptions::default())
+        .run(pool, Map::new(), &RunSettings::default())
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[track_caller]
-fn run(text: &str) -> Outcome {
+fn run(text: &str) -> RunResult {
     run_on(common::pool(), text)
 }
 

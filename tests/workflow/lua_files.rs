@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use moonfork::workflow::{RunOptions, Workflow};
+use moonfork::workflow::{RunSettings, Workflow};
 use rstest::rstest;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 fn state(folder: &TempDir) -> Value {
     let workflow = Workflow::load(folder.path().join("w.yaml"));
     let workflow = workflow.unwrap_or_else(|error| panic!("{error}"));
-    let run = workflow.run(common::pool(), Map::new(), &RunOptions::new());
+    let run = workflow.run(common::pool(), Map::new(), &RunSettings::new());
     Value::Object(run.unwrap_or_else(|error| panic!("{error}")).state)
 }
 
@@ -106,7 +106,7 @@ fn a_mistake_is_said_with_the_line_of_the_file() {
         ("m.lua", "return {\n"),
     ]);
     let workflow = Workflow::load(folder.path().join("w.yaml")).unwrap();
-    let found = workflow.check(common::pool(), &RunOptions::new());
+    let found = workflow.check(common::pool(), &RunSettings::new());
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(

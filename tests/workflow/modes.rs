@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use moonfork::workflow::{EventKind, InstanceReport, RunOptions, Workflow};
+use moonfork::workflow::{EventKind, InstanceReport, RunSettings, Workflow};
 use moonfork::{Role, StoreId};
 use serde_json::Map;
 
@@ -57,7 +57,7 @@ fn workflow() -> Arc<Workflow> {
 #[test]
 fn run_to_the_end() {
     let outcome = workflow()
-        .run(common::pool(), Map::new(), &RunOptions::new())
+        .run(common::pool(), Map::new(), &RunSettings::new())
         .unwrap_or_else(|error| panic!("{error}"));
     assert_distinct(&outcome.report.instances, 1);
 }
@@ -66,7 +66,7 @@ fn run_to_the_end() {
 fn streamed() {
     let workflow = workflow();
     let mut run = workflow
-        .stream(common::pool(), Map::new(), &RunOptions::new())
+        .stream(common::pool(), Map::new(), &RunSettings::new())
         .expect("a thread");
     let mut told = HashSet::new();
     for event in run.by_ref() {
@@ -83,8 +83,7 @@ fn streamed() {
 #[test]
 fn resumed() {
     let workflow = workflow();
-    let mut options = RunOptions::new();
-    options.interrupt_after = vec!["again".into(), "join".into()];
+    let options = RunSettings::new().interrupt_after(["again", "join"]);
     let mut instances = Vec::new();
     let mut mains = 1;
     let mut outcome = workflow
@@ -112,8 +111,8 @@ fn with_one_worker_and_only_as_many_instances_as_branches_are_deep() {
             .max_branches(slots)
             .build()
             .expect("a pool");
-        let mut options = RunOptions::new();
-        options.max_workers = std::num::NonZeroUsize::new(workers);
+        let workers = std::num::NonZeroUsize::new(workers).expect("at least one");
+        let options = RunSettings::new().max_workers(workers);
         let outcome = workflow
             .run(&pool, Map::new(), &options)
             .unwrap_or_else(|error| panic!("{error}"));
@@ -125,7 +124,7 @@ fn with_one_worker_and_only_as_many_instances_as_branches_are_deep() {
 fn fewer_instances_than_branches_are_deep_are_refused_at_once() {
     let pool = common::builder().max_branches(1).build().expect("a pool");
     let error = workflow()
-        .run(&pool, Map::new(), &RunOptions::new())
+        .run(&pool, Map::new(), &RunSettings::new())
         .expect_err("one is not enough");
     assert_eq!(error.failure().error_type, "BusyError");
     assert!(error.to_string().contains("2 deep"), "{error}");

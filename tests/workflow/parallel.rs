@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use moonfork::workflow::{RunOptions, Workflow};
+use moonfork::workflow::{RunSettings, Workflow};
 use moonfork::{HostError, PoolBuilder};
 use serde_json::{Map, Value, json};
 
@@ -35,7 +35,7 @@ fn max_workers(workers: usize) -> Value {
 
 /// Runs a workflow and returns `parallel_results`, having checked that all branches succeeded.
 #[track_caller]
-fn results(workflow: &Workflow, pool: PoolBuilder, options: &RunOptions) -> Vec<Value> {
+fn results(workflow: &Workflow, pool: PoolBuilder, options: &RunSettings) -> Vec<Value> {
     let pool = pool.build().expect("a pool");
     let outcome = workflow
         .run(&pool, Map::new(), options)
@@ -81,7 +81,7 @@ fn as_many_branches_as_workers_overlap_in_time() {
             .grants(moonfork::Grants::none().all_functions())
             .function("meet", meet);
         let workflow = fan_out(&vec!["meet()"; workers], max_workers(workers));
-        let results = results(&workflow, pool, &RunOptions::default());
+        let results = results(&workflow, pool, &RunSettings::default());
         assert_eq!(results.len(), workers);
     }
 }
@@ -95,7 +95,7 @@ struct Room {
 
 /// Runs six branches and returns how many of them were running at once, at most. Each waits
 /// until as many have come as are expected at once: none may go on before that.
-fn most_at_once(expected: usize, settings: Value, options: &RunOptions) -> usize {
+fn most_at_once(expected: usize, settings: Value, options: &RunSettings) -> usize {
     let room = Arc::new(Mutex::new(Room::default()));
     let (entered, left) = (room.clone(), room.clone());
     let meeting = Meeting::default();
@@ -121,15 +121,15 @@ fn most_at_once(expected: usize, settings: Value, options: &RunOptions) -> usize
 #[test]
 fn no_more_branches_run_at_once_than_the_file_allows() {
     for workers in [1, 2, 3] {
-        let most = most_at_once(workers, max_workers(workers), &RunOptions::default());
+        let most = most_at_once(workers, max_workers(workers), &RunSettings::default());
         assert_eq!(most, workers);
     }
 }
 
 #[test]
 fn the_caller_has_the_last_word_on_the_number_of_workers() {
-    let mut options = RunOptions::default();
-    options.max_workers = NonZeroUsize::new(2);
+    let two = NonZeroUsize::new(2).expect("it isn't zero");
+    let options = RunSettings::new().max_workers(two);
     for in_file in [1, 6] {
         assert_eq!(most_at_once(2, max_workers(in_file), &options), 2);
     }
@@ -151,7 +151,7 @@ fn results_keep_the_written_order_though_a_later_branch_ends_first() {
         .function("wait", wait)
         .function("signal", signal);
     let workflow = fan_out(&["wait()", "return 1", "signal()"], max_workers(2));
-    let branches: Vec<_> = results(&workflow, pool, &RunOptions::default())
+    let branches: Vec<_> = results(&workflow, pool, &RunSettings::default())
         .into_iter()
         .map(|result| result["branch"].clone())
         .collect();
@@ -166,7 +166,7 @@ fn a_run_can_be_started_from_any_thread_and_several_at_once() {
         for _ in 0..4 {
             scope.spawn(|| {
                 let outcome = workflow
-                    .run(&pool, Map::new(), &RunOptions::default())
+                    .run(&pool, Map::new(), &RunSettings::default())
                     .unwrap_or_else(|error| panic!("{error}"));
                 assert_eq!(outcome.state["parallel_results"][1]["state"]["n"], json!(2));
             });

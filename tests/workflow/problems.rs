@@ -60,11 +60,19 @@ fn without_hints(error: &LoadError) -> Vec<String> {
 )]
 #[case::number_too_large(
     "nodes: [{name: a}]\ninitial_state:\n  n: 9223372036854775808\n",
-    "w.yaml:3:6: error [INVALID_VALUE]: `9223372036854775808` does not fit into a 64-bit signed integer"
+    "w.yaml:3:6: error [INVALID_VALUE]: initial_state.n: 9223372036854775808 is too large for an integer (-9223372036854775808 to 9223372036854775807); quote it, to pass it as text"
 )]
 #[case::infinity(
     "nodes: [{name: a}]\ninitial_state: {n: .inf}\n",
-    "w.yaml:2:20: error [INVALID_VALUE]: `.inf` is not a number that JSON can hold"
+    "w.yaml:2:20: error [INVALID_VALUE]: initial_state.n: .inf is no number that JSON can hold; quote it, to pass it as text"
+)]
+#[case::a_number_in_a_list(
+    "nodes: [{name: a, metadata: {ids: [1, 1e999]}}]\n",
+    "w.yaml:1:39: error [INVALID_VALUE]: nodes[1].metadata.ids[2]: 1e999 is too large for a number (up to 1.7976931348623157e308); quote it, to pass it as text"
+)]
+#[case::a_number_in_a_mapping_in_a_list(
+    "nodes: [{name: a}]\nvariables: {list: [[1], {'a b': 18446744073709551616}]}\n",
+    "w.yaml:2:33: error [INVALID_VALUE]: variables.list[2][\"a b\"]: 18446744073709551616 is too large for an integer (-9223372036854775808 to 9223372036854775807); quote it, to pass it as text"
 )]
 #[case::merge_of_a_list(
     "nodes: [{<<: [x], name: a}]\n",
@@ -794,6 +802,7 @@ fn what_an_overlay_deletes_in_vain_is_a_warning() {
 #[case::below_a_bar("nodes:\n  - name: a\n    run: |\n      return 1\n   x: [\n", false)]
 #[case::elsewhere("nodes: [\n", false)]
 #[case::in_quotes("nodes:\n  - {name: a, run: 'return 1', x: : }\n", false)]
+#[case::behind_quotes("nodes:\n  - name: a\n    run: \"x\" .. y\n", true)]
 fn yaml_that_stumbles_over_lua_says_to_quote_it(#[case] text: &str, #[case] advice: bool) {
     let error = Workflow::parse(text, "w.yaml").expect_err("the file should be refused");
     let [problem] = error.problems() else {

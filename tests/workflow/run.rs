@@ -1,6 +1,6 @@
 //! What nodes see, what they return, and what becomes of the state.
 
-use moonfork::workflow::{Outcome, RunError, RunOptions, Workflow};
+use moonfork::workflow::{RunError, RunResult, RunSettings, Workflow};
 use rstest::rstest;
 use serde_json::{Map, Value, json};
 
@@ -13,9 +13,9 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn run(text: &str, input: Value) -> Result<Outcome, RunError> {
+fn run(text: &str, input: Value) -> Result<RunResult, RunError> {
     let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
-    workflow.run(common::pool(), object(input), &RunOptions::default())
+    workflow.run(common::pool(), object(input), &RunSettings::default())
 }
 
 #[track_caller]
@@ -186,10 +186,50 @@ nodes:
   - {name: b, run: 'while true do end'}
 ";
     let workflow = Workflow::parse(text, "w.yaml").unwrap();
-    let error = workflow.run(&pool, Map::new(), &RunOptions::default());
+    let error = workflow.run(&pool, Map::new(), &RunSettings::default());
     let message = error.unwrap_err().to_string();
     assert!(
         message.contains("more than 2000000 units of fuel"),
         "{message}"
+    );
+}
+
+#[derive(serde::Serialize)]
+struct Order {
+    count: i64,
+}
+
+#[test]
+fn the_input_is_anything_that_serializes_to_an_object() {
+    let text =
+        "initial_state: {count: 2}\nnodes: [{name: a, run: 'return {twice = state.count * 2}'}]";
+    let workflow = Workflow::parse(text, "w.yaml").unwrap();
+    let pool = common::pool();
+    let settings = RunSettings::new();
+    let twice = |result: Result<RunResult, RunError>| result.unwrap().state["twice"].clone();
+    assert_eq!(twice(workflow.run(pool, Order { count: 5 }, &settings)), 10);
+    assert_eq!(
+        twice(workflow.run(pool, json!({"count": 6}), &settings)),
+        12
+    );
+    assert_eq!(twice(workflow.run(pool, (), &settings)), 4);
+    for (input, said) in [
+        (
+            json!([1]),
+            "the input of a workflow is an object, not a list",
+        ),
+        (
+            json!("x"),
+            "the input of a workflow is an object, not a string",
+        ),
+    ] {
+        let error = workflow.run(pool, input, &settings).unwrap_err();
+        assert_eq!(error.to_string(), said);
+        assert!(error.report().instances.is_empty());
+    }
+    let error = workflow.run(pool, u128::MAX, &settings).unwrap_err();
+    assert!(
+        error.to_string().starts_with("the input can't be had"),
+        "{error}"
     );
 }

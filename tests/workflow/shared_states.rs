@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use moonfork::workflow::{Checkpoint, EventKind, RunOptions, Workflow};
+use moonfork::workflow::{Checkpoint, EventKind, RunSettings, Workflow};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -33,9 +33,9 @@ fn input(count: usize, text: usize) -> Map<String, Value> {
 fn checkpoints_hold_what_is_shared_once() {
     let workflow = Workflow::parse(WORKFLOW, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
     let folder = TempDir::new().unwrap();
-    let mut options = RunOptions::new();
-    options.checkpoint_dir = Some(folder.path().to_owned());
-    options.interrupt_after = vec!["each".to_owned(), "join".to_owned()];
+    let options = RunSettings::new()
+        .checkpoint_dir(folder.path())
+        .interrupt_after(["each", "join"]);
     let outcome = workflow.run(common::pool(), input(50, 100_000), &options);
     let mut interrupt = outcome.unwrap().interrupt.expect("it stops after `each`");
     let size = |checkpoint: &Checkpoint| {
@@ -51,11 +51,11 @@ fn checkpoints_hold_what_is_shared_once() {
     // What was read from the file is shared as what was written to it.
     let read = Checkpoint::load(interrupt.checkpoint.path().unwrap()).unwrap();
     assert_eq!(read.state(), interrupt.checkpoint.state());
-    let outcome = workflow.resume(common::pool(), read, Map::new(), &RunOptions::new());
+    let outcome = workflow.resume(common::pool(), read, Map::new(), &RunSettings::new());
     interrupt = outcome.unwrap().interrupt.expect("it stops after `join`");
     size(&interrupt.checkpoint);
     let read = Checkpoint::load(interrupt.checkpoint.path().unwrap()).unwrap();
-    let outcome = workflow.resume(common::pool(), read, Map::new(), &RunOptions::new());
+    let outcome = workflow.resume(common::pool(), read, Map::new(), &RunSettings::new());
     let state = outcome.unwrap().state;
     assert_eq!(state["bytes"], json!(50 * 100_000 + 50 * 49));
 }
@@ -66,7 +66,7 @@ fn a_result_that_would_be_too_large_is_without_what_entries_share() {
     let workflow = Workflow::parse(text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
     for (count, is_short) in [(60, false), (70, true)] {
         let seen = Arc::new(Mutex::new(0));
-        let options = RunOptions::new().on_event({
+        let options = RunSettings::new().on_event({
             let seen = Arc::clone(&seen);
             move |event| {
                 if let EventKind::Shortened { bytes } = event.kind {

@@ -1,6 +1,6 @@
 //! Names that stand for nothing, and conditions that fail, with `settings.strict` and without.
 
-use moonfork::workflow::{RunOptions, Workflow};
+use moonfork::workflow::{RunSettings, Workflow};
 use rstest::rstest;
 use serde_json::{Map, json};
 
@@ -130,7 +130,7 @@ fn a_condition_that_fails_counts_as_false_and_fails_the_run_where_it_is_strict(
 ) {
     let run = |text: &str| {
         let workflow = Workflow::parse(text, "w.yaml").unwrap();
-        workflow.run(common::pool(), Map::new(), &RunOptions::new())
+        workflow.run(common::pool(), Map::new(), &RunSettings::new())
     };
     run(&loose).unwrap();
     let error = run(&strict).unwrap_err();

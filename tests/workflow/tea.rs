@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use moonfork::diagnostics::Code;
-use moonfork::workflow::{Moment, RunOptions, Source, Workflow};
+use moonfork::workflow::{Moment, RunSettings, Source, Workflow};
 use moonfork::{Grants, Pool};
 use rstest::rstest;
 use serde_json::{Map, Value, json};
@@ -39,7 +39,7 @@ fn run(text: &str, input: &Value) -> (Value, Vec<String>) {
     });
     let ignored = ignored.collect();
     let input = input.as_object().cloned().unwrap_or_default();
-    match workflow.run(pool(), input, &RunOptions::new()) {
+    match workflow.run(pool(), input, &RunSettings::new()) {
         Ok(outcome) => (Value::Object(outcome.state), ignored),
         Err(error) => panic!("it fails: {error}"),
     }
@@ -505,7 +505,7 @@ nodes:
 "
     );
     let workflow = Workflow::parse(&text, "tea.yaml").expect("it is accepted");
-    let options = RunOptions::new();
+    let options = RunSettings::new();
     let stopped = workflow.run(common::pool(), Map::new(), &options).unwrap();
     let at = stopped.interrupt.expect("it stops");
     assert_eq!((&*at.node, at.when), ("ask", Moment::After));
@@ -529,7 +529,7 @@ edges: [{from: __start__, parallel: [a, b], fan_in: join}]
     assert_eq!(state["parallel_results"][0]["success"], json!(false));
     let raising = Source::text(text, "tea.yaml").overlay_text(said, "said.yaml");
     let workflow = raising.load().expect("it is accepted");
-    let error = workflow.run(common::pool(), Map::new(), &RunOptions::new());
+    let error = workflow.run(common::pool(), Map::new(), &RunSettings::new());
     let error = error.expect_err("it fails").to_string();
     assert!(error.contains("oh"), "{error}");
 }
@@ -558,7 +558,7 @@ nodes:
             source = source.overlay_text(*overlay, "overlay.yaml");
         }
         let workflow = source.load().expect("it is accepted");
-        let outcome = workflow.run(common::pool(), Map::new(), &RunOptions::new());
+        let outcome = workflow.run(common::pool(), Map::new(), &RunSettings::new());
         outcome.expect("it runs").state["n"].clone()
     };
     // Without an overlay, `c` isn't led to, and what is written next to `b` is `c`.

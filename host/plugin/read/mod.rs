@@ -4,7 +4,7 @@ mod reader;
 mod table;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::{DeTable, DeValue};
 
@@ -49,6 +49,7 @@ pub(super) fn read(
         source,
         problems,
         places: Places::default(),
+        misspelt: BTreeSet::new(),
     };
     let manifest = reader.manifest();
     let places = reader.places;

@@ -1,6 +1,6 @@
 //! What reading a manifest needs: its text, and where problems and places go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,4 +40,6 @@ pub(super) struct Reader<'r, 't> {
     pub(super) source: &'r ManifestText<'t>,
     pub(super) problems: &'r mut Problems,
     pub(super) places: Places,
+    /// Keys that are there under a name like theirs, by their dotted names.
+    pub(super) misspelt: BTreeSet<String>,
 }

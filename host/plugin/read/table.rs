@@ -68,8 +68,12 @@ impl Reader<'_, '_> {
                 key => format!("`{key}`"),
             };
             let message = format!("{of} has no key `{name}`");
-            let known = known.iter().copied();
-            let hint = self.problems.suggestions().hint_or_list(name, known);
+            let suggestions = self.problems.suggestions();
+            let nearest = suggestions.nearest(name, known.iter().copied());
+            let hint = suggestions.hint_or_list(name, known.iter().copied());
+            if let Some(nearest) = nearest {
+                self.misspelt.insert(table.path(nearest));
+            }
             let problem = self.problem(Code::UnknownKey, &key.span(), message);
             if let Some(hint) = hint {
                 problem.with_hint(hint);
@@ -93,7 +97,8 @@ impl Reader<'_, '_> {
         name: &str,
         read: impl FnOnce(&mut Self, &str, Entry<'_, '_>) -> Option<T>,
     ) -> Option<T> {
-        if table.get(name).is_none() {
+        // One that is misspelt is there: that was said already.
+        if table.get(name).is_none() && !self.misspelt.contains(&table.path(name)) {
             let message = format!("the manifest has no `{}`", table.path(name));
             self.problem(Code::MissingKey, &table.span, message);
         }

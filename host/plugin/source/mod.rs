@@ -12,7 +12,7 @@ use super::manifest::Manifest;
 use crate::diagnostics::{LoadError, Problem, Problems};
 
 use file::load_file;
-use files::unreadable;
+use files::{text_of, unreadable};
 use folder::{MANIFEST, load_folder};
 
 pub(super) use files::{File, Source};
@@ -63,6 +63,27 @@ pub(super) fn load(path: &Path, problems: &mut Problems) -> Option<Source> {
     } else {
         load_file(path, problems)
     }
+}
+
+/// The name that the plugin at `path` gives itself, whatever is wrong with it, if it gives any.
+pub(super) fn written_name(path: &Path) -> Option<String> {
+    let manifest = match path.is_dir() {
+        true => path.join(MANIFEST),
+        false => path.to_owned(),
+    };
+    let text = std::fs::metadata(&manifest)
+        .and_then(|found| match found.is_file() {
+            true => text_of(std::fs::File::open(&manifest)?),
+            false => Err(io::Error::other("it is not a file")),
+        })
+        .ok();
+    // The line needn't be TOML that anything could be made of.
+    let named = text.iter().flat_map(|text| text.lines()).find_map(|line| {
+        let value = line.trim().strip_prefix("name")?.trim_start();
+        let value = value.strip_prefix('=')?.trim();
+        Some(value.trim_matches(['"', '\'']).to_owned())
+    });
+    named.filter(|name| !name.is_empty())
 }
 
 /// The folders and Lua files in `path`, without hidden ones.

@@ -22,7 +22,7 @@ pub(crate) struct Parser<'p> {
 impl<'p> Parser<'p> {
     /// A parser on an instance that is granted nothing. It takes the place that the main instance
     /// of a run takes later, so that no run waits for more than it did.
-    pub(super) fn alone(pool: &'p Pool, options: &workflow::RunOptions) -> Parser<'p> {
+    pub(super) fn alone(pool: &'p Pool, options: &workflow::RunSettings) -> Parser<'p> {
         let own = RunOptions::new().grants(Grants::none());
         let own = match &options.cancel {
             Some(cancel) => own.cancel_handle(cancel),

@@ -9,7 +9,7 @@ mod needs;
 
 use crate::Pool;
 use crate::diagnostics::{Problem, Problems, Severity};
-use crate::workflow::RunOptions;
+use crate::workflow::RunSettings;
 use crate::workflow::definition::Workflow;
 pub(crate) use lua::Parser;
 
@@ -19,9 +19,9 @@ impl Workflow {
     ///
     /// All Lua is parsed in a sandbox, and none of it is run. Then the functions that nodes use
     /// are looked up, with the keys that they are given where `options` describe them
-    /// ([`RunOptions::describe`]); capabilities, folders, secrets and limits are held against
+    /// ([`RunSettings::describe`]); capabilities, folders, secrets and limits are held against
     /// what there is.
-    pub fn check(&self, pool: &Pool, options: &RunOptions) -> Vec<Problem> {
+    pub fn check(&self, pool: &Pool, options: &RunSettings) -> Vec<Problem> {
         self.check_with(pool, options, &mut Parser::alone(pool, options))
     }
 
@@ -29,7 +29,7 @@ impl Workflow {
     pub(crate) fn check_with(
         &self,
         pool: &Pool,
-        options: &RunOptions,
+        options: &RunSettings,
         parser: &mut Parser<'_>,
     ) -> Vec<Problem> {
         let mut problems = Problems::with_files(self.files.clone());

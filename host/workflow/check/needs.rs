@@ -3,7 +3,7 @@
 
 use super::lua::Parser;
 use crate::diagnostics::{Code, Place, Problems};
-use crate::workflow::RunOptions;
+use crate::workflow::RunSettings;
 use crate::workflow::definition::Workflow;
 use crate::workflow::execute::terms::VARIABLES;
 use crate::workflow::expression::Template;
@@ -17,7 +17,7 @@ use crate::{Access, Capability, Grants, Limit, PartialLimits, Pool};
 pub(super) fn check(
     workflow: &Workflow,
     pool: &Pool,
-    options: &RunOptions,
+    options: &RunSettings,
     parser: &mut Parser<'_>,
     problems: &mut Problems,
 ) {
@@ -41,7 +41,7 @@ pub(super) fn check(
 struct Needs<'n, 'p> {
     workflow: &'n Workflow,
     pool: &'n Pool,
-    options: &'n RunOptions,
+    options: &'n RunSettings,
     granted: &'n Grants,
     problems: &'n mut Problems,
     /// For Lua among arguments.

@@ -9,7 +9,7 @@ use crate::workflow::event::{Events, Moment};
 use crate::workflow::execute::budget::Budget;
 use crate::workflow::execute::terms::{Terms, VARIABLES};
 use crate::workflow::execute::workers::Workers;
-use crate::workflow::options::RunOptions;
+use crate::workflow::options::RunSettings;
 use crate::workflow::plan::NodeId;
 use crate::{Grants, Pool};
 
@@ -17,7 +17,7 @@ use crate::{Grants, Pool};
 pub(crate) struct Run<'r> {
     pub(crate) workflow: &'r Workflow,
     pub(crate) pool: &'r Pool,
-    pub(crate) options: &'r RunOptions,
+    pub(crate) options: &'r RunSettings,
     pub(crate) started: Instant,
     pub(crate) events: Events,
     pub(crate) budget: Budget,
@@ -27,7 +27,7 @@ pub(crate) struct Run<'r> {
 }
 
 impl<'r> Run<'r> {
-    pub(crate) fn new(workflow: &'r Workflow, pool: &'r Pool, options: &'r RunOptions) -> Run<'r> {
+    pub(crate) fn new(workflow: &'r Workflow, pool: &'r Pool, options: &'r RunSettings) -> Run<'r> {
         let started = Instant::now();
         let depth = workflow.plan.depth();
         Run {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::workflow::check::{self, Parser};
@@ -15,20 +16,20 @@ use crate::workflow::execute::path::{self, Ended, Flow};
 use crate::workflow::execute::position::{At, Position};
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
-use crate::workflow::options::RunOptions;
+use crate::workflow::options::RunSettings;
 use crate::workflow::plan::NodeId;
-use crate::workflow::report::{Failure, InstanceReport, Report, RunOutcome, SCHEMA_VERSION, ms};
+use crate::workflow::report::{Failure, InstanceReport, RunOutcome, RunReport, SCHEMA_VERSION, ms};
 use crate::workflow::state::State;
 use crate::{Pool, RunMain};
 
 /// What a run gave that came to its end, or to a node that it stops at.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct RunResult {
     /// The state after the last node.
     pub state: Map<String, Value>,
     /// What the run did.
-    pub report: Report,
+    pub report: RunReport,
     /// Where the run stopped, if it isn't at its end.
     pub interrupt: Option<Interrupted>,
 }
@@ -47,8 +48,39 @@ pub struct Interrupted {
 
 /// Where a run begins.
 pub(crate) enum From {
-    Start(Map<String, Value>),
-    Checkpoint(Box<Checkpoint>, Map<String, Value>),
+    Start(Input),
+    Checkpoint(Box<Checkpoint>, Input),
+}
+
+/// What a run is given, or why that is nothing that could be its input.
+pub(crate) type Input = Result<Map<String, Value>, String>;
+
+impl From {
+    pub(crate) fn start(input: impl Serialize) -> From {
+        From::Start(object(input))
+    }
+
+    pub(crate) fn checkpoint(checkpoint: Checkpoint, input: impl Serialize) -> From {
+        From::Checkpoint(Box::new(checkpoint), object(input))
+    }
+}
+
+/// A value as an object: nothing is one without keys.
+fn object(input: impl Serialize) -> Input {
+    match serde_json::to_value(input) {
+        Ok(Value::Object(input)) => Ok(input),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(value) => {
+            let kind = match value {
+                Value::Array(_) => "a list",
+                Value::String(_) => "a string",
+                Value::Number(_) => "a number",
+                _ => "a boolean",
+            };
+            Err(format!("the input of a workflow is an object, not {kind}"))
+        }
+        Err(error) => Err(format!("the input can't be had: {error}")),
+    }
 }
 
 /// Refuses a state with integers that no node could see, all of them at once.
@@ -65,8 +97,8 @@ pub(crate) fn run(
     workflow: &Workflow,
     pool: &Pool,
     from: From,
-    options: &RunOptions,
-) -> Result<Outcome, RunError> {
+    options: &RunSettings,
+) -> Result<RunResult, RunError> {
     let mut run = Run::new(workflow, pool, options);
     let node = match &from {
         From::Start(_) => None,
@@ -77,17 +109,19 @@ pub(crate) fn run(
     let file = begin.and_then(|begin| begin.saver.file());
     let checkpoint = file.map(Path::to_owned);
     let name = workflow.model.name.clone();
-    run.events.emit(None, || match node {
-        None => EventKind::Start {
+    match node {
+        None => run.events.emit(None, || EventKind::Start {
             workflow: name,
             checkpoint,
-        },
-        Some(node) => EventKind::Resume {
+        }),
+        // What can't go on isn't resumed.
+        Some(node) if result.is_ok() => run.events.emit(None, || EventKind::Resume {
             workflow: name,
             node,
             checkpoint,
-        },
-    });
+        }),
+        Some(_) => {}
+    }
     match result {
         Ok(begin) => main(&run, begin),
         Err(trouble) => Err(fail(&run, trouble, None, Vec::new())),
@@ -155,6 +189,7 @@ fn begin(run: &Run<'_>, from: From) -> Result<Begin, Trouble> {
     };
     match from {
         From::Start(input) => {
+            let input = input.map_err(|why| Failure::own("ValueError", why))?;
             let state = State::new(&workflow.model.initial_state, input);
             refuse_large_integers(&state)?;
             let mut saver = saver(folder.as_deref(), of).map_err(fail)?;
@@ -168,6 +203,7 @@ fn begin(run: &Run<'_>, from: From) -> Result<Begin, Trouble> {
             })
         }
         From::Checkpoint(checkpoint, input) => {
+            let input = input.map_err(|why| Failure::own("ValueError", why))?;
             checkpoint.check(&of, options.changed).map_err(fail)?;
             let at = checkpoint.at(&workflow.plan).map_err(fail)?;
             of.stops.add(checkpoint.stops());
@@ -250,7 +286,7 @@ fn find_stops(
     Ok(stops)
 }
 
-fn main(run: &Run<'_>, begin: Begin) -> Result<Outcome, RunError> {
+fn main(run: &Run<'_>, begin: Begin) -> Result<RunResult, RunError> {
     let terms = run.terms();
     let file = begin.saver.file().map(Path::to_owned);
     let track = match Track::of_main(run, begin.main, &terms) {
@@ -292,7 +328,7 @@ fn main(run: &Run<'_>, begin: Begin) -> Result<Outcome, RunError> {
             run.events.emit(None, || EventKind::Finish {
                 state: state.to_json(),
             });
-            Ok(Outcome {
+            Ok(RunResult {
                 state: state.into_json(),
                 report: report(run, RunOutcome::Done, instances),
                 interrupt: None,
@@ -309,7 +345,7 @@ fn main(run: &Run<'_>, begin: Begin) -> Result<Outcome, RunError> {
                 let failure = Failure::own("CheckpointError", "there is no checkpoint");
                 return Err(fail(run, failure.into(), file, instances));
             };
-            Ok(Outcome {
+            Ok(RunResult {
                 state: state.into_json(),
                 report: report(run, RunOutcome::Interrupted, instances),
                 interrupt: Some(Interrupted {
@@ -341,8 +377,8 @@ fn fail(
     RunError::new(run.workflow, trouble, checkpoint, report)
 }
 
-fn report(run: &Run<'_>, outcome: RunOutcome, instances: Vec<InstanceReport>) -> Report {
-    Report {
+fn report(run: &Run<'_>, outcome: RunOutcome, instances: Vec<InstanceReport>) -> RunReport {
+    RunReport {
         schema_version: SCHEMA_VERSION,
         workflow: run.workflow.model.name.clone(),
         outcome,

@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 
 use crate::workflow::definition::Workflow;
-use crate::workflow::execute::run::{self, From, Outcome};
-use crate::workflow::{Event, RunError, RunOptions};
+use crate::workflow::execute::run::{self, From, RunResult};
+use crate::workflow::{Event, RunError, RunSettings};
 use crate::{Cancel, Pool};
 
 /// Events that may wait to be taken. A run that is further ahead of who listens to it waits.
@@ -20,11 +20,11 @@ const AHEAD: usize = 1024;
 /// ```
 /// use std::sync::Arc;
 /// use moonfork::Pool;
-/// use moonfork::workflow::{EventKind, RunOptions, Workflow};
+/// use moonfork::workflow::{EventKind, RunSettings, Workflow};
 ///
 /// let workflow = Arc::new(Workflow::parse("nodes: [{name: a, run: 'return {n = 1}'}]", "a.yaml")?);
 /// let pool = Pool::builder().build()?;
-/// let mut run = workflow.stream(&pool, Default::default(), &RunOptions::default())?;
+/// let mut run = workflow.stream(&pool, (), &RunSettings::new())?;
 /// let nodes = run.by_ref().filter(|event| matches!(event.kind, EventKind::NodeEnd { .. }));
 /// assert_eq!(nodes.count(), 1);
 /// assert_eq!(run.finish()?.state["n"], 1);
@@ -33,7 +33,7 @@ const AHEAD: usize = 1024;
 #[derive(Debug)]
 pub struct Stream {
     events: Option<Receiver<Event>>,
-    run: Option<JoinHandle<Result<Outcome, RunError>>>,
+    run: Option<JoinHandle<Result<RunResult, RunError>>>,
     cancel: Cancel,
 }
 
@@ -42,7 +42,7 @@ impl Stream {
         workflow: &Arc<Workflow>,
         pool: &Pool,
         from: From,
-        options: &RunOptions,
+        options: &RunSettings,
     ) -> io::Result<Stream> {
         let (sender, events) = mpsc::sync_channel(AHEAD);
         let cancel = match &options.cancel {
@@ -81,8 +81,8 @@ impl Stream {
     /// As [`Workflow::run`].
     ///
     /// # Panics
-    /// If a listener of [`RunOptions::on_event`] panicked.
-    pub fn finish(mut self) -> Result<Outcome, RunError> {
+    /// If a listener of [`RunSettings::on_event`] panicked.
+    pub fn finish(mut self) -> Result<RunResult, RunError> {
         // The run must not wait for anybody to take its events.
         self.events = None;
         let Some(run) = self.run.take() else {

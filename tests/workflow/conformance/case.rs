@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use moonfork::workflow::{
-    Event, EventKind, Moment, Outcome, Report, RunError, RunOptions, Workflow,
+    Event, EventKind, Moment, RunError, RunReport, RunResult, RunSettings, Workflow,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -138,14 +138,14 @@ impl Case {
         let expected = &self.expected;
         let pool = functions::pool(expected.slots.unwrap_or(16), expected.metered);
         let events = Arc::new(Mutex::new(Vec::new()));
-        let mut options = RunOptions::new().on_event({
+        let mut options = RunSettings::new().on_event({
             let events = Arc::clone(&events);
             move |event| events.lock().unwrap().push(event.clone())
         });
         if mode == Mode::Resume {
             let outline = workflow.outline();
             let on_main = outline.nodes.iter().filter(|node| !node.in_branch);
-            options.interrupt_after = on_main.map(|node| node.name.clone()).collect();
+            options = options.interrupt_after(on_main.map(|node| node.name.clone()));
         }
         let begin = |checkpoint, input: Map<String, Value>| match (mode, checkpoint) {
             (Mode::Stream, None) => {
@@ -209,7 +209,7 @@ impl Case {
         }
     }
 
-    fn check_result(&self, result: &Result<Outcome, RunError>) -> Result<(), String> {
+    fn check_result(&self, result: &Result<RunResult, RunError>) -> Result<(), String> {
         let expected = &self.expected;
         match (result, &expected.error) {
             (Err(error), Some(part)) => {
@@ -243,7 +243,7 @@ impl Case {
         }
     }
 
-    fn check_report(&self, report: &Report, mode: Mode) -> Result<(), String> {
+    fn check_report(&self, report: &RunReport, mode: Mode) -> Result<(), String> {
         let ids: HashSet<_> = report.instances.iter().map(|it| it.store_id).collect();
         if ids.len() != report.instances.len() {
             return Err("two instances are the same store".to_owned());
@@ -278,7 +278,7 @@ impl Case {
 }
 
 impl Stop {
-    fn check(&self, outcome: &Outcome, node: &str, when: Moment) -> Result<(), String> {
+    fn check(&self, outcome: &RunResult, node: &str, when: Moment) -> Result<(), String> {
         let expected = match when {
             Moment::Before => &self.before,
             Moment::After => &self.after,

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use super::scalar;
+use super::scalar::{self, Refused};
 use super::value::{Data, Entry, Yaml};
+use crate::codec::{Large, Path, Step};
 use crate::diagnostics::{Code, Place, Problems};
 
 /// Levels of mappings and lists. No more than what a state may have on its way into Lua, and
@@ -76,7 +77,17 @@ pub(crate) const QUOTE_CODE: &str = "YAML takes `: `, ` #`, `{` and `[` in unquo
 /// stumbled over it.
 fn has_plain_code(text: &str, line: usize) -> bool {
     let keys = ["run:", "script:", "code:"];
-    let is_plain = |rest: &str| !rest.trim_start().starts_with(['|', '>', '"', '\'']);
+    // Text in quotes is plain, too, where something stands behind them.
+    let is_plain = |rest: &str| {
+        let rest = rest.trim();
+        match rest.strip_prefix(['"', '\'']) {
+            Some(quoted) => quoted
+                .split_once(['"', '\''])
+                .map(|(_, behind)| behind.trim_start())
+                .is_some_and(|it| !it.is_empty() && !it.starts_with([',', '}', ']', '#'])),
+            None => !rest.starts_with(['|', '>']),
+        }
+    };
     let plain = |line: &str| {
         let found = |key: &&str| {
             let (before, rest) = line.split_once(*key)?;
@@ -240,10 +251,34 @@ impl Builder<'_> {
             return Data::Text(text.to_owned());
         }
         scalar::resolve(text).unwrap_or_else(|why| {
-            let message = format!("`{text}` {why}");
+            let (root, path) = self.path();
+            let message = match why {
+                Refused::TooLarge => Large { path, digits: text }.message(root),
+                Refused::NotFinite => {
+                    let path = path.display(root);
+                    format!("{path}: {text} is no number that JSON can hold; quote it, to pass it as text")
+                }
+            };
             self.problems.refuse(Code::InvalidValue, place, message);
             Data::Refused
         })
+    }
+
+    /// Where what comes next will be: the key at the top level, and the path from there.
+    fn path(&self) -> (&str, Path) {
+        let mut path = Path::default();
+        let mut root = "value";
+        for (level, open) in self.open.iter().enumerate().rev() {
+            match &open.collection {
+                Collection::List(items) => path.within(Step::Index(items.len() as u64 + 1)),
+                Collection::Mapping(mapping) => match &mapping.key {
+                    Some(Key::Named(key, _)) if level == 0 => root = key,
+                    Some(Key::Named(key, _)) => path.within(Step::Key(key.clone())),
+                    _ => {}
+                },
+            }
+        }
+        (root, path)
     }
 
     fn check_tag(&mut self, tag: Option<&Tag>, expected: &str, place: Place) {

@@ -4,12 +4,21 @@ use serde_json::Number;
 
 use super::value::Data;
 
+/// A number that can't be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is beyond those that Lua has.
+    TooLarge,
+    /// It is none: infinity, or not a number.
+    NotFinite,
+}
+
 /// Resolves a plain scalar; the error says what is wrong with the number it is.
 ///
 /// What digits mean is serde_yaml's to say, by the rules of YAML 1.2 (`yes` and `012` are strings);
 /// what JSON or Lua can't hold exactly is refused here, never rounded. It is asked for numbers
 /// alone: its parser takes buffers of 70 KB, for a scalar as for a file.
-pub(crate) fn resolve(text: &str) -> Result<Data, &'static str> {
+pub(crate) fn resolve(text: &str) -> Result<Data, Refused> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Data::Null,
         "true" | "True" | "TRUE" => Data::Bool(true),
@@ -18,18 +27,14 @@ pub(crate) fn resolve(text: &str) -> Result<Data, &'static str> {
             Data::Text(text.to_owned())
         }
         _ => match text.parse::<serde_yaml::Number>() {
-            Ok(number) if number.is_f64() && is_integer(text) => return Err(TOO_LARGE),
+            Ok(number) if number.is_f64() && is_integer(text) => return Err(Refused::TooLarge),
             Ok(number) => Data::Number(to_json(&number)?),
-            Err(_) if is_integer(text) => return Err(TOO_LARGE),
-            Err(_) if is_endless(text) => return Err(NO_NUMBER),
+            Err(_) if is_integer(text) => return Err(Refused::TooLarge),
+            Err(_) if is_endless(text) => return Err(Refused::TooLarge),
             Err(_) => Data::Text(text.to_owned()),
         },
     })
 }
-
-const TOO_LARGE: &str = "does not fit into a 64-bit signed integer";
-
-const NO_NUMBER: &str = "is not a number that JSON can hold";
 
 /// Whether all of it are digits, of whichever base. Zeros before decimal digits make a string of
 /// them.
@@ -51,14 +56,15 @@ fn is_endless(text: &str) -> bool {
     text.chars().all(is_number) && text.parse().is_ok_and(f64::is_infinite)
 }
 
-fn to_json(number: &serde_yaml::Number) -> Result<Number, &'static str> {
+fn to_json(number: &serde_yaml::Number) -> Result<Number, Refused> {
     if let Some(integer) = number.as_i64() {
         return Ok(integer.into());
     }
     if number.is_u64() {
-        return Err(TOO_LARGE);
+        return Err(Refused::TooLarge);
     }
-    number.as_f64().and_then(Number::from_f64).ok_or(NO_NUMBER)
+    let float = number.as_f64().and_then(Number::from_f64);
+    float.ok_or(Refused::NotFinite)
 }
 
 #[cfg(test)]
