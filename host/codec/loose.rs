@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::Extension;
+use super::extension::Extension;
 use serde::Deserialize;
 use serde::de::value::{Error, MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{
