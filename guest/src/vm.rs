@@ -319,6 +319,9 @@ impl Vm {
         })
     }
 
+    /// Bytes of a state for which room is made.
+    const LARGE: usize = 1 << 20;
+
     /// Calls the chunk that `push` leaves on the stack, and answers what it returned.
     fn answer_chunk(
         &self,
@@ -338,6 +341,11 @@ impl Vm {
                     .map_err(Failure::argument)?;
                 call_for_one(stack, 1)
             });
+        }
+        if state.len() > Self::LARGE {
+            // What an earlier node had of this is garbage, between whose pieces there would be no room for the
+            // large tables that this needs. A finalizer that fails is of no interest here.
+            let _ = self.sandbox.lua.gc_collect();
         }
         self.protected(|stack| {
             let lists = values.push_lists(stack);
