@@ -431,7 +431,7 @@ settings: {parallel: {max_workers: 2}}
 nodes:
   - name: each
     type: dynamic_parallel
-    items: '{{ state.items }}'
+    items: '{{ range(state.count) | list }}'
     run: 'return {n = state.item + #state.rows}'
   - name: join
     run: |
@@ -447,14 +447,14 @@ nodes:
       for index, entry in ipairs(state.kept) do
         again = again + entry.state.n + #entry.state.rows + #entry.state.text
       end
-      return {again = again, kept = null, items = null}
+      return {again = again, kept = null}
 ";
 
 /// Bytes that a run of so many branches over a list of so many numbers allocates outside of branches,
 /// and the most memory that the main instance had.
 fn shared(pool: &Pool, workflow: &Workflow, branches: usize, rows: usize) -> (u64, u64) {
     let input = Map::from_iter([
-        ("items".to_owned(), (0..branches).collect::<Value>()),
+        ("count".to_owned(), branches.into()),
         ("rows".to_owned(), (0..rows).collect::<Value>()),
         ("text".to_owned(), "x".repeat(rows).into()),
     ]);
@@ -489,4 +489,15 @@ fn an_entry_takes_what_its_branch_changed() {
     let (host, guest) = (each(few.0, many.0), each(few.1, many.1));
     println!("{few:?} for 20 branches, {many:?} for 320: {host} and {guest} bytes for each more");
     assert!(host < EACH && guest < EACH, "{host} and {guest} bytes");
+}
+
+/// One node after the other gets all entries, and what the first had of them is gone before the next
+/// reads them: together, or with holes in between, they wouldn't fit.
+#[test]
+fn every_node_has_room_for_twelve_thousand_entries() {
+    let workflow = load(SHARED).unwrap_or_else(|error| panic!("{error}"));
+    let pool = common::builder().max_branches(2).build().expect("a pool");
+    let (_, guest) = shared(&pool, &workflow, 12_000, 10);
+    println!("{guest} bytes");
+    assert!(guest < 52 * MIB, "{guest} bytes");
 }

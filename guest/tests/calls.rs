@@ -117,7 +117,7 @@ fn what_was_raised_comes_along() {
 #[case::behind_others(json!([1, true, u64::MAX]), "args[3]: 18446744073709551615 is too large")]
 fn arguments_that_lua_cant_hold(#[case] args: Value, #[case] message: &str) {
     let failure = each_time("function f() end", "f", &args).unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Value);
+    assert_eq!(failure.kind, FailureKind::Argument);
     assert!(failure.message.contains(message), "{failure:?}");
 }
 

@@ -107,7 +107,7 @@ fn a_value_that_breaks_off_is_refused() {
             .raw(Op::Set as u32, &request)
             .unwrap_err()
             .kind,
-        FailureKind::Value
+        FailureKind::Argument
     );
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::Machine;
-use moonfork_guest::wire::{FailureKind, Op};
+use moonfork_guest::wire::{FailureKind, Numbered, Op};
 use rstest::rstest;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ fn what_json_cannot_say_is_an_error_with_its_path(#[case] code: &str, #[case] me
 fn what_lua_cannot_hold_is_an_error_with_its_path(#[case] state: Value, #[case] message: &str) {
     let failure = Machine::new().eval_with("state", Some(&state)).unwrap_err();
     assert_eq!(failure.message, message);
-    assert_eq!(failure.kind, FailureKind::Value);
+    assert_eq!(failure.kind, FailureKind::Argument);
 }
 
 /// What serde lets programs write, and JSON doesn't have.
@@ -142,7 +142,7 @@ fn what_json_cannot_hold_is_an_error_with_its_path<T: Serialize>(
         .request(Op::Eval, &chunk, Some(&state))
         .unwrap_err();
     assert_eq!(failure.message, message);
-    assert_eq!(failure.kind, FailureKind::Value);
+    assert_eq!(failure.kind, FailureKind::Argument);
 }
 
 #[rstest]
@@ -152,7 +152,33 @@ fn what_json_cannot_hold_is_an_error_with_its_path<T: Serialize>(
 fn arguments_are_an_array(#[case] args: Value, #[case] message: &str) {
     let failure = Machine::new().call("type", &args).unwrap_err();
     assert_eq!(failure.message, message);
-    assert_eq!(failure.kind, FailureKind::Value);
+    assert_eq!(failure.kind, FailureKind::Argument);
+}
+
+/// What goes by a number is a value of its own in each place.
+#[test]
+fn numbers_stand_for_what_they_were_defined_for() {
+    let rows = json!([1, {"b": 2}]);
+    let run = |code: &str, number| {
+        let state = (
+            Numbered::Definition(0),
+            (
+                (Numbered::Definition(1), &rows),
+                Numbered::Reference(number),
+            ),
+        );
+        let chunk = common::chunk("test", code, false);
+        Machine::new().request(Op::Eval, &chunk, Some(&state))
+    };
+    let changed = run("state[1][2].b = 3 return state", 1);
+    assert_eq!(changed, Ok(json!([[1, {"b": 3}], [1, {"b": 2}]])));
+    for number in [0, 2, u32::MAX] {
+        let failure = run("return 1", number).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "state[2]: what was passed in has a number that stands for nothing"
+        );
+    }
 }
 
 fn nested(levels: usize) -> Value {
