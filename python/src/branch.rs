@@ -7,8 +7,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use smallvec::SmallVec;
 
-use crate::calls::{Ended, framed};
+use crate::calls::{Ended, framed, framed_on, is_used_here};
 use crate::errors::{exception, make_with};
 use crate::fork::{Birthplace, forked};
 use crate::pool::{PyPool, cancel_of, chunk};
@@ -24,11 +25,11 @@ enum Request<'a> {
     },
     Call {
         path: &'a str,
-        arguments: Vec<ToLua>,
+        arguments: &'a [ToLua],
     },
     CallPlain {
         path: &'a str,
-        arguments: Vec<ToLua>,
+        arguments: &'a [ToLua],
     },
     Get(&'a str),
     Set(&'a str, ToLua),
@@ -45,8 +46,11 @@ impl Request<'_> {
     }
 }
 
+/// Arguments up to which a call asks for no memory for them.
+const FEW: usize = 4;
+
 /// The arguments of a call, as far as they can be taken now.
-fn passed(arguments: &Bound<'_, PyTuple>) -> Vec<ToLua> {
+fn passed(arguments: &Bound<'_, PyTuple>) -> SmallVec<[ToLua; FEW]> {
     arguments.iter().map(|it| ToLua::new(&it)).collect()
 }
 
@@ -107,7 +111,7 @@ impl Branch {
         if !self.made.is_here() {
             return Err(forked("Branch"));
         }
-        if in_use::by_this_thread(self.id) {
+        if is_used_here(self.id) {
             return Err(make_with(
                 py,
                 "reentrant",
@@ -121,19 +125,27 @@ impl Branch {
     fn ask(&self, py: Python<'_>, request: &Request<'_>) -> PyResult<Py<PyAny>> {
         let answered = self.with(py, |cell| {
             let branch = cell.branch.as_mut()?;
-            let _use = in_use::begin(self.id);
-            let ((result, report), ended) =
-                framed(request.root(), Some(self.cancel.clone()), None, || {
+            let ((result, report), ended) = framed_on(
+                Some(self.id),
+                request.root(),
+                Some(self.cancel.clone()),
+                None,
+                || {
                     let result: moonfork::Result<FromLua> = answer!(branch, request);
-                    let report = result.is_err().then(|| branch.take_report());
+                    let report = result.is_err().then(|| Box::new(branch.take_report()));
                     (result, report)
-                });
-            cell.add(report.clone());
+                },
+            );
+            if let Some(report) = &report {
+                cell.add(Some(Report::clone(report)));
+            }
             Some((result, report, ended))
         })?;
         match answered {
             Some((Ok(value), ..)) => Ok(value.into_object(py)),
-            Some((Err(error), report, ended)) => Err(exception(py, &error, report.as_ref(), ended)),
+            Some((Err(error), report, ended)) => {
+                Err(exception(py, &error, report.as_deref(), ended))
+            }
             None => Err(PyRuntimeError::new_err("the branch is closed")),
         }
     }
@@ -200,7 +212,7 @@ impl Branch {
         path: &str,
         arguments: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<PyAny>> {
-        let arguments = passed(arguments);
+        let arguments = &passed(arguments);
         self.ask(py, &Request::Call { path, arguments })
     }
 
@@ -212,7 +224,7 @@ impl Branch {
         path: &str,
         arguments: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<PyAny>> {
-        let arguments = passed(arguments);
+        let arguments = &passed(arguments);
         self.ask(py, &Request::CallPlain { path, arguments })
     }
 
@@ -326,13 +338,13 @@ impl Main {
                     Err(error) => return (Err(Some(error)), None),
                 };
                 let result: moonfork::Result<FromLua> = answer!(main.with(&options), request);
-                let report = result.is_err().then(|| main.take_report());
+                let report = result.is_err().then(|| Box::new(main.take_report()));
                 (result.map_err(Some), report)
             })
         });
         match result {
             Ok(value) => Ok(value.into_object(py)),
-            Err(Some(error)) => Err(exception(py, &error, report.as_ref(), ended)),
+            Err(Some(error)) => Err(exception(py, &error, report.as_deref(), ended)),
             Err(None) => Err(gone(py)),
         }
     }
@@ -372,7 +384,7 @@ impl Main {
         path: &str,
         arguments: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<PyAny>> {
-        let arguments = passed(arguments);
+        let arguments = &passed(arguments);
         self.ask(py, &Request::Call { path, arguments }, None)
     }
 
@@ -415,34 +427,5 @@ impl Main {
 
     fn __repr__(&self) -> String {
         format!("<moonfork.Main, store {}>", self.id)
-    }
-}
-
-/// Which instances this thread is in the middle of a call of: their host functions may run Python
-/// code that wants to use them.
-mod in_use {
-    use std::cell::RefCell;
-
-    use moonfork::StoreId;
-
-    thread_local! {
-        static IDS: RefCell<Vec<StoreId>> = const { RefCell::new(Vec::new()) };
-    }
-
-    pub(super) struct Use(());
-
-    pub(super) fn begin(id: StoreId) -> Use {
-        IDS.with_borrow_mut(|ids| ids.push(id));
-        Use(())
-    }
-
-    pub(super) fn by_this_thread(id: StoreId) -> bool {
-        IDS.with_borrow(|ids| ids.contains(&id))
-    }
-
-    impl Drop for Use {
-        fn drop(&mut self) {
-            IDS.with_borrow_mut(|ids| ids.pop());
-        }
     }
 }

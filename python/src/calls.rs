@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
 
-use moonfork::{Cancel, HostCall, HostError};
+use moonfork::{Cancel, HostCall, HostError, StoreId};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -21,6 +21,8 @@ thread_local! {
 
 /// A run that is under way on this thread.
 struct Frame {
+    /// The instance that it is on, where others may have that at hand.
+    instance: Option<StoreId>,
     /// Stops it.
     cancel: Option<Cancel>,
     /// The event loop that awaits it, if one does.
@@ -28,10 +30,16 @@ struct Frame {
     ended: Ended,
 }
 
-/// What Python code has left behind by the end of a run.
+/// What Python code has left behind by the end of a run: mostly nothing, so that it is small.
 pub(crate) struct Ended {
     /// What was passed in, for messages about it.
     pub(crate) root: &'static str,
+    pub(crate) left: Option<Box<Left>>,
+}
+
+/// Exceptions that came up in a run.
+#[derive(Default)]
+pub(crate) struct Left {
     /// What no script may catch: `KeyboardInterrupt`, `SystemExit`.
     pub(crate) stopped_by: Option<PyErr>,
     /// The last exception of a host function.
@@ -47,16 +55,23 @@ pub(crate) struct Raised {
 impl Ended {
     /// Nothing.
     pub(crate) fn with_nothing(root: &'static str) -> Ended {
-        Ended {
-            root,
-            stopped_by: None,
-            raised: None,
-        }
+        Ended { root, left: None }
     }
 }
 
 /// Does `run` with a frame of its own, and says what Python code left behind.
 pub(crate) fn framed<T>(
+    root: &'static str,
+    cancel: Option<Cancel>,
+    event_loop: Option<Py<PyAny>>,
+    run: impl FnOnce() -> T,
+) -> (T, Ended) {
+    framed_on(None, root, cancel, event_loop, run)
+}
+
+/// As [`framed`], on an instance that [`is_used_here`] knows then.
+pub(crate) fn framed_on<T>(
+    instance: Option<StoreId>,
     root: &'static str,
     cancel: Option<Cancel>,
     event_loop: Option<Py<PyAny>>,
@@ -73,6 +88,7 @@ pub(crate) fn framed<T>(
 
     FRAMES.with_borrow_mut(|frames| {
         frames.push(Frame {
+            instance,
             cancel,
             event_loop,
             ended: Ended::with_nothing(root),
@@ -85,6 +101,12 @@ pub(crate) fn framed<T>(
     (result, ended.unwrap_or_else(|| Ended::with_nothing(root)))
 }
 
+/// Whether this thread is in the middle of a call of the instance: its host functions may run Python code
+/// that wants to use it.
+pub(crate) fn is_used_here(instance: StoreId) -> bool {
+    FRAMES.with_borrow(|frames| frames.iter().any(|it| it.instance == Some(instance)))
+}
+
 fn with_frame<T>(f: impl FnOnce(&mut Frame) -> T) -> Option<T> {
     FRAMES.with_borrow_mut(|frames| frames.last_mut().map(f))
 }
@@ -92,7 +114,8 @@ fn with_frame<T>(f: impl FnOnce(&mut Frame) -> T) -> Option<T> {
 /// Stops the run that is under way on this thread, which then raises `exception`.
 fn stop(exception: PyErr) {
     with_frame(|frame| {
-        frame.ended.stopped_by.get_or_insert(exception);
+        let left = frame.ended.left.get_or_insert_default();
+        left.stopped_by.get_or_insert(exception);
         if let Some(cancel) = &frame.cancel {
             cancel.cancel();
         }
@@ -176,7 +199,7 @@ fn told(py: Python<'_>, exception: PyErr) -> String {
     };
     if exception.is_instance_of::<PyException>(py) {
         with_frame(|frame| {
-            frame.ended.raised = Some(Raised {
+            frame.ended.left.get_or_insert_default().raised = Some(Raised {
                 message: message.clone(),
                 exception,
             });

@@ -16,7 +16,8 @@ pub(crate) fn exception(
     report: Option<&Report>,
     ended: Ended,
 ) -> PyErr {
-    if let Some(raised) = ended.stopped_by {
+    let left = ended.left.map(|left| *left).unwrap_or_default();
+    if let Some(raised) = left.stopped_by {
         return raised;
     }
     // What couldn't be passed in was Python's, and Python has names for that.
@@ -28,7 +29,7 @@ pub(crate) fn exception(
     match made {
         Ok(made) => {
             let exception = PyErr::from_value(made);
-            if let Some(cause) = ended.raised
+            if let Some(cause) = left.raised
                 && caused(error, &cause.message)
             {
                 exception.set_cause(py, Some(cause.exception));

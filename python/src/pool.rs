@@ -323,7 +323,7 @@ impl PyPool {
         });
         match result {
             Ok(value) => Ok(value.into_object(py)),
-            Err(error) => Err(exception(py, &error, report.as_ref(), ended)),
+            Err(error) => Err(exception(py, &error, report.as_deref(), ended)),
         }
     }
 }
@@ -363,7 +363,7 @@ fn run_fresh(
     code: &Chunk<'_>,
     state: Option<&ToLua>,
     options: &RunOptions,
-) -> (moonfork::Result<FromLua>, Option<Report>) {
+) -> (moonfork::Result<FromLua>, Option<Box<Report>>) {
     let mut branch = match pool.branch_with(options) {
         Ok(branch) => branch,
         Err(error) => return (Err(error), None),
@@ -372,7 +372,7 @@ fn run_fresh(
         Some(state) => branch.eval_with(code.clone(), state),
         None => branch.eval(code.clone()),
     };
-    let report = result.is_err().then(|| branch.take_report());
+    let report = result.is_err().then(|| Box::new(branch.take_report()));
     (result, report)
 }
 
