@@ -40,7 +40,7 @@ use moonfork::workflow::RunError;
 /// Runs Lua in WebAssembly sandboxes, and workflows whose branches run in parallel, each in a
 /// sandbox of its own.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "moonfork", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

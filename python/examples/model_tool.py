@@ -64,7 +64,14 @@ class Tool:
                 answer = {"error": str(error), "limit": error.code}
             except moonfork.Error as error:
                 answer = {"error": str(error), "line": error.line}
-            answer["printed"] = branch.report.output
+            report = branch.report
+        answer["printed"] = report.output
+        # What it cost, for who pays for it.
+        answer["cost"] = {
+            "milliseconds": round(report.wall_ms, 2),
+            "kilobytes": report.peak_memory // 1000,
+            "calls": report.host_calls,
+        }
         return answer
 
 
@@ -80,11 +87,15 @@ def main() -> None:
     )
     with pool:
         print("a good script:", json.dumps(tool.run(pool, GOOD)))
-        print("called:", tool.journal)
+        print("its journal:", tool.journal)
         for what, code in BAD.items():
             tool.journal.clear()
             answer = tool.run(pool, code)
             print(f"one that {what}: {answer['error']}")
+            if "denied" in answer:
+                print(f"  it wanted what it wasn't granted: {answer['denied']}")
+            if tool.journal:
+                print(f"  before that it called {tool.journal[0]} and {len(tool.journal) - 1} more")
 
 
 if __name__ == "__main__":

@@ -84,3 +84,9 @@ __all__ = [
     "WrongThread",
     "__version__",
 ]
+
+# Where they are looked for, and what tracebacks show.
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__
+del _name

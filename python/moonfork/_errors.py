@@ -129,10 +129,16 @@ class RunError(Error):
 
     #: The node that failed, if it was one.
     node: str | None = None
-    #: What happened: ``type``, ``message`` and ``traceback``.
+    #: What happened: ``error_type``, ``message``, ``traceback``, and ``value`` where Lua raised one.
     failure: dict[str, Any]
+    #: Why it didn't begin, if it didn't.
+    problems: list[Problem]
     #: What the run did, up to and including what failed.
     report: dict[str, Any] | None  # type: ignore[assignment]
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        self.problems = []
+        super().__init__(message, **fields)
 
 
 class CheckpointError(Error):
@@ -174,6 +180,8 @@ CLASSES: dict[str, type[Error]] = {
 
 #: A chunk's name and a line, as Lua and the library write them.
 _POSITION = re.compile(r"^(?:.*?):(\d+)(?::|$)", re.DOTALL)
+#: The name of a workflow's file and a line.
+_FILE_POSITION = re.compile(r"^[^\s:]+:(\d+):")
 
 
 def make(code: str, message: str, fields: dict[str, Any]) -> Error:
@@ -187,6 +195,8 @@ def make(code: str, message: str, fields: dict[str, Any]) -> Error:
     position = fields.pop("position", None)
     if position is None and issubclass(kind, (ScriptError, Denied)):
         position = message
+    if kind is RunError and (found := _FILE_POSITION.match(message)):
+        fields.setdefault("line", int(found[1]))
     if position is not None and (found := _POSITION.match(position)):
         fields.setdefault("line", int(found[1]))
     return kind(message, code=code, **fields)

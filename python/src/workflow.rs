@@ -79,6 +79,21 @@ impl PyWorkflow {
         problems(py, &plain(self.0.warnings()))
     }
 
+    /// What a run on this pool with these settings couldn't begin with: its Lua is parsed, and functions,
+    /// folders and limits are looked up. Nothing is run.
+    #[pyo3(signature = (pool, **settings))]
+    fn check<'py>(
+        &self,
+        py: Python<'py>,
+        pool: &Bound<'py, PyPool>,
+        settings: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let pool = pool.get().open()?;
+        let (settings, _) = run_settings(&pool, settings)?;
+        let found = py.detach(|| plain(&self.0.check(&pool, &settings)));
+        problems(py, &found)
+    }
+
     /// Runs it to its end, or to where it is interrupted.
     #[pyo3(signature = (pool, input = None, **settings))]
     fn run(
@@ -378,6 +393,7 @@ fn outcome(py: Python<'_>, result: Result<RunResult, RunError>) -> PyResult<Py<P
                     ("failure", failure),
                     ("lua_traceback", &failure.traceback),
                     ("report", error.report()),
+                    ("problems", &plain(error.problems())),
                 ],
             ))
         }

@@ -68,6 +68,12 @@ def test_kinds_are_those_of_python_too(
     assert isinstance(error, builtin)
 
 
+def test_classes_are_shown_where_they_are_looked_for() -> None:
+    classes = [it for it in map(moonfork.__dict__.get, moonfork.__all__) if isinstance(it, type)]
+    assert len(classes) > 30
+    assert {it.__module__ for it in classes} == {"moonfork"}
+
+
 @pytest.mark.parametrize("kind", sorted(set(_errors.CLASSES.values()), key=str))
 def test_each_class_can_be_pickled_and_copied(kind: type[moonfork.Error]) -> None:
     error = kind("message", code="code", line=3, lua_traceback="trace")
@@ -87,7 +93,7 @@ def test_what_a_run_raised_can_be_pickled(pool: moonfork.Pool) -> None:
 
 
 def test_each_kind_of_the_library_has_its_class() -> None:
-    source = Path(__file__).parents[2] / "host" / "error.rs"
+    source = Path(__file__).parents[2] / "host" / "error" / "mod.rs"
     text = source.read_text()
     body = text[text.index("pub fn code(&self)") :]
     body = body[: body.index("\n    }\n")]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import moonfork
 import pytest
 
 SCRIPT = """
@@ -71,3 +72,9 @@ def test_the_command_ends_with_130() -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode in (130, -signal.SIGINT)
+
+
+def test_the_command_says_its_name_and_version() -> None:
+    command = [sys.executable, "-m", "moonfork", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"moonfork {moonfork.__version__}\n"

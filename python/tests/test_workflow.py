@@ -48,6 +48,23 @@ def test_a_file_is_run(pool: moonfork.Pool, file: Path) -> None:
     assert len(ids) == len(set(ids)) == 3
 
 
+def test_a_run_that_cannot_begin_says_why(pool: moonfork.Pool) -> None:
+    workflow = moonfork.Workflow(text="nodes:\n  - {name: a, run: 'retrun 1'}\n")
+    problems = workflow.check(pool)
+    assert [(problem.line, problem.code) for problem in problems] == [(2, "LUA_SYNTAX")]
+    with pytest.raises(moonfork.RunError) as info:
+        workflow.run(pool)
+    assert info.value.problems == problems
+    assert (info.value.line, info.value.node) == (2, None)
+    sound = moonfork.Workflow(text="nodes:\n  - {name: a, run: 'error({code = 5})'}\n")
+    assert sound.check(pool, max_workers=2) == []
+    with pytest.raises(moonfork.RunError) as info:
+        sound.run(pool)
+    error = info.value
+    assert (error.line, error.node, error.problems) == (2, "a", [])
+    assert error.failure["error_type"] == "LuaError" and error.failure["value"] == {"code": 5}
+
+
 def test_problems_have_their_places(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("nodes:\n  - {name: a, rnu: return 1}\n")
