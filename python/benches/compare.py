@@ -268,9 +268,9 @@ def main() -> None:
             {tea: (lambda: kept.execute_node_code(BACK, state), "0.3")},
         )
         add = lua.LuaRuntime().eval("function(a, b) return a + b end")
-        table.times(
-            "a warm call", lambda: branch.call("add", 1, 2), {"lupa": (lambda: add(1, 2), "2")}
-        )
+        # Both as a loop would have it, which looks for what it calls once.
+        call = branch.call
+        table.times("a warm call", lambda: call("add", 1, 2), {"lupa": (lambda: add(1, 2), "2")})
     else:
         table.times("a fresh instance and a node's code", lambda: pool.run(NODE, {"rows": [1]}), {})
         table.times(rows, lambda: branch.run(BACK, state), {})
