@@ -56,7 +56,7 @@ pub(crate) struct View {
 
 enum State {
     Live(Box<Session>),
-    Ended(Ended),
+    Ended(Box<Ended>),
 }
 
 /// What is left of an instance that was stopped.
@@ -305,9 +305,9 @@ impl Instance {
     fn live(&mut self) -> Result<&mut Session> {
         match &mut self.state {
             State::Live(session) => Ok(session),
-            State::Ended(Ended { id, reason, .. }) => Err(Error::from(ErrorKind::Poisoned {
-                id: *id,
-                reason: reason.clone(),
+            State::Ended(ended) => Err(Error::from(ErrorKind::Poisoned {
+                id: ended.id,
+                reason: ended.reason.clone(),
             })),
         }
     }
@@ -328,7 +328,7 @@ impl Instance {
             peak_memory: context.accountant.used(),
             shared: Arc::clone(&session.shared),
         };
-        self.state = State::Ended(ended);
+        self.state = State::Ended(Box::new(ended));
     }
 }
 

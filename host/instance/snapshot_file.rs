@@ -211,7 +211,7 @@ fn parse(file: &[u8]) -> Result<(Head, &[u8]), &'static str> {
 
 /// The memory that a head and its pieces make.
 fn unpack(head: &Head, mut pieces: &[u8]) -> Option<Vec<u8>> {
-    if head.memory % PAGE != 0 {
+    if !head.memory.is_multiple_of(PAGE) {
         return None;
     }
     let mut memory = vec![0; head.memory];
