@@ -10,7 +10,7 @@ use std::fmt;
 /// does, that is in the message too.
 ///
 /// ```
-/// use moonfork::{HostError, Pool};
+/// use moonfork::{Grants, HostError, Pool};
 ///
 /// # fn main() -> moonfork::Result<()> {
 /// fn port(text: &str) -> Result<u16, HostError> {
@@ -20,7 +20,10 @@ use std::fmt;
 ///     }
 /// }
 ///
-/// let pool = Pool::builder().function("port", |text: String| port(&text)).build()?;
+/// let pool = Pool::builder()
+///     .function("port", |text: String| port(&text))
+///     .grants(Grants::none().all_functions())
+///     .build()?;
 /// let mut branch = pool.branch()?;
 /// assert_eq!(branch.eval::<u16>("return port('80')")?, 80);
 /// let caught: String = branch.eval("return select(2, pcall(port, 'http'))")?;
