@@ -166,7 +166,11 @@ fn the_first_exception_takes_memory_and_no_other_does() {
         branch.take_report().peak_memory
     };
     let none = peak("local x = 1");
-    assert_eq!(peak("do pcall(error, {1}) end"), none, "this one returned");
+    let returned = peak("do pcall(error, {1}) end");
+    // A guest without the changes of Lua that are for speed raises an exception for it, too.
+    if env!("MOONFORK_GUEST_WASM").ends_with("host/prebuilt/moonfork-guest.wasm") {
+        assert_eq!(returned, none, "this one returned");
+    }
     let one = peak("do pcall(string.rep) end");
     assert!(one > none, "{one} {none}");
     assert_eq!(peak("for i = 1, 1000 do pcall(string.rep) end"), one);
