@@ -8,7 +8,7 @@ use crate::StoreId;
 use crate::capability::Capability;
 use crate::wire;
 
-/// The kinds of [`Error`], with what there is to know about each.
+/// The kinds of [`Error`](crate::Error), with what there is to know about each.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
