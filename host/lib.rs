@@ -51,6 +51,10 @@ pub mod testing;
     unreachable_pub,
     reason = "the guest is compiled from the same file, and its tests read it from outside"
 )]
+#[cfg_attr(
+    not(feature = "workflow"),
+    expect(dead_code, reason = "of the host, workflows alone share values")
+)]
 mod wire;
 #[cfg(feature = "workflow")]
 pub mod workflow;

@@ -18,7 +18,6 @@ use cap_tempfile::TempFile;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
     /// This user reads and writes it, and nobody else either.
-    #[cfg(any(feature = "workflow", test))]
     UserAlone,
     /// Everybody reads it, and nobody writes to it, not even by mistake.
     Reading,
@@ -56,7 +55,6 @@ pub(crate) fn write(dir: &Dir, name: &OsStr, whom: For, parts: &[&[u8]]) -> io::
 fn permit(file: &File, whom: For) -> io::Result<()> {
     use cap_std::fs::{Permissions, PermissionsExt};
     file.set_permissions(Permissions::from_mode(match whom {
-        #[cfg(any(feature = "workflow", test))]
         For::UserAlone => 0o600,
         For::Reading => 0o444,
     }))
@@ -86,7 +84,6 @@ fn sync(_dir: &Dir) -> io::Result<()> {
 ///
 /// # Errors
 /// If it isn't there, can't be opened, or is something else.
-#[cfg(any(feature = "workflow", test))]
 pub(crate) fn open(dir: &Dir, name: impl AsRef<Path>) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);

@@ -40,6 +40,7 @@ use self::loose::Loose;
 pub(crate) use self::loose::{NOT_UTF8, integer_of};
 #[cfg(feature = "workflow")]
 pub(crate) use self::number::Large;
+#[cfg(feature = "workflow")]
 use self::number::large_numbers;
 pub(crate) use self::path::{Path, Step};
 use crate::wire::{MAX_DEPTH, Numbered, OBJECT_COST, VALUE_COST};
