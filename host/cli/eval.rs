@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::signal::Signal;
 use super::target::{ReportArgs, ResultArgs, Targets};
-use super::{grants, input, limits, log, stream};
+use super::{grants, input, limits, log, prelude, stream};
 
 /// The arguments of `eval`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,9 @@ pub(super) struct EvalArgs {
 
     #[command(flatten)]
     grants: grants::GrantArgs,
+
+    #[command(flatten)]
+    prelude: prelude::PreludeArgs,
 
     #[command(flatten)]
     result: ResultArgs,
@@ -48,7 +51,7 @@ pub(super) fn eval(args: EvalArgs) -> anyhow::Result<()> {
     if !args.log.quiet {
         grants = grants.output(stream::pass_on_bytes);
     }
-    let pool = pool.grants(grants).build()?;
+    let pool = args.prelude.apply(pool)?.grants(grants).build()?;
     args.log.pool(&pool)?;
     let mut main = pool.main()?;
     let options = RunOptions::new().cancel_handle(&signal.watch());

@@ -18,6 +18,7 @@ mod log;
 mod narrate;
 mod plugin;
 mod precompile;
+mod prelude;
 mod prompt;
 mod repl;
 mod resume;

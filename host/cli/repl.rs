@@ -3,14 +3,14 @@
 use std::io::{self, IsTerminal};
 
 use anyhow::Context;
-use moonfork::{Chunk, Limit, Pool, RunOptions, StoreId};
+use moonfork::{Chunk, Limit, Pool, RunOptions, Runtime, StoreId};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::end::Interrupted;
 use super::prompt::{Line, Prompt};
 use super::signal::Signal;
-use super::{grants, hint, limits, log, stream};
+use super::{grants, hint, limits, log, prelude, stream};
 
 /// The arguments of `repl`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,9 @@ pub(super) struct ReplArgs {
 
     #[command(flatten)]
     grants: grants::GrantArgs,
+
+    #[command(flatten)]
+    prelude: prelude::PreludeArgs,
 
     #[command(flatten)]
     log: log::LogArgs,
@@ -35,17 +38,18 @@ pub(super) fn repl(args: ReplArgs) -> anyhow::Result<()> {
         true => Signal::handle_and_stay()?,
         false => Signal::handle()?,
     };
-    let (pool, mut grants) = args.grants.apply(args.limits.builder(0)?)?;
+    let (pool, mut grants) = args.grants.apply(args.limits.builder(MAX_FORKS)?)?;
     if !args.log.quiet {
         grants = grants.output(stream::pass_on_bytes);
     }
-    let pool = pool.grants(grants).build()?;
+    let pool = args.prelude.apply(pool)?.grants(grants).build()?;
     args.log.pool(&pool)?;
     let mut session = Session {
         args: &args,
         pool: &pool,
         signal: &signal,
         loaded: None,
+        forks: Vec::new(),
         is_typed,
     };
     let mut prompt = Prompt::new(is_typed)?;
@@ -57,7 +61,12 @@ pub(super) fn repl(args: ReplArgs) -> anyhow::Result<()> {
     }
     let mut code = String::new();
     loop {
-        match prompt.read(if code.is_empty() { "> " } else { ">> " })? {
+        let depth = match session.forks.len() {
+            0 => String::new(),
+            forks => format!("fork {forks}"),
+        };
+        let end = if code.is_empty() { "> " } else { ">> " };
+        match prompt.read(&format!("{depth}{end}"))? {
             Line::Text(line) => code.push_str(&line),
             Line::Interrupted => {
                 code.clear();
@@ -101,9 +110,15 @@ struct Session<'s> {
     signal: &'s Signal,
     /// The instance that `repl.lua` is loaded into.
     loaded: Option<StoreId>,
+    /// The forks that `:fork` made and `:back` hasn't dropped, each of the one before it; the first, of
+    /// main. Lines run in the last one.
+    forks: Vec<Runtime>,
     /// Whether somebody types.
     is_typed: bool,
 }
+
+/// How many forks may be inside of each other.
+const MAX_FORKS: usize = 16;
 
 /// Calls what `repl.lua` defines.
 const RUN: &str = "return getmetatable('').__repl(state)";
@@ -111,6 +126,8 @@ const RUN: &str = "return getmetatable('').__repl(state)";
 const HELP: &str = "\
 A line is Lua: a statement, or an expression whose value is printed. A line that isn't finished goes
 on in the next one. Globals last from line to line, local variables for one line.
+  :fork     goes on in a copy of all there is, globals, functions and coroutines; up to 16 deep
+  :back     drops the copy, and goes on where it was made, as if nothing had been done since
   :limits   what a line may use, and what it may do besides computing
   :quit     ends, as does Ctrl-D
   :help     says this
@@ -127,6 +144,8 @@ impl Session<'_> {
             None => return self.evaluate(code),
             Some("help" | "h") => stream::note(format_args!("{HELP}")),
             Some("limits") => self.tell_limits(),
+            Some("fork") => self.fork()?,
+            Some("back") => self.back(),
             Some("quit" | "q") => return Ok(Entered::Quit),
             Some(other) => stream::note(format_args!(
                 "error: there is no command `:{other}`; :help lists those there are"
@@ -135,7 +154,8 @@ impl Session<'_> {
         Ok(Entered::Done)
     }
 
-    fn evaluate(&mut self, code: &str) -> anyhow::Result<Entered> {
+    /// The pool's main instance, with what `repl.lua` defines.
+    fn main(&mut self) -> anyhow::Result<Runtime> {
         let mut main = self.pool.main()?;
         if let Some(gone) = main.replaces()
             && self.loaded == Some(gone)
@@ -147,6 +167,53 @@ impl Session<'_> {
             let kit = Chunk::body(include_str!("repl.lua")).named("repl.lua");
             main.eval::<()>(kit).context("the repl can't begin")?;
         }
+        Ok(Runtime::Main(main))
+    }
+
+    /// `:fork`.
+    fn fork(&mut self) -> anyhow::Result<()> {
+        if self.forks.len() == MAX_FORKS {
+            stream::note(format_args!(
+                "error: there are {MAX_FORKS} forks inside of each other; :back drops one"
+            ));
+            return Ok(());
+        }
+        let main = self.main()?;
+        let forked = match self.forks.last_mut() {
+            Some(last) => last.fork(),
+            None => { main }.fork(),
+        };
+        match forked {
+            Ok(fork) => self.forks.push(Runtime::Branch(fork)),
+            Err(error) => stream::note(format_args!("error: {error}")),
+        }
+        Ok(())
+    }
+
+    /// `:back`.
+    fn back(&mut self) {
+        if self.forks.pop().is_none() {
+            stream::note(format_args!("error: this is no fork; :fork makes one"));
+        }
+    }
+
+    /// Evaluates code in the last fork, or in main.
+    fn evaluate(&mut self, code: &str) -> anyhow::Result<Entered> {
+        let Some(mut fork) = self.forks.pop() else {
+            let mut main = self.main()?;
+            return self.evaluate_in(&mut main, code);
+        };
+        let entered = self.evaluate_in(&mut fork, code);
+        match fork.is_live() {
+            true => self.forks.push(fork),
+            false => stream::note(format_args!(
+                "(the fork is gone: this is where it was made)"
+            )),
+        }
+        entered
+    }
+
+    fn evaluate_in(&mut self, main: &mut Runtime, code: &str) -> anyhow::Result<Entered> {
         if let Err(error) = main.check(Chunk::new(code).named("repl")) {
             if error.is_unfinished() {
                 return Ok(Entered::Unfinished);

@@ -198,3 +198,28 @@ fn a_stopped_script_says_where_it_was() {
             &["longer than 200ms (at eval:3)", "  eval:3: in main chunk"],
         );
 }
+
+#[test]
+fn preludes_run_before_the_code() {
+    let folder = Folder::new();
+    folder.file("lib.lua", "function twice(x) return 2 * x end\n");
+    folder.file("data.lua", "n = twice(21)\n");
+    let eval = |flags: &[&str], code: &str| {
+        let mut eval = moonfork();
+        run(eval
+            .current_dir(folder.path(""))
+            .arg("eval")
+            .args(flags)
+            .arg(code))
+    };
+    let both = ["--prelude", "lib.lua", "--prelude", "data.lua"];
+    assert_eq!(eval(&both, "n").json(), json!(42));
+    eval(&["--prelude", "data.lua"], "n").assert_failed(1, &["data.lua:1: ", "'twice'"]);
+    eval(&["--prelude", "none.lua"], "1").assert_failed(1, &["none.lua"]);
+    let mut repl = moonfork();
+    let repl = repl
+        .current_dir(folder.path(""))
+        .args(["repl", "--prelude", "lib.lua"])
+        .stdin(std::fs::File::open(folder.file("typed.txt", "twice(4)\n")).unwrap());
+    assert_eq!(run(repl).stdout, "8\n");
+}

@@ -152,3 +152,38 @@ fn an_error_that_is_a_table_is_shown() {
 fn input_that_ends_too_early_is_a_failure() {
     typed(&[], "function f()\n").assert_failed(1, &["in the middle of a statement"]);
 }
+
+#[test]
+fn a_fork_has_all_there_is_and_back_undoes_it() {
+    let ran = typed(
+        &[],
+        "x = 1 function f() x = x + 1 return x end\n:fork\nf()\n:fork\nf()\n:back\nx\n:back\nx\nf()\n",
+    );
+    assert_eq!(
+        (ran.code, &*ran.stdout, &*ran.stderr),
+        (Some(0), "2\n3\n2\n1\n2\n", "")
+    );
+    let ran = typed(&[], ":fork\nx = 1\n:back\nx == nil\n:back\n");
+    assert_eq!(ran.stdout, "true\n");
+    assert!(ran.stderr.contains("this is no fork"), "{ran:?}");
+}
+
+#[test]
+fn a_fork_that_is_stopped_leads_back() {
+    let ran = typed(
+        &["--wall", "200ms"],
+        "x = 1\n:fork\nx = 2\nwhile true do end\nx\n",
+    );
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), "1\n"));
+    assert!(ran.stderr.contains("the fork is gone"), "{ran:?}");
+    assert!(!ran.stderr.contains("globals were lost"), "{ran:?}");
+}
+
+#[test]
+fn forks_are_bounded() {
+    let ran = typed(&[], &format!("{}1\n", ":fork\n".repeat(16)));
+    assert_eq!((&*ran.stdout, &*ran.stderr), ("1\n", ""));
+    let ran = typed(&[], &format!("{}1\n", ":fork\n".repeat(17)));
+    assert_eq!(ran.stdout, "1\n");
+    assert!(ran.stderr.contains(":back drops one"), "{ran:?}");
+}
