@@ -57,6 +57,9 @@ pub struct InstanceReport {
     pub branch: Option<String>,
     /// The instance that this one took the place of, because it had been stopped.
     pub replaces: Option<StoreId>,
+    /// The instance that it began with a copy of, if it did: see `prelude` and `settings.parallel.start`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<StoreId>,
     /// How long the instance was there, in milliseconds.
     pub wall_ms: f64,
     /// Fuel that was burnt on it, where the pool meters it.

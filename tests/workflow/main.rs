@@ -13,6 +13,7 @@ mod mangled;
 mod modes;
 mod parallel;
 mod plan;
+mod prelude;
 mod problems;
 mod run;
 mod shared_states;

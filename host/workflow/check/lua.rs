@@ -71,7 +71,9 @@ impl<'p> Parser<'p> {
                 }
                 _ => None,
             });
-            for (what, source) in modules.chain(nodes) {
+            let prelude = part.model.prelude.iter();
+            let prelude = prelude.map(|source| ("the prelude".to_owned(), source));
+            for (what, source) in prelude.chain(modules).chain(nodes) {
                 if seen.insert(source.place) {
                     self.one(&what, source, problems);
                 }

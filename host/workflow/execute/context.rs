@@ -1,7 +1,7 @@
 //! What all parts of a run share.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::workflow::definition::Workflow;
@@ -11,7 +11,7 @@ use crate::workflow::execute::terms::{Terms, VARIABLES};
 use crate::workflow::execute::workers::Workers;
 use crate::workflow::options::RunSettings;
 use crate::workflow::plan::NodeId;
-use crate::{Grants, Pool};
+use crate::{Grants, Pool, Snapshot};
 
 /// What all parts of a run share.
 pub(crate) struct Run<'r> {
@@ -22,6 +22,8 @@ pub(crate) struct Run<'r> {
     pub(crate) events: Events,
     pub(crate) budget: Budget,
     pub(crate) workers: Arc<Workers>,
+    /// What the prelude has left, once it has run: what each branch begins with that doesn't begin with more.
+    pub(crate) prelude: OnceLock<Snapshot>,
     /// The nodes that it stops at.
     pub(crate) stops: HashSet<(NodeId, Moment)>,
 }
@@ -38,6 +40,7 @@ impl<'r> Run<'r> {
             events: Events::new(started, options.listener.clone()),
             budget: Budget::new(&workflow.model.settings.limits),
             workers: Workers::new(options.workers(workflow), pool.max_branches(), depth),
+            prelude: OnceLock::new(),
             stops: HashSet::new(),
         }
     }

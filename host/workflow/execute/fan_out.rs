@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::Cancel;
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::entry::{self, Entry, Failed};
@@ -19,10 +18,11 @@ use crate::workflow::execute::position::At;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
-use crate::workflow::model::Merge;
+use crate::workflow::model::{Merge, Start};
 use crate::workflow::plan::{FanOut, NodeId};
 use crate::workflow::report::{Failure, InstanceReport, ms};
 use crate::workflow::state::{PARALLEL_RESULTS, State};
+use crate::{Cancel, Snapshot};
 
 /// What branches have in common.
 pub(crate) struct Branches<'a> {
@@ -131,12 +131,17 @@ impl Path<'_> {
                 branches: count,
                 fan_in,
             });
+        let start = match self.run.workflow.model.settings.parallel.start {
+            Start::Fresh => None,
+            Start::Fork => Some(self.track.snapshot()?),
+        };
         let work = FanOutRun {
             run: self.run,
             flow: self.flow,
             level: self.level,
             around: self.track.branch.clone(),
             branches,
+            start,
             state,
             finished,
             known,
@@ -219,6 +224,8 @@ struct FanOutRun<'a, 'r> {
     level: usize,
     around: Option<Arc<str>>,
     branches: &'a Branches<'a>,
+    /// What their instances begin with, if it isn't what all of the run do.
+    start: Option<Snapshot>,
     state: &'a State,
     finished: Option<&'a Finished>,
     /// What branches gave that came to their end before the run was resumed.
@@ -342,7 +349,8 @@ impl FanOutRun<'_, '_> {
         self.run
             .events
             .emit(Some(&full_name), || EventKind::BranchStart { index });
-        let track = match Track::new(self.run, Some(full_name.clone()), &terms) {
+        let track = match Track::of_branch(self.run, full_name.clone(), self.start.clone(), &terms)
+        {
             Ok(track) => track,
             Err(error) => {
                 let failure = self.explain(Failure::new(&error));

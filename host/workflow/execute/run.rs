@@ -291,7 +291,7 @@ fn main(run: &Run<'_>, begin: Begin) -> Result<RunResult, RunError> {
     let file = begin.saver.file().map(Path::to_owned);
     let track = match Track::of_main(run, begin.main, &terms) {
         Ok(track) => track,
-        Err(error) => return Err(fail(run, error.into(), file, Vec::new())),
+        Err(trouble) => return Err(fail(run, trouble, file, Vec::new())),
     };
     let mut state = begin.state;
     let mut path = path::Path {

@@ -13,7 +13,7 @@ use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::model::LuaText;
 use crate::workflow::report::{Failure, InstanceReport, NodeReport, RunOutcome, chunk_name, ms};
 use crate::workflow::state::State;
-use crate::{Branch, Chunk, Limit, PartialLimits, RunMain, StoreId};
+use crate::{Branch, Chunk, Limit, PartialLimits, RunMain, Snapshot, StoreId};
 
 /// The instance that the nodes of a path run on, one after the other. If it is stopped, what
 /// comes next runs on a new one.
@@ -23,6 +23,8 @@ pub(crate) struct Track<'r> {
     terms: Terms,
     /// The branch, or the main path.
     pub(crate) branch: Option<Arc<str>>,
+    /// What an instance of the branch begins with, if it isn't what all of the run do.
+    start: Option<Snapshot>,
     instance: Instance,
     since: Instant,
     /// What instances did that are gone, and the current one last.
@@ -53,39 +55,76 @@ macro_rules! on {
 }
 
 impl<'r> Track<'r> {
-    /// A track on a fresh instance: of a branch, or the main one.
+    /// The track of a branch, on an instance that begins with this, or else with what all of the run do.
     ///
     /// # Errors
     /// If none can be had.
-    pub(crate) fn new(
+    pub(crate) fn of_branch(
         run: &'r Run<'r>,
-        branch: Option<Arc<str>>,
+        branch: Arc<str>,
+        start: Option<Snapshot>,
         terms: &Terms,
     ) -> crate::Result<Track<'r>> {
-        let instance = Instance::new(run, branch.is_some(), terms)?;
-        Ok(Track::on(run, branch, instance, terms))
+        let instance = branch_of(run, start.as_ref(), terms)?;
+        Ok(Track::on(run, Some(branch), start, instance, terms))
     }
 
-    /// The track of the main path, on this instance where there is one already.
+    /// The track of the main path, on this instance where there is one already; the prelude has run on it.
     ///
     /// # Errors
-    /// If there is none, and none can be had.
+    /// If there is none, and none can be had; or what the prelude fails with.
     pub(crate) fn of_main(
         run: &'r Run<'r>,
         main: Option<RunMain>,
         terms: &Terms,
-    ) -> crate::Result<Track<'r>> {
-        let Some(mut main) = main else {
-            return Track::new(run, None, terms);
+    ) -> Result<Track<'r>, Trouble> {
+        let main = match main {
+            Some(mut main) => {
+                // What it cost to parse on it is no node's.
+                main.take_report();
+                main
+            }
+            None => main_of(run, terms)?,
         };
-        // What it cost to parse on it is no node's.
-        main.take_report();
-        Ok(Track::on(run, None, Instance::Main(main), terms))
+        let mut track = Track::on(run, None, None, Instance::Main(main), terms);
+        track.prelude()?;
+        if run.workflow.model.prelude.is_some() {
+            // Nobody else has set it: a run has one main path.
+            let _ = run.prelude.set(track.snapshot()?);
+        }
+        Ok(track)
+    }
+
+    /// Runs the prelude on a main instance that is new, if the workflow has one.
+    fn prelude(&mut self) -> Result<(), Trouble> {
+        let Some(source) = &self.run.workflow.model.prelude else {
+            return Ok(());
+        };
+        let left = self.run.budget.left()?;
+        let limits = self.run.pool.limits();
+        let options = self.terms.of_eval(limits, &left, self.run.granted());
+        let chunk = named(source, "prelude").without_value();
+        let result = on!(&mut self.instance, handle => handle.with(&options).exec(chunk));
+        self.settle();
+        result.map_err(|error| {
+            let settings = &self.run.workflow.model.settings.limits;
+            Terms::as_said(error, &left, settings).into()
+        })
+    }
+
+    /// What the instance has, for branches to begin with.
+    ///
+    /// # Errors
+    /// If it can't be frozen.
+    pub(crate) fn snapshot(&mut self) -> Result<Snapshot, Trouble> {
+        self.revive()?;
+        Ok(on!(&mut self.instance, handle => handle.snapshot())?)
     }
 
     fn on(
         run: &'r Run<'r>,
         branch: Option<Arc<str>>,
+        start: Option<Snapshot>,
         instance: Instance,
         terms: &Terms,
     ) -> Track<'r> {
@@ -93,6 +132,7 @@ impl<'r> Track<'r> {
             run,
             terms: terms.clone(),
             branch,
+            start,
             instance,
             since: Instant::now(),
             reports: Vec::new(),
@@ -110,6 +150,7 @@ impl<'r> Track<'r> {
             role: on!(&self.instance, handle => handle.role()),
             branch: self.branch.as_deref().map(str::to_owned),
             replaces,
+            parent: None,
             wall_ms: 0.0,
             fuel: None,
             peak_memory: 0,
@@ -137,15 +178,7 @@ impl<'r> Track<'r> {
         self.revive()?;
         let left = self.run.budget.left()?;
         let options = terms.of_eval(self.run.pool.limits(), &left, self.run.granted());
-        let chunk = Chunk::body(&*code.text);
-        // Lines are those of the file that the code stands in.
-        let chunk = match &code.file {
-            Some(file) => chunk.named(&*file.value),
-            None => {
-                let line = u32::try_from(code.first_line).unwrap_or(1);
-                chunk.named(chunk_name(node)).first_line(line)
-            }
-        };
+        let chunk = named(code, &chunk_name(node));
         let passed = Passed::new(state);
         let result = on!(&mut self.instance, handle => {
             let mut handle = handle.with(&options);
@@ -217,8 +250,10 @@ impl<'r> Track<'r> {
         }
         let gone = self.report().store_id;
         self.close();
-        let is_branch = self.branch.is_some();
-        self.instance = Instance::new(self.run, is_branch, &self.terms)?;
+        self.instance = match self.branch {
+            Some(_) => branch_of(self.run, self.start.as_ref(), &self.terms)?,
+            None => Instance::Main(main_of(self.run, &self.terms)?),
+        };
         self.open(Some(gone));
         let store_id = self.report().store_id;
         self.run
@@ -227,7 +262,10 @@ impl<'r> Track<'r> {
                 gone,
                 store_id,
             });
-        Ok(())
+        match self.branch {
+            Some(_) => Ok(()),
+            None => self.prelude(),
+        }
     }
 
     /// Takes what the last call cost into the books.
@@ -242,6 +280,7 @@ impl<'r> Track<'r> {
         self.printed.text.push_str(&cost.output);
         self.printed.truncated |= cost.output_truncated;
         let report = self.report();
+        report.parent = cost.origin.parent;
         let before = report.fuel.unwrap_or(0);
         report.fuel = cost.fuel.map(|fuel| fuel.saturating_add(before));
         report.peak_memory = report.peak_memory.max(cost.peak_memory);
@@ -292,12 +331,30 @@ impl<'r> Track<'r> {
     }
 }
 
-impl Instance {
-    fn new(run: &Run<'_>, is_branch: bool, terms: &Terms) -> crate::Result<Instance> {
-        let options = run.instance_options(terms);
-        match is_branch {
-            true => run.pool.branch_with(&options).map(Instance::Branch),
-            false => run.pool.run_main_with(&options).map(Instance::Main),
+/// A new instance for a branch, which begins with `start`, or else with what the prelude has left.
+fn branch_of(run: &Run<'_>, start: Option<&Snapshot>, terms: &Terms) -> crate::Result<Instance> {
+    let options = run.instance_options(terms);
+    let branch = match start.or_else(|| run.prelude.get()) {
+        Some(snapshot) => snapshot.branch_with(&options),
+        None => run.pool.branch_with(&options),
+    };
+    branch.map(Instance::Branch)
+}
+
+/// A new instance for the main path.
+fn main_of(run: &Run<'_>, terms: &Terms) -> crate::Result<RunMain> {
+    run.pool.run_main_with(&run.instance_options(terms))
+}
+
+/// Lua as a chunk: its lines are those of the file that it stands in, and `name` is said in front of them
+/// where that is the workflow's own.
+fn named<'c>(source: &'c LuaText, name: &str) -> Chunk<'c> {
+    let chunk = Chunk::body(&*source.text);
+    match &source.file {
+        Some(file) => chunk.named(&*file.value),
+        None => {
+            let line = u32::try_from(source.first_line).unwrap_or(1);
+            chunk.named(name.to_owned()).first_line(line)
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct LuaFiles {
 impl LuaFiles {
     /// Reads what `model` names, whose own file is in `folder`.
     pub(crate) fn load(&mut self, model: &mut Model, folder: &Path, problems: &mut Problems) {
-        for source in model.modules.values_mut() {
+        for source in model.prelude.iter_mut().chain(model.modules.values_mut()) {
             self.fill(source, folder, problems);
         }
         self.nodes(&mut model.nodes, folder, problems);

@@ -72,7 +72,7 @@ impl Known {
         self.keys.extend(ALWAYS.map(str::to_owned));
         self.keys.extend(model.initial_state.keys().cloned());
         self.keys.extend(model.schema.names().map(str::to_owned));
-        for source in model.modules.values() {
+        for source in model.prelude.iter().chain(model.modules.values()) {
             self.add_lua(source);
         }
         model

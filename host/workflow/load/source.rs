@@ -297,6 +297,15 @@ fn check_names(model: &Model, seen: &mut HashSet<*const Model>, problems: &mut P
         {
             check_names(&subgraph.model, seen, problems);
             refuse_interrupts(&subgraph.model, problems);
+            if let Some(prelude) = &subgraph.model.prelude {
+                let message =
+                    "a subgraph has no prelude of its own: it belongs to the workflow that uses it";
+                let place = prelude
+                    .file
+                    .as_ref()
+                    .map_or(prelude.place, |file| file.place);
+                problems.error(Code::InvalidValue, place, message);
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ mod spanned;
 
 pub(crate) use policy::{Capabilities, ErrorMode, OnError, Policy, Retry};
 pub(crate) use settings::{
-    Config, Merge, MergeStrategy, Parallel, Reducer, Reducers, Settings, Together,
+    Config, Merge, MergeStrategy, Parallel, Reducer, Reducers, Settings, Start, Together,
 };
 pub(crate) use spanned::Spanned;
 
@@ -47,6 +47,8 @@ pub(crate) struct Model {
     #[serde(serialize_with = "fingerprint::shared")]
     pub(crate) variables: Arc<Map<String, Value>>,
     pub(crate) schema: Schema,
+    /// What runs before the first node, and what each instance begins with.
+    pub(crate) prelude: Option<LuaText>,
     /// What nodes may `require`, by name.
     pub(crate) modules: BTreeMap<String, LuaText>,
     /// What of the final state is the result; all of it, where nothing is said. It changes nothing

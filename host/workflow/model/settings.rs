@@ -53,6 +53,23 @@ pub(crate) struct Parallel {
     pub(crate) fail_fast: bool,
     /// What a branch may take in all.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) start: Start,
+}
+
+/// What the instance of a branch begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Start {
+    /// What every instance of the run does.
+    #[default]
+    Fresh,
+    /// All that the instance has which its fan-out begins on.
+    Fork,
+}
+
+impl Start {
+    /// All of them, by the words for them.
+    pub(crate) const WORDS: [(&str, Start); 2] = [("fresh", Start::Fresh), ("fork", Start::Fork)];
 }
 
 /// What becomes of the states that branches end with.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::workflow::load::source::Source;
-use crate::workflow::model::{ErrorMode, Items, MergeStrategy, Work};
+use crate::workflow::model::{ErrorMode, Items, MergeStrategy, Start, Work};
 
 const PAGE: &str = include_str!("../../../../docs/workflows.md");
 
@@ -170,6 +170,9 @@ nodes:
     else {
         panic!("it is a dynamic_parallel");
     };
+    let start = settings.parallel.start;
+    let mut starts = Start::WORDS.iter();
+    let start = starts.find(|(_, known)| *known == start);
     let strategy = settings.parallel.merge.strategy;
     let mut strategies = MergeStrategy::WORDS.iter();
     let strategy = strategies.find(|(_, known)| *known == strategy);
@@ -205,6 +208,10 @@ nodes:
         (
             ("parallel", "merge_strategy"),
             strategy.expect("it has a word").0.to_owned(),
+        ),
+        (
+            ("parallel", "start"),
+            start.expect("it has a word").0.to_owned(),
         ),
         (
             ("config", "interrupt_before"),

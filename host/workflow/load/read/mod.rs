@@ -20,7 +20,7 @@ use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
 use crate::workflow::model::{LuaText, Model};
-use shape::{get, missing, object, only_lua, some, string, text};
+use shape::{find, get, missing, object, only_lua, some, string, text};
 
 /// What could be read of a file.
 pub(crate) struct Draft {
@@ -47,6 +47,7 @@ pub(crate) fn read(root: &Yaml, problems: &mut Problems) -> Option<Draft> {
         initial_state: object(top, "initial_state", problems),
         variables: Arc::new(object(top, "variables", problems)),
         schema: settings::read_schema(top, problems),
+        prelude: find(top, "prelude").and_then(|entry| work::source(entry, problems)),
         modules: modules(top, problems),
         outputs: outputs::read(top, problems),
         settings: settings::read_settings(top, problems),

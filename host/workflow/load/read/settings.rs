@@ -4,13 +4,13 @@ use std::num::NonZeroUsize;
 
 use super::policy::{capabilities, limits, on_error};
 use super::shape::{
-    boolean, duration, find, get, missing, section, some, string, strings, text, whole,
+    boolean, duration, find, get, missing, section, some, string, strings, text, whole, word,
 };
 use super::together::reducers;
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{Config, Merge, MergeStrategy, Parallel, Settings};
+use crate::workflow::model::{Config, Merge, MergeStrategy, Parallel, Settings, Start};
 use crate::workflow::schema::{Schema, Type};
 
 pub(crate) fn read_settings(top: &[Entry], problems: &mut Problems) -> Settings {
@@ -53,7 +53,20 @@ fn parallel(settings: &[Entry], problems: &mut Problems) -> Parallel {
         },
         fail_fast: boolean(section, "fail_fast", problems).unwrap_or(false),
         timeout: duration(section, "timeout", problems),
+        start: start(section, problems).unwrap_or_default(),
     }
+}
+
+/// `start`.
+fn start(parallel: &[Entry], problems: &mut Problems) -> Option<Start> {
+    let word = word(parallel, "start", Code::InvalidValue, problems)?;
+    let mut words = Start::WORDS.iter();
+    let start = words.find(|(known, _)| *known == word.value);
+    if start.is_none() {
+        let message = format!("`start` is `fresh` or `fork`, not `{}`", word.value);
+        problems.error(Code::InvalidValue, word.place, message);
+    }
+    start.map(|(_, start)| *start)
 }
 
 /// The strategy by its key, or by the one of The Edge Agent's edition for browsers. The other

@@ -92,6 +92,18 @@ fn code(entry: &Entry, problems: &mut Problems) -> Option<Work> {
     }
 }
 
+/// Lua that isn't a node's, as a node may have it: written out, or in a file.
+pub(crate) fn source(entry: &Entry, problems: &mut Problems) -> Option<LuaText> {
+    match code(entry, problems)? {
+        Work::Lua(source) => Some(source),
+        _ => {
+            let message = format!("`{}` is Lua, and no expression", entry.key);
+            problems.error(Code::InvalidValue, entry.value.place, message);
+            None
+        }
+    }
+}
+
 /// Lua that is written out.
 fn lua(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<LuaText> {
     let code = string(yaml, what, Code::InvalidNode, problems)?;
