@@ -33,7 +33,7 @@ from ._errors import (
     ValueRefused,
     WrongThread,
 )
-from ._native import Branch, Cancel, Main, PluginHost, Stream, Tenant, Workflow
+from ._native import Branch, Cancel, Main, PluginHost, Snapshot, Stream, Tenant, Workflow
 from ._pool import Pool
 from ._result import Interrupt, Outcome, Problem, Report, Result
 
@@ -76,6 +76,7 @@ __all__ = [
     "RunError",
     "SandboxFailure",
     "ScriptError",
+    "Snapshot",
     "Stream",
     "Tenant",
     "TimeLimit",

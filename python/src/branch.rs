@@ -14,6 +14,7 @@ use crate::errors::{exception, make_with};
 use crate::fork::{Birthplace, forked};
 use crate::pool::{PyPool, cancel_of, chunk};
 use crate::settings::run_options;
+use crate::snapshot::{Snapshot, branch_of};
 use crate::value::{Arguments, FromLua, PlainFromLua, ToLua, to_python};
 
 /// What is asked of an instance.
@@ -84,6 +85,7 @@ pub(crate) struct Branch {
     cell: Mutex<Cell>,
     cancel: Cancel,
     id: StoreId,
+    pool: Py<PyPool>,
     made: Birthplace,
 }
 
@@ -94,7 +96,7 @@ struct Cell {
 }
 
 impl Branch {
-    pub(crate) fn new(branch: moonfork::Branch, cancel: Cancel, made: Birthplace) -> Branch {
+    pub(crate) fn new(branch: moonfork::Branch, cancel: Cancel, pool: Py<PyPool>) -> Branch {
         Branch {
             id: branch.store_id(),
             cell: Mutex::new(Cell {
@@ -102,7 +104,8 @@ impl Branch {
                 report: None,
             }),
             cancel,
-            made,
+            pool,
+            made: Birthplace::here(),
         }
     }
 
@@ -146,7 +149,7 @@ impl Branch {
             Some((Err(error), report, ended)) => {
                 Err(exception(py, &error, report.as_deref(), ended))
             }
-            None => Err(PyRuntimeError::new_err("the branch is closed")),
+            None => Err(closed()),
         }
     }
 }
@@ -237,6 +240,38 @@ impl Branch {
     fn set(&self, py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
         self.ask(py, &Request::Set(name, ToLua::new(value)))
             .map(|_| ())
+    }
+
+    /// A fresh instance that begins with all that this one has; options as of `Pool.branch`.
+    #[pyo3(signature = (*, cancel = None, **options))]
+    fn fork(
+        &self,
+        py: Python<'_>,
+        cancel: Option<&Bound<'_, PyCancel>>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Branch> {
+        let options = run_options(&self.pool.get().open()?, options)?;
+        let cancel = cancel_of(cancel);
+        let options = options.cancel_handle(&cancel);
+        let made = self.with(py, |cell| {
+            let branch = cell.branch.as_mut()?;
+            Some(framed("options", Some(cancel.clone()), None, || branch.fork_with(&options)))
+        })?;
+        match made {
+            Some((Ok(fork), _)) => Ok(Branch::new(fork, cancel, self.pool.clone_ref(py))),
+            Some((Err(error), ended)) => Err(exception(py, &error, None, ended)),
+            None => Err(closed()),
+        }
+    }
+
+    /// What this one has at the moment, frozen, for any number of branches to begin with.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        let made = self.with(py, |cell| Some(cell.branch.as_mut()?.snapshot()))?;
+        match made {
+            Some(Ok(snapshot)) => Ok(Snapshot::new(snapshot, self.pool.clone_ref(py))),
+            Some(Err(error)) => Err(exception(py, &error, None, Ended::with_nothing("branch"))),
+            None => Err(closed()),
+        }
     }
 
     /// What its calls have cost so far.
@@ -350,6 +385,21 @@ impl Main {
     }
 }
 
+impl Main {
+    /// The handle to the instance that this is.
+    fn there(&self, py: Python<'_>, pool: &moonfork::Pool) -> PyResult<moonfork::Main> {
+        match pool.main() {
+            Ok(main) if main.store_id() == self.id => Ok(main),
+            Ok(_) => Err(gone(py)),
+            Err(error) => Err(exception(py, &error, None, Ended::with_nothing("main"))),
+        }
+    }
+}
+
+fn closed() -> PyErr {
+    PyRuntimeError::new_err("the branch is closed")
+}
+
 fn gone(py: Python<'_>) -> PyErr {
     make_with(
         py,
@@ -399,16 +449,35 @@ impl Main {
             .map(|_| ())
     }
 
+    /// A fresh instance that begins with all that main has; options as of `Pool.branch`.
+    #[pyo3(signature = (*, cancel = None, **options))]
+    fn fork(
+        &self,
+        py: Python<'_>,
+        cancel: Option<&Bound<'_, PyCancel>>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Branch> {
+        let pool = self.pool.get().open()?;
+        self.there(py, &pool)?;
+        branch_of(py, &self.pool, cancel, options, |options| {
+            pool.main()?.fork_with(options)
+        })
+    }
+
+    /// What main has at the moment, frozen, for any number of branches to begin with.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        let pool = self.pool.get().open()?;
+        self.there(py, &pool)?;
+        match py.detach(|| pool.main()?.snapshot()) {
+            Ok(snapshot) => Ok(Snapshot::new(snapshot, self.pool.clone_ref(py))),
+            Err(error) => Err(exception(py, &error, None, Ended::with_nothing("main"))),
+        }
+    }
+
     /// What its calls have cost since this was last asked.
     fn take_report(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let pool = self.pool.get().open()?;
-        let report = match pool.main() {
-            Ok(mut main) if main.store_id() == self.id => main.take_report(),
-            Ok(_) => return Err(gone(py)),
-            Err(error) => {
-                return Err(exception(py, &error, None, Ended::with_nothing("main")));
-            }
-        };
+        let report = self.there(py, &pool)?.take_report();
         let make = py.import("moonfork._result")?.getattr("Report")?;
         Ok(make.call1((to_python(py, &report)?,))?.unbind())
     }

@@ -15,6 +15,7 @@ mod fork;
 mod plugin;
 mod pool;
 mod settings;
+mod snapshot;
 mod value;
 mod workflow;
 
@@ -35,6 +36,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<pool::PyPool>()?;
     module.add_class::<branch::Branch>()?;
     module.add_class::<branch::Main>()?;
+    module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<cancel::PyCancel>()?;
     module.add_class::<workflow::PyWorkflow>()?;
     module.add_class::<workflow::PyStream>()?;

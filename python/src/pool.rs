@@ -17,6 +17,7 @@ use crate::calls::{self, call_back, framed};
 use crate::cancel::PyCancel;
 use crate::errors::exception;
 use crate::fork::{Birthplace, forked, no_fork};
+use crate::snapshot::{Snapshot, branch_of};
 use crate::settings::{SomeGrants, SomeLimits, count, duration, run_options, unexpected, whole};
 use crate::value::{AllArguments, FromLua, ToLua, to_python};
 
@@ -29,12 +30,19 @@ pub(crate) struct PyPool {
     made: Birthplace,
 }
 
+/// Lua that runs when a pool is made.
+#[derive(FromPyObject)]
+enum Prelude {
+    One(String),
+    Several(Vec<String>),
+}
+
 #[pymethods]
 impl PyPool {
     #[new]
     #[pyo3(signature = (
         *, functions = None, modules = None, metered = false, max_branches = None, max_runs = None,
-        slot_timeout = None, cache_dir = None, precompiled = None, **settings
+        slot_timeout = None, cache_dir = None, precompiled = None, prelude = None, **settings
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, all of them")]
     fn new(
@@ -47,6 +55,7 @@ impl PyPool {
         slot_timeout: Option<&Bound<'_, PyAny>>,
         cache_dir: Option<PathBuf>,
         precompiled: Option<PathBuf>,
+        prelude: Option<Prelude>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyPool> {
         let mut builder = moonfork::Pool::builder();
@@ -99,12 +108,22 @@ impl PyPool {
         if let Some(file) = precompiled {
             builder = builder.precompiled(file);
         }
-        let pool = py
-            .detach(|| {
+        let texts = match prelude {
+            None => Vec::new(),
+            Some(Prelude::One(text)) => vec![text],
+            Some(Prelude::Several(texts)) => texts,
+        };
+        for text in texts {
+            builder = builder.prelude(text);
+        }
+        // A prelude may call functions.
+        let (pool, ended) = py.detach(|| {
+            framed("prelude", None, None, || {
                 let _no_fork = no_fork();
                 builder.build()
             })
-            .map_err(|error| exception(py, &error, None, calls::Ended::with_nothing("pool")))?;
+        });
+        let pool = pool.map_err(|error| exception(py, &error, None, ended))?;
         Ok(PyPool {
             pool: RwLock::new(Some(pool)),
             made: Birthplace::here(),
@@ -194,23 +213,28 @@ impl PyPool {
     /// A fresh instance for several calls.
     #[pyo3(signature = (*, cancel = None, **options))]
     fn branch(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         cancel: Option<&Bound<'_, PyCancel>>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Branch> {
-        let pool = self.open()?;
-        let options = run_options(&pool, options)?;
-        let cancel = cancel_of(cancel);
-        let options = options.cancel_handle(&cancel);
-        let (made, ended) = py.detach(|| {
-            framed("options", Some(cancel.clone()), None, || {
-                pool.branch_with(&options)
-            })
-        });
-        match made {
-            Ok(branch) => Ok(Branch::new(branch, cancel, self.made)),
-            Err(error) => Err(exception(py, &error, None, ended)),
+        let pool = slf.get().open()?;
+        let owner = slf.clone().unbind();
+        branch_of(slf.py(), &owner, cancel, options, |options| {
+            pool.branch_with(options)
+        })
+    }
+
+    /// A snapshot that `Snapshot.write` has written.
+    fn load_snapshot(slf: &Bound<'_, Self>, file: PathBuf) -> PyResult<Snapshot> {
+        let (py, pool) = (slf.py(), slf.get().open()?);
+        match py.detach(|| pool.load_snapshot(file)) {
+            Ok(snapshot) => Ok(Snapshot::new(snapshot, slf.clone().unbind())),
+            Err(error) => Err(exception(
+                py,
+                &error,
+                None,
+                calls::Ended::with_nothing("file"),
+            )),
         }
     }
 
