@@ -10,6 +10,7 @@ use pyo3::types::{PyDict, PyTuple};
 use smallvec::SmallVec;
 
 use crate::calls::{Ended, framed, framed_on, is_used_here};
+use crate::cancel::PyCancel;
 use crate::errors::{exception, make_with};
 use crate::fork::{Birthplace, forked};
 use crate::pool::{PyPool, cancel_of, chunk};
@@ -255,7 +256,9 @@ impl Branch {
         let options = options.cancel_handle(&cancel);
         let made = self.with(py, |cell| {
             let branch = cell.branch.as_mut()?;
-            Some(framed("options", Some(cancel.clone()), None, || branch.fork_with(&options)))
+            Some(framed("options", Some(cancel.clone()), None, || {
+                branch.fork_with(&options)
+            }))
         })?;
         match made {
             Some((Ok(fork), _)) => Ok(Branch::new(fork, cancel, self.pool.clone_ref(py))),

@@ -17,8 +17,8 @@ use crate::calls::{self, call_back, framed};
 use crate::cancel::PyCancel;
 use crate::errors::exception;
 use crate::fork::{Birthplace, forked, no_fork};
-use crate::snapshot::{Snapshot, branch_of};
 use crate::settings::{SomeGrants, SomeLimits, count, duration, run_options, unexpected, whole};
+use crate::snapshot::{Snapshot, branch_of};
 use crate::value::{AllArguments, FromLua, ToLua, to_python};
 
 /// How long who waits for threads sleeps before it looks whether a signal has come.
