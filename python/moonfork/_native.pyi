@@ -16,6 +16,7 @@ __all__ = [
     "Main",
     "PluginHost",
     "Pool",
+    "Snapshot",
     "Stream",
     "Tenant",
     "Workflow",
