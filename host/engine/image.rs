@@ -352,6 +352,9 @@ impl Plan {
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
             .epoch_interruption(self.checks.epochs)
             .consume_fuel(self.checks.fuel)
+            // Which of the NaNs an operation gives is up to the processor, and `string.pack` shows its sign.
+            // Who counts fuel wants the same on every machine.
+            .cranelift_nan_canonicalization(self.checks.fuel)
             .max_wasm_stack(WASM_STACK)
             .parallel_compilation(!is_forked())
             .cranelift_opt_level(OptLevel::Speed)
@@ -394,7 +397,9 @@ const GUARD: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use super::{HOT, LARGE_STACK};
+    use wasmtime::Engine;
+
+    use super::{Checks, HOT, LARGE_STACK, Plan, Reservation};
 
     #[test]
     fn what_the_guest_has_in_front_is_what_is_copied() {
@@ -409,5 +414,29 @@ mod tests {
         };
         assert_eq!(bytes("hot"), HOT);
         assert_eq!(bytes("large_stack"), LARGE_STACK.len());
+    }
+
+    #[test]
+    fn code_with_other_nans_is_other_code() {
+        let hash = |canonical| {
+            let checks = Checks {
+                epochs: true,
+                fuel: true,
+            };
+            let plan = Plan {
+                slots: 1,
+                memory: 1 << 20,
+                checks,
+                reservation: Reservation::Limit,
+            };
+            let mut config = plan.config();
+            if let Some(canonical) = canonical {
+                config.cranelift_nan_canonicalization(canonical);
+            }
+            let engine = Engine::new(&config).unwrap();
+            crate::engine::compiled::key(&engine, crate::engine::compiled::Part::Whole)
+        };
+        assert_eq!(hash(None), hash(Some(true)));
+        assert_ne!(hash(None), hash(Some(false)));
     }
 }

@@ -203,6 +203,12 @@ impl Context {
         }
     }
 
+    /// Random numbers besides those of `math.random`.
+    pub(crate) fn fill_random(&mut self, bytes: &mut [u8]) {
+        let fixed = self.granted.seed().map(|seed| (seed, self.stream));
+        self.entropy.fill(bytes, fixed);
+    }
+
     /// The stream of the next copy.
     pub(crate) fn next_stream(&mut self) -> u64 {
         self.copies += 1;
@@ -258,8 +264,13 @@ impl Call {
 /// notes its place only where something might look at it. So it is asked, through a hook, to
 /// stop itself at its next instruction, and gets until the next tick to do so.
 pub(crate) fn at_tick(mut store: StoreContextMut<'_, Context>) -> wasmtime::Result<UpdateDeadline> {
+    let metered = store.get_fuel().is_ok();
     let context = store.data_mut();
     let call = &mut context.call;
+    if call.post_mortem && metered {
+        // It has fuel for that, and no more, so that how much it can say hangs on no clock.
+        return Ok(UpdateDeadline::Continue(1));
+    }
     if call.post_mortem {
         return Err(Stop::Guest("it took too long to say where it was".into()).into());
     }

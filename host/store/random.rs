@@ -41,10 +41,17 @@ impl Entropy {
         (self.draw().cast_signed(), self.draw().cast_signed())
     }
 
-    /// Fills `bytes`.
-    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+    /// Fills `bytes`: with the same each time, if they come from this stream of a fixed seed.
+    pub(crate) fn fill(&mut self, bytes: &mut [u8], fixed: Option<(u64, u64)>) {
         for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&self.draw().to_le_bytes()[..chunk.len()]);
+            let number = match fixed {
+                None => self.draw(),
+                Some((seed, of_instance)) => {
+                    self.drawn += 1;
+                    stream(seed ^ of_instance, self.drawn)
+                }
+            };
+            chunk.copy_from_slice(&number.to_le_bytes()[..chunk.len()]);
         }
     }
 

@@ -15,6 +15,7 @@ mod compiled_chunks;
 mod compiled_code;
 mod coroutine_yields;
 mod denials;
+mod determinism;
 mod error_values;
 mod escapes;
 mod eval;

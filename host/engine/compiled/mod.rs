@@ -263,7 +263,7 @@ fn keep(module: &Module, path: &Path, name: &str) -> io::Result<()> {
 
 /// A number that all engines have in common whose code can replace each other's: a hash of the
 /// guest ([`identity`]), of all settings that change what it compiles to, and of what is compiled.
-fn key(engine: &Engine, part: Part) -> u64 {
+pub(crate) fn key(engine: &Engine, part: Part) -> u64 {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     if part != Part::Whole {
