@@ -2,6 +2,7 @@
 //! fresh branch, all of the parent's and none of a sibling's in a fork, and in a snapshot those alone that
 //! are in use.
 
+use memchr::memmem;
 use moonfork::testing::memory_of;
 use moonfork::{Branch, PoolBuilder};
 
@@ -62,9 +63,7 @@ fn string_on_the_stack(branch: &mut Branch, owner: &str) {
 }
 
 fn has(memory: &[u8], mark: &str) -> bool {
-    memory
-        .windows(mark.len())
-        .any(|bytes| bytes == mark.as_bytes())
+    memmem::find(memory, mark.as_bytes()).is_some()
 }
 
 fn has_place(memory: &[u8], owner: &str, place: &str) -> bool {
@@ -163,9 +162,7 @@ pub(crate) fn a_snapshot_has_marks_that_are_in_use_alone(builder: PoolBuilder) {
         } else {
             mark
         };
-        let at = memory
-            .windows(mark.len())
-            .position(|it| it == mark.as_bytes());
+        let at = memmem::find(&memory, mark.as_bytes());
         let around = at.map(|at| String::from_utf8_lossy(&memory[at - 64..at + 64]));
         assert_eq!(around, None, "{place} is there, at {at:?}");
     }
@@ -177,9 +174,10 @@ pub(crate) fn a_snapshot_has_marks_that_are_in_use_alone(builder: PoolBuilder) {
     );
 }
 
-/// The same slot, in turn for instances that begin with different memories.
+/// The same slot, in turn for instances that begin with different memories: `builder`'s pool has room for
+/// one besides the parent.
 pub(crate) fn slots_alternate_between_memories(builder: PoolBuilder) {
-    let pool = builder.max_branches(2).build().unwrap();
+    let pool = builder.build().unwrap();
     let mut parent = pool.branch().unwrap();
     plant(&mut parent, OWNERS[0]);
     parent

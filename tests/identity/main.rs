@@ -74,7 +74,9 @@ fn builder() -> moonfork::PoolBuilder {
 #[case::a_snapshot_has_marks_that_are_in_use_alone(
     canaries::a_snapshot_has_marks_that_are_in_use_alone
 )]
-#[case::slots_alternate_between_memories(canaries::slots_alternate_between_memories)]
+#[case::slots_alternate_between_memories(|builder: moonfork::PoolBuilder| {
+    canaries::slots_alternate_between_memories(builder.max_branches(2))
+})]
 fn a_pool_keeps_instances_apart(#[case] check: Check) {
     check(builder());
 }
