@@ -1,7 +1,8 @@
 //! What many branches over a large state take: peak memory of the process, and time.
 //!
 //! `cargo bench --bench branches` prints a table. Each row is a process of its own, since what is looked at is
-//! the most that a process had in memory. `-- BRANCHES BYTES` runs one.
+//! the most that a process had in memory. `-- BRANCHES BYTES` runs one, and `-- BRANCHES BYTES reduce` one whose
+//! branches are folded as they end, and whose fan-in sees none of them.
 
 use std::env;
 use std::process::Command;
@@ -41,36 +42,69 @@ nodes:
       return {again = again, kept = null, rows = null}
 ";
 
+/// The same numbers, folded.
+const REDUCED: &str = "
+settings: {parallel: {max_workers: 2}}
+initial_state: {all: 0}
+nodes:
+  - name: each
+    type: dynamic_parallel
+    items: '{{ range(state.count) | list }}'
+    reduce: {all: sum}
+    collect: none
+    run: 'return {all = state.all + state.item + 2 * #state.rows}'
+  - {name: look, run: 'return {again = state.all, rows = null}'}
+";
+
+/// What the fan-in is given.
+#[derive(Clone, Copy)]
+enum FanIn {
+    Entries,
+    Reduced,
+}
+
 fn main() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let (fan_in, args) = match args.split_last() {
+        Some((last, numbers)) if last == "reduce" => (FanIn::Reduced, numbers),
+        _ => (FanIn::Entries, &args[..]),
+    };
     let numbers: Vec<usize> = args
         .iter()
         .map(|arg| arg.parse().with_context(|| format!("`{arg}` is no number")))
         .collect::<Result<_>>()?;
     match numbers[..] {
         [] => table(),
-        [branches, bytes] => one(branches, bytes),
-        _ => bail!("either nothing, or how many branches and how many bytes of state"),
+        [branches, bytes] => one(branches, bytes, fan_in),
+        _ => {
+            bail!("either nothing, or how many branches and how many bytes of state, and `reduce`")
+        }
     }
 }
 
 /// Runs all, each in a process of its own.
 fn table() -> Result<()> {
     println!(
-        "| branches | state | peak memory | before the run | main instance | time | a branch |"
+        "| fan-in | branches | state | peak memory | before the run | main instance | time | a branch |"
     );
-    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
-    for branches in BRANCHES {
-        for (name, bytes) in STATES {
-            let output = Command::new(env::current_exe()?)
-                .args([branches.to_string(), bytes.to_string()])
-                .output()?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            match output.status.success() {
-                true => print!("| {branches} | {name} {text}"),
-                false => {
-                    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-                    println!("| {branches} | {name} | failed: {} |", error.trim());
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for (fan_in, word) in [("entries", None), ("`reduce`", Some("reduce"))] {
+        for branches in BRANCHES {
+            for (name, bytes) in STATES {
+                let output = Command::new(env::current_exe()?)
+                    .args([branches.to_string(), bytes.to_string()])
+                    .args(word)
+                    .output()?;
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                match output.status.success() {
+                    true => print!("| {fan_in} | {branches} | {name} {text}"),
+                    false => {
+                        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+                        println!(
+                            "| {fan_in} | {branches} | {name} | failed: {} |",
+                            error.trim()
+                        );
+                    }
                 }
             }
         }
@@ -78,8 +112,12 @@ fn table() -> Result<()> {
     Ok(())
 }
 
-fn one(branches: usize, bytes: usize) -> Result<()> {
-    let workflow = Workflow::parse(WORKFLOW, "w.yaml")?;
+fn one(branches: usize, bytes: usize, fan_in: FanIn) -> Result<()> {
+    let text = match fan_in {
+        FanIn::Entries => WORKFLOW,
+        FanIn::Reduced => REDUCED,
+    };
+    let workflow = Workflow::parse(text, "w.yaml")?;
     let pool = Pool::builder()
         .max_branches(2)
         .limits(Limits::default())

@@ -15,6 +15,7 @@ mod parallel;
 mod plan;
 mod prelude;
 mod problems;
+mod reduce;
 mod run;
 mod shared_states;
 mod strict;

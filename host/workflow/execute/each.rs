@@ -6,8 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::PartialLimits;
-use crate::workflow::execute::entry;
-use crate::workflow::execute::fan_out::{Branches, merge_entries};
+use crate::workflow::execute::fan_out::{Body, Branches};
 use crate::workflow::execute::matrix;
 use crate::workflow::execute::path::{Flow, Path};
 use crate::workflow::execute::position::At;
@@ -15,7 +14,7 @@ use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::expression::Scope;
 use crate::workflow::json::Json;
-use crate::workflow::model::{Each, Items, Node, Policy, Subgraph, Work};
+use crate::workflow::model::{Each, Items, Merge, Node, Policy, Subgraph, Work};
 use crate::workflow::plan::{NodeId, Plan};
 use crate::workflow::report::{Failure, chunk_name};
 use crate::workflow::state::{PARALLEL_RESULTS, State};
@@ -27,7 +26,7 @@ impl Path<'_> {
     /// If there is no list to run it for, or as for other fan-outs.
     pub(crate) fn each(
         &mut self,
-        id: Option<NodeId>,
+        id: NodeId,
         node: &Node,
         each: &Each,
         state: &mut State,
@@ -44,6 +43,19 @@ impl Path<'_> {
         let most = most(each, &scope).map_err(fail)?;
         let settings = &self.flow.model.settings.parallel;
         let branch = |index: usize| Arc::from(format!("{name}[{index}]"));
+        let (merge, leave) = match &each.items {
+            // What the values go by in each branch is no result.
+            Items::Dynamic {
+                item_var,
+                index_var,
+                ..
+            } => (
+                settings.merge.with(&each.together),
+                vec![item_var.as_str(), index_var.as_str()],
+            ),
+            // The entries of these say what they returned, and hold no state.
+            Items::Matrix(_) | Items::List(_) => (Merge::default(), Vec::new()),
+        };
         let branches = Branches {
             names: (0..items.len()).map(branch).collect(),
             most: most.unwrap_or(usize::MAX),
@@ -51,29 +63,13 @@ impl Path<'_> {
             timeout: each.timeout.or(settings.timeout),
             terms,
             fan_in: None,
-            until: each.together.until.as_ref().map(|until| until.value.get()),
-            items: Some(&items),
+            together: &each.together,
+            merge,
+            leave,
+            place: None,
+            body: Body::Each(id, &items),
         };
-        let body = |index: usize, path: &mut Path<'_>, state: &mut State| {
-            let item = &items[index];
-            enter(&each.items, index, item, state);
-            let returned = path.item(id, node, each, state)?;
-            leave(&each.items, index, item, state, returned);
-            Ok(())
-        };
-        let entries = self.run_branches(&branches, state, None, &body)?;
-        if let Items::Dynamic {
-            item_var,
-            index_var,
-            ..
-        } = &each.items
-        {
-            // What the values go by in each branch is no result.
-            let merge = settings.merge.with(&each.together.reducers);
-            merge_entries(&merge, state, &entries, &[item_var, index_var])
-                .map_err(|why| Trouble::from(Failure::own("ConflictError", why)))?;
-        }
-        let results = entry::list(entries);
+        let results = self.run_branches(&branches, state, None)?;
         if let Some(output) = &each.output {
             state.set(output.as_str(), results.clone());
         }
@@ -81,10 +77,32 @@ impl Path<'_> {
         Ok(())
     }
 
+    /// Runs the body of a node that fans out for one of its values, on the path of its branch. The state
+    /// becomes that of the branch's entry; the answer is the one that it ended with, where that is another.
+    ///
+    /// # Errors
+    /// Whatever it fails with.
+    pub(crate) fn each_item(
+        &mut self,
+        id: NodeId,
+        index: usize,
+        item: &Arc<Value>,
+        state: &mut State,
+    ) -> Result<Option<State>, Trouble> {
+        let node = &self.flow.model.nodes[id.0];
+        let Work::Each(each) = &node.work else {
+            let message = format!("{}: it doesn't fan out", chunk_name(&node.name.value));
+            return Err(Failure::own("ExecutionError", message).into());
+        };
+        enter(&each.items, index, item, state);
+        let returned = self.item(id, node, each, state)?;
+        Ok(leave(&each.items, index, item, state, returned))
+    }
+
     /// Runs the body for one value, on the path of its branch.
     fn item(
         &mut self,
-        id: Option<NodeId>,
+        id: NodeId,
         node: &Node,
         each: &Each,
         state: &mut State,
@@ -95,9 +113,9 @@ impl Path<'_> {
             capabilities: node.policy.capabilities.clone(),
             ..Policy::default()
         });
-        let Some((subgraph, plan)) = id.and_then(|id| subgraph(self.flow, id)) else {
+        let Some((subgraph, plan)) = subgraph(self.flow, id) else {
             let started = Instant::now();
-            let result = self.work(id, node, &each.body, state, &terms);
+            let result = self.work(Some(id), node, &each.body, state, &terms);
             let error = result.as_ref().err().map(|trouble| &*trouble.failure);
             self.track.record(&node.name.value, 1, error, started);
             return result.map_err(|trouble| trouble.at(&node.name.value, node.place()));
@@ -196,28 +214,25 @@ fn enter(items: &Items, index: usize, item: &Arc<Value>, state: &mut State) {
     }
 }
 
-/// What goes into the entry of a branch.
+/// Makes the state that goes into the entry of a branch of the one that it ended with, which is returned
+/// where it is another.
 fn leave(
     items: &Items,
     index: usize,
     item: &Arc<Value>,
     state: &mut State,
     returned: Option<Json>,
-) {
-    let result = || match returned {
-        Some(returned) => returned,
-        None => state.share(),
-    };
+) -> Option<State> {
     let item = Json::Whole(Arc::clone(item));
     let mut entry = State::default();
     match items {
-        Items::Dynamic { .. } => return,
+        Items::Dynamic { .. } => return None,
         Items::Matrix(_) => entry.set("matrix", item),
         Items::List(_) => {
             entry.set("item", item);
             entry.set("index", json!(index));
         }
     }
-    entry.set("result", result());
-    *state = entry;
+    entry.set("result", returned.unwrap_or_else(|| state.share()));
+    Some(std::mem::replace(state, entry))
 }

@@ -95,8 +95,7 @@ impl Common {
 }
 
 /// All of them, as they go into the state.
-pub(crate) fn list(entries: Vec<Entry>) -> Json {
+pub(crate) fn list(entries: impl Iterator<Item = Entry>) -> Json {
     let mut common = Common::default();
-    let entries = entries.into_iter();
     Json::List(entries.map(|entry| entry.into_json(&mut common)).collect())
 }

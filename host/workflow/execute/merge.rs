@@ -1,14 +1,16 @@
 //! What becomes of the states that branches end with.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
-use crate::workflow::execute::reduce::reduce;
+use crate::workflow::execute::reduce::Reduction;
 use crate::workflow::json::Json;
 use crate::workflow::model::{Merge, MergeStrategy, Reducer};
 use crate::workflow::state::{PARALLEL_RESULTS, State};
 
 /// A branch's name, and the state that it ended with.
-pub(crate) type Ended<'b> = (&'b str, &'b State);
+pub(crate) type Ended<'b> = (&'b Arc<str>, &'b State);
 
 /// Takes what the branches changed into `state`. `branches` are those that succeeded, in the written
 /// order; `leave` are keys that are no result of theirs.
@@ -39,7 +41,7 @@ pub(crate) fn merge(
                 }
             }
         }
-        rest.push((*branch, changed));
+        rest.push((&***branch, changed));
     }
     match merge.strategy {
         MergeStrategy::Isolated => {}
@@ -55,19 +57,23 @@ pub(crate) fn merge(
     reduced.sort_by_key(|(key, ..)| *key);
     for of_key in reduced.chunk_by(|one, other| one.0 == other.0) {
         let (key, reducer, ..) = of_key[0];
-        let given = of_key.iter().map(|(_, _, branch, value)| (*branch, *value));
-        let given: Vec<_> = given.collect();
         match reducer {
             Reducer::Deep | Reducer::Fail => {
                 let rule = (reducer == Reducer::Fail).then_some(Rule::Reducer);
-                let changed = given
+                let changed = of_key
                     .iter()
-                    .map(|(branch, value)| (*branch, vec![(key, *value)]));
+                    .map(|(_, _, branch, value)| (&***branch, vec![(key, *value)]));
                 deep(state, &changed.collect::<Vec<_>>(), rule)?;
             }
             _ => {
-                let value = reduce(reducer, key, before.get(key), &given)?;
-                state.set(key, value);
+                let reduction = Reduction::new(reducer, key, before.get(key))?;
+                let mut all = reduction.empty();
+                for (index, (_, _, branch, value)) in of_key.iter().enumerate() {
+                    reduction.take(&mut all, index, branch, value);
+                }
+                if let Some(value) = reduction.finish(all)? {
+                    state.set(key, value);
+                }
             }
         }
     }
@@ -214,7 +220,8 @@ mod tests {
             after.merge(object(branch));
             after
         });
-        let named: Vec<_> = ["one", "two"].into_iter().zip(&branches).collect();
+        let names = ["one", "two"].map(Arc::from);
+        let named: Vec<_> = names.iter().zip(&branches).collect();
         merge(how, &mut state, &named, &["item"])?;
         Ok(Value::Object(state.into_json()))
     }

@@ -1,13 +1,16 @@
 //! From a [`Plan`](crate::workflow::Plan) to a result: nodes, branches, and what is written down on the way.
 
+pub(crate) mod branches;
 pub(crate) mod budget;
 pub(crate) mod checkpoint;
 pub(crate) mod context;
 pub(crate) mod each;
 pub(crate) mod entry;
+pub(crate) mod exact;
 pub(crate) mod fan_out;
 pub(crate) mod file;
 pub(crate) mod finished;
+pub(crate) mod fold;
 pub(crate) mod matrix;
 pub(crate) mod merge;
 pub(crate) mod node;

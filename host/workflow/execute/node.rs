@@ -178,13 +178,14 @@ impl Path<'_> {
                 self.repeat(node, repeated, state, terms)?;
                 Ok(None)
             }
-            Work::Each(each) => {
+            Work::Each(each) if let Some(id) = id => {
                 self.each(id, node, each, state, terms)?;
                 Ok(None)
             }
-            Work::Subgraph(_) => {
-                // The only place for one is a node that fans out, which looks after it.
-                let message = format!("{}: a subgraph can't run here", chunk_name(name));
+            Work::Each(_) | Work::Subgraph(_) => {
+                // Only entries of `nodes` fan out, and the only place for a subgraph is one of those, which
+                // looks after it.
+                let message = format!("{}: this can't run here", chunk_name(name));
                 Err(Failure::own("ExecutionError", message).into())
             }
         }

@@ -1,102 +1,301 @@
 //! Reducers: how the values that branches gave one key become one.
+//!
+//! Values are taken in one by one, in whatever order branches end, and by several threads at once, whose parts
+//! are put together in the end. What comes of it is the same each time: lists and sets go by the index of their
+//! branch, sums are exact and rounded once, and of equal values the first branch's counts.
 
-use std::collections::HashSet;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
+use crate::workflow::execute::exact::{self, ExactSum};
 use crate::workflow::json::Json;
 use crate::workflow::model::Reducer;
 
-/// The value of `key` after a fan-out, by the one from before and those that branches gave it, in the
-/// written order: only of branches that changed it. Null is nothing that counts.
-///
-/// # Errors
-/// Where a value isn't of the kind that the reducer is about.
-pub(crate) fn reduce(
+/// A key with its reducer, and its value from before the branches.
+pub(crate) struct Reduction {
+    pub(crate) key: Arc<str>,
     reducer: Reducer,
-    key: &str,
-    before: Option<&Json>,
-    given: &[(&str, &Json)],
-) -> Result<Json, String> {
-    let of_key = Key { reducer, key };
-    let before = before.filter(|it| !it.kind().is_null());
-    let counts = given.iter().filter(|(_, value)| !value.kind().is_null());
-    match reducer {
-        Reducer::Append | Reducer::Union => {
-            let own = before.map(|it| it.value().into_owned());
-            let own = own.map(|it| of_key.list(None, it)).transpose()?;
-            let own = own.unwrap_or_default();
-            let mut all = own.clone();
-            for (branch, value) in counts {
-                let items = of_key.list(Some(branch), value.value().into_owned())?;
-                // What the branch put behind those that it was given.
-                let begun = if items.starts_with(&own) {
-                    own.len()
-                } else {
-                    0
-                };
-                all.extend(items.into_iter().skip(begun));
+    /// Null is nothing that counts.
+    before: Option<Json>,
+    /// The same as a list, and what is in it by its text, where that is what the reducer is about.
+    list: Vec<Value>,
+    texts: HashSet<String>,
+}
+
+/// What some branches gave a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Partial {
+    /// Whether any of them gave it anything, if only null.
+    is_given: bool,
+    what: What,
+    /// The first one whose value the reducer doesn't take, and what is wrong with it.
+    wrong: Option<(usize, String)>,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    /// What each branch put behind the list, by the branch's index.
+    Lists(BTreeMap<usize, Vec<Value>>),
+    /// The same, each value once, with the first place where it was: the branch's index, and that in its list.
+    Set(HashMap<String, (usize, usize, Value)>),
+    Sum(ExactSum),
+    /// The best number and the best string: only one kind may be there.
+    Best {
+        numbers: Option<Best>,
+        strings: Option<Best>,
+    },
+    /// That of the branch with the largest index.
+    Last(Option<(usize, Json)>),
+}
+
+#[derive(Clone, Debug)]
+struct Best {
+    /// The first branch that gave one of the kind.
+    first: (usize, Arc<str>),
+    /// The branch's index, and its value.
+    best: (usize, Json),
+}
+
+impl Reduction {
+    /// The reduction of a key that had this value before.
+    ///
+    /// # Errors
+    /// If that isn't of the kind that the reducer is about.
+    pub(crate) fn new(
+        reducer: Reducer,
+        key: &str,
+        before: Option<&Json>,
+    ) -> Result<Reduction, String> {
+        let before = before.filter(|it| !it.kind().is_null());
+        let mut reduction = Reduction {
+            key: key.into(),
+            reducer,
+            before: before.cloned(),
+            list: Vec::new(),
+            texts: HashSet::new(),
+        };
+        let Some(before) = before else {
+            return Ok(reduction);
+        };
+        match reducer {
+            Reducer::Append => reduction.list = reduction.as_list(None, before)?,
+            Reducer::Union => {
+                reduction.list = reduction.as_list(None, before)?;
+                reduction.texts = reduction.list.iter().map(Value::to_string).collect();
             }
-            if reducer == Reducer::Union {
-                // Objects are written with their keys in order.
-                let mut known = HashSet::new();
-                all.retain(|item| known.insert(item.to_string()));
-            }
-            Ok(Value::Array(all).into())
+            Reducer::Sum => drop(reduction.as_number(None, before.kind())?),
+            Reducer::Min | Reducer::Max => match before.kind() {
+                Value::Number(_) | Value::String(_) => {}
+                other => return reduction.refuse(None, NUMBERS_OR_STRINGS, other),
+            },
+            Reducer::Last | Reducer::Deep | Reducer::Fail => {}
         }
-        Reducer::Sum => {
-            let own = before
-                .map(|it| of_key.number(None, it.kind()))
-                .transpose()?;
-            let mut sum = own.clone().unwrap_or_else(|| Number::from(0));
-            for (branch, value) in counts {
-                let number = of_key.number(Some(branch), value.kind())?;
-                // What the branch added to what it was given.
-                let added = match &own {
-                    Some(own) => of_key.add(&number, own, i64::checked_sub, |a, b| a - b)?,
-                    None => number,
-                };
-                sum = of_key.add(&sum, &added, i64::checked_add, |a, b| a + b)?;
-            }
-            Ok(Value::Number(sum).into())
-        }
-        Reducer::Min | Reducer::Max => {
-            let mut best = before;
-            if let Some(own) = before {
-                of_key.check_order(None, own.kind(), own.kind())?;
-            }
-            for (branch, value) in counts {
-                let is_better = match best {
-                    None => {
-                        of_key.check_order(Some(branch), value.kind(), value.kind())?;
-                        true
-                    }
-                    Some(best) => of_key.check_order(Some(branch), value.kind(), best.kind())?,
-                };
-                if is_better {
-                    best = Some(value);
-                }
-            }
-            Ok(best.cloned().unwrap_or_else(|| Value::Null.into()))
-        }
-        // All others are no matter of one value in place of another.
-        Reducer::Last | Reducer::Deep | Reducer::Fail => {
-            let last = given.last().map(|(_, value)| (*value).clone());
-            Ok(last
-                .or(before.cloned())
-                .unwrap_or_else(|| Value::Null.into()))
+        Ok(reduction)
+    }
+
+    /// What no branch has given anything to yet.
+    pub(crate) fn empty(&self) -> Partial {
+        Partial {
+            is_given: false,
+            what: match self.reducer {
+                Reducer::Append => What::Lists(BTreeMap::new()),
+                Reducer::Union => What::Set(HashMap::new()),
+                Reducer::Sum => What::Sum(ExactSum::default()),
+                Reducer::Min | Reducer::Max => What::Best {
+                    numbers: None,
+                    strings: None,
+                },
+                // The other two are no matter of one value in place of another.
+                Reducer::Last | Reducer::Deep | Reducer::Fail => What::Last(None),
+            },
+            wrong: None,
         }
     }
-}
 
-/// A key and its reducer, for messages.
-#[derive(Clone, Copy)]
-struct Key<'k> {
-    reducer: Reducer,
-    key: &'k str,
-}
+    /// Takes in what a branch gave, which changed the key.
+    pub(crate) fn take(&self, into: &mut Partial, index: usize, branch: &Arc<str>, value: &Json) {
+        into.is_given = true;
+        if let Err(why) = self.add(&mut into.what, index, branch, value) {
+            into.note(index, why);
+        }
+    }
 
-impl Key<'_> {
+    fn add(
+        &self,
+        what: &mut What,
+        index: usize,
+        branch: &Arc<str>,
+        value: &Json,
+    ) -> Result<(), String> {
+        if let What::Last(last) = what {
+            if last.as_ref().is_none_or(|(known, _)| *known < index) {
+                *last = Some((index, value.clone()));
+            }
+            return Ok(());
+        }
+        if value.kind().is_null() {
+            return Ok(());
+        }
+        match what {
+            What::Last(_) => {}
+            What::Lists(lists) => drop(lists.insert(index, self.added(branch, value)?)),
+            What::Set(set) => {
+                for (at, item) in self.added(branch, value)?.into_iter().enumerate() {
+                    // Objects are written with their keys in order.
+                    let text = item.to_string();
+                    if !self.texts.contains(&text) {
+                        put_first(set, text, (index, at, item));
+                    }
+                }
+            }
+            What::Sum(sum) => {
+                let number = self.as_number(Some(branch), value.kind())?;
+                sum.add(number);
+                // What the branch added to what it was given.
+                if let Some(Value::Number(own)) = self.before.as_ref().map(Json::kind) {
+                    sum.subtract(own);
+                }
+            }
+            What::Best { numbers, strings } => {
+                let own = self.before.as_ref().map(Json::kind);
+                let best = match (value.kind(), own) {
+                    (Value::Number(_), None | Some(Value::Number(_))) => numbers,
+                    (Value::String(_), None | Some(Value::String(_))) => strings,
+                    (other, Some(Value::Number(_))) => {
+                        return self.refuse(Some(branch), NUMBERS, other);
+                    }
+                    (other, Some(Value::String(_))) => {
+                        return self.refuse(Some(branch), STRINGS, other);
+                    }
+                    (other, _) => return self.refuse(Some(branch), NUMBERS_OR_STRINGS, other),
+                };
+                let this = Best {
+                    first: (index, Arc::clone(branch)),
+                    best: (index, value.clone()),
+                };
+                join_best(best, Some(this), self.reducer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what other branches gave beside this.
+    pub(crate) fn join(&self, into: &mut Partial, other: Partial) {
+        into.is_given |= other.is_given;
+        match (&mut into.what, other.what) {
+            (What::Lists(lists), What::Lists(mut more)) => lists.append(&mut more),
+            (What::Set(set), What::Set(more)) => {
+                for (text, item) in more {
+                    put_first(set, text, item);
+                }
+            }
+            (What::Sum(sum), What::Sum(more)) => sum.join(more),
+            (
+                What::Best { numbers, strings },
+                What::Best {
+                    numbers: more_numbers,
+                    strings: more_strings,
+                },
+            ) => {
+                join_best(numbers, more_numbers, self.reducer);
+                join_best(strings, more_strings, self.reducer);
+            }
+            (What::Last(last), What::Last(Some(more)))
+                if last.as_ref().is_none_or(|(known, _)| *known < more.0) =>
+            {
+                *last = Some(more);
+            }
+            // One reducer's are all of one kind.
+            _ => {}
+        }
+        if let Some((index, why)) = other.wrong {
+            into.note(index, why);
+        }
+    }
+
+    /// The value after the fan-out, if any branch gave the key one.
+    ///
+    /// # Errors
+    /// Where a value isn't of the kind that the reducer is about: that of the first such branch.
+    pub(crate) fn finish(&self, mut partial: Partial) -> Result<Option<Json>, String> {
+        if let What::Best {
+            numbers: Some(numbers),
+            strings: Some(strings),
+        } = &partial.what
+        {
+            // Which of the two may be there is up to the first branch.
+            let example = |best: &Best| best.best.1.kind().clone();
+            let (index, why) = match numbers.first.0 < strings.first.0 {
+                true => {
+                    let (index, branch) = &strings.first;
+                    let why = self.refuse::<()>(Some(branch), NUMBERS, &example(strings));
+                    (*index, why)
+                }
+                false => {
+                    let (index, branch) = &numbers.first;
+                    let why = self.refuse::<()>(Some(branch), STRINGS, &example(numbers));
+                    (*index, why)
+                }
+            };
+            if let Err(why) = why {
+                partial.note(index, why);
+            }
+        }
+        if let Some((_, why)) = partial.wrong {
+            return Err(why);
+        }
+        if !partial.is_given {
+            return Ok(None);
+        }
+        let value = match partial.what {
+            What::Lists(lists) => {
+                let own = self.list.iter().cloned();
+                Some(Value::Array(own.chain(lists.into_values().flatten()).collect()).into())
+            }
+            What::Set(set) => {
+                let mut known = HashSet::new();
+                let own = self.list.iter().cloned();
+                let mut all: Vec<_> = own.filter(|it| known.insert(it.to_string())).collect();
+                let mut items: Vec<_> = set.into_values().collect();
+                items.sort_unstable_by_key(|(index, at, _)| (*index, *at));
+                all.extend(items.into_iter().map(|(.., item)| item));
+                Some(Value::Array(all).into())
+            }
+            What::Sum(mut sum) => {
+                if let Some(Value::Number(own)) = self.before.as_ref().map(Json::kind) {
+                    sum.add(own);
+                }
+                let too_large =
+                    || format!("the sum of `{}` is beyond what a number can be", self.key);
+                Some(Value::Number(sum.number().ok_or_else(too_large)?).into())
+            }
+            What::Best { numbers, strings } => {
+                let given = numbers.or(strings).map(|best| best.best.1);
+                match (&self.before, given) {
+                    (Some(own), Some(given)) => {
+                        let is_better = precedes(self.reducer, given.kind(), own.kind());
+                        Some(if is_better { given } else { own.clone() })
+                    }
+                    (own, given) => given.or_else(|| own.clone()),
+                }
+            }
+            What::Last(last) => last.map(|(_, value)| value).or_else(|| self.before.clone()),
+        };
+        Ok(Some(value.unwrap_or_else(|| Value::Null.into())))
+    }
+
+    /// What a branch put behind the list that it was given; of a list that doesn't begin with that, all.
+    fn added(&self, branch: &str, value: &Json) -> Result<Vec<Value>, String> {
+        let mut items = self.as_list(Some(branch), value)?;
+        if items.starts_with(&self.list) {
+            items.drain(..self.list.len());
+        }
+        Ok(items)
+    }
+
     fn refuse<T>(&self, branch: Option<&str>, expected: &str, value: &Value) -> Result<T, String> {
         let found = match value {
             Value::Null => "null",
@@ -110,68 +309,85 @@ impl Key<'_> {
             Some(branch) => format!("of the branch `{branch}`"),
             None => "from before the branches".to_owned(),
         };
-        let (key, word) = (self.key, self.reducer.word());
+        let (key, word) = (&self.key, self.reducer.word());
         Err(format!(
             "`{key}` {whose} is {found}, and its reducer `{word}` takes {expected}"
         ))
     }
 
     /// An empty Lua table is an empty list where only a list can be meant.
-    fn list(&self, branch: Option<&str>, value: Value) -> Result<Vec<Value>, String> {
-        match value {
+    fn as_list(&self, branch: Option<&str>, value: &Json) -> Result<Vec<Value>, String> {
+        match value.value().into_owned() {
             Value::Array(items) => Ok(items),
             Value::Object(members) if members.is_empty() => Ok(Vec::new()),
             other => self.refuse(branch, "lists", &other),
         }
     }
 
-    fn number(&self, branch: Option<&str>, value: &Value) -> Result<Number, String> {
+    fn as_number<'v>(&self, branch: Option<&str>, value: &'v Value) -> Result<&'v Number, String> {
         match value {
-            Value::Number(number) => Ok(number.clone()),
+            Value::Number(number) => Ok(number),
             other => self.refuse(branch, "numbers", other),
         }
     }
+}
 
-    /// Integers stay integers.
-    fn add(
-        &self,
-        one: &Number,
-        other: &Number,
-        exact: fn(i64, i64) -> Option<i64>,
-        float: fn(f64, f64) -> f64,
-    ) -> Result<Number, String> {
-        let too_large = || format!("the sum of `{}` is beyond what a number can be", self.key);
-        if let (Some(one), Some(other)) = (one.as_i64(), other.as_i64()) {
-            return exact(one, other).map(Number::from).ok_or_else(too_large);
+const NUMBERS: &str = "numbers alone here";
+const STRINGS: &str = "strings alone here";
+const NUMBERS_OR_STRINGS: &str = "numbers, or strings";
+
+impl Partial {
+    /// Notes what is wrong with the value of a branch, unless that is known of one before it.
+    fn note(&mut self, index: usize, why: String) {
+        if self.wrong.as_ref().is_none_or(|(known, _)| index < *known) {
+            self.wrong = Some((index, why));
         }
-        let (one, other) = (one.as_f64(), other.as_f64());
-        let sum = one
-            .zip(other)
-            .and_then(|(one, other)| Number::from_f64(float(one, other)));
-        sum.ok_or_else(too_large)
     }
+}
 
-    /// Whether `value` comes before what was best until now.
-    fn check_order(
-        &self,
-        branch: Option<&str>,
-        value: &Value,
-        best: &Value,
-    ) -> Result<bool, String> {
-        let order = match (value, best) {
-            (Value::Number(value), Value::Number(best)) => match (value.as_i64(), best.as_i64()) {
-                (Some(value), Some(best)) => Some(value.cmp(&best)),
-                _ => value.as_f64().partial_cmp(&best.as_f64()),
-            },
-            (Value::String(value), Value::String(best)) => Some(value.cmp(best)),
-            (other, Value::Number(_)) => return self.refuse(branch, "numbers alone here", other),
-            (other, Value::String(_)) => return self.refuse(branch, "strings alone here", other),
-            (other, _) => return self.refuse(branch, "numbers, or strings", other),
-        };
-        Ok(match self.reducer {
-            Reducer::Min => order.is_some_and(std::cmp::Ordering::is_lt),
-            _ => order.is_some_and(std::cmp::Ordering::is_gt),
-        })
+/// Puts a value into a set, at the first place where it was.
+fn put_first(
+    set: &mut HashMap<String, (usize, usize, Value)>,
+    text: String,
+    item: (usize, usize, Value),
+) {
+    match set.entry(text) {
+        std::collections::hash_map::Entry::Vacant(new) => drop(new.insert(item)),
+        std::collections::hash_map::Entry::Occupied(mut known) => {
+            if (item.0, item.1) < (known.get().0, known.get().1) {
+                known.insert(item);
+            }
+        }
+    }
+}
+
+/// The better of two; of equal ones that of the first branch.
+fn join_best(into: &mut Option<Best>, other: Option<Best>, reducer: Reducer) {
+    let Some(other) = other else { return };
+    let Some(known) = into else {
+        *into = Some(other);
+        return;
+    };
+    if other.first.0 < known.first.0 {
+        known.first = other.first;
+    }
+    let (ours, theirs) = (known.best.1.kind(), other.best.1.kind());
+    let is_better = precedes(reducer, theirs, ours);
+    if is_better || (other.best.0 < known.best.0 && !precedes(reducer, ours, theirs)) {
+        known.best = other.best;
+    }
+}
+
+/// Whether one value is better than another, and not just as good. Both are of one kind.
+fn precedes(reducer: Reducer, one: &Value, other: &Value) -> bool {
+    let order = match (one, other) {
+        (Value::Number(one), Value::Number(other)) => exact::compare(one, other),
+        (Value::String(one), Value::String(other)) => one.cmp(other),
+        _ => Ordering::Equal,
+    };
+    match reducer {
+        Reducer::Min => order.is_lt(),
+        _ => order.is_gt(),
     }
 }
 
@@ -183,17 +399,49 @@ mod tests {
 
     use Reducer::{Append, Last, Max, Min, Sum, Union};
 
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+
+    /// What becomes of the values if they come in this order, to as many threads as they are cut into.
+    fn reduced_in(
+        reducer: Reducer,
+        before: &Value,
+        given: &[(usize, Value)],
+        cuts: usize,
+    ) -> Result<Value, String> {
+        let before = Json::from(before.clone());
+        let reduction = Reduction::new(reducer, "key", Some(&before))?;
+        let mut parts: Vec<_> = (0..cuts).map(|_| reduction.empty()).collect();
+        for (nth, (index, value)) in given.iter().enumerate() {
+            let name = Arc::from(NAMES[*index]);
+            let value = Json::from(value.clone());
+            reduction.take(&mut parts[nth % cuts], *index, &name, &value);
+        }
+        let mut all = reduction.empty();
+        parts
+            .into_iter()
+            .for_each(|part| reduction.join(&mut all, part));
+        let value = reduction.finish(all)?;
+        Ok(value.expect("it was given something").into_value())
+    }
+
+    /// The same whatever the order, and on however many threads.
     fn reduced(reducer: Reducer, before: Value, given: Value) -> Result<Value, String> {
-        let before = (!before.is_null()).then(|| Json::from(before));
-        let given: Vec<Json> = given
+        let given: Vec<_> = given
             .as_array()
             .unwrap()
             .iter()
             .cloned()
-            .map(Json::from)
+            .enumerate()
             .collect();
-        let given: Vec<_> = ["a", "b", "c"].into_iter().zip(&given).collect();
-        reduce(reducer, "key", before.as_ref(), &given).map(Json::into_value)
+        let expected = reduced_in(reducer, &before, &given, 1);
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..20 {
+            let mut given = given.clone();
+            random.shuffle(&mut given);
+            let cuts = random.usize(1..4);
+            assert_eq!(reduced_in(reducer, &before, &given, cuts), expected);
+        }
+        expected
     }
 
     #[rstest]
@@ -209,6 +457,10 @@ mod tests {
     #[case::sums_from_nothing(Sum, json!(null), json!([5, 2, null]), json!(7))]
     #[case::taken_off(Sum, json!(10), json!([9, 8]), json!(7))]
     #[case::floats(Sum, json!(1), json!([1.5, 2]), json!(2.5))]
+    #[case::over_the_edge_and_back(Sum, json!(i64::MAX), json!([i64::MIN]), json!(i64::MIN))]
+    #[case::rounded_once(Sum, json!(null), json!([0.1, 0.2, 0.3]), json!(0.6))]
+    #[case::the_first_of_equal_ones(Max, json!(null), json!([1, 2.0, 2]), json!(2.0))]
+    #[case::that_from_before_of_equal_ones(Min, json!(2), json!([2.0, 3]), json!(2))]
     #[case::least(Min, json!(3), json!([5, 2, 4]), json!(2))]
     #[case::least_from_before(Min, json!(1), json!([5, 2]), json!(1))]
     #[case::most(Max, json!(null), json!([5, 2.5, 7]), json!(7))]
@@ -230,8 +482,11 @@ mod tests {
     #[case(Append, json!([]), json!([[1], {"a": 1}]), "`key` of the branch `b` is a mapping, and its reducer `append` takes lists")]
     #[case(Union, json!([]), json!([1]), "`key` of the branch `a` is a number, and its reducer `union` takes lists")]
     #[case(Sum, json!(1), json!(["2"]), "`key` of the branch `a` is a string, and its reducer `sum` takes numbers")]
-    #[case(Sum, json!(i64::MAX), json!([i64::MIN]), "the sum of `key` is beyond what a number can be")]
+    #[case(Sum, json!(null), json!([i64::MAX, 1]), "the sum of `key` is beyond what a number can be")]
     #[case(Min, json!(1), json!(["2"]), "`key` of the branch `a` is a string, and its reducer `min` takes numbers alone here")]
+    #[case(Max, json!(null), json!([null, "x", 1]), "`key` of the branch `c` is a number, and its reducer `max` takes strings alone here")]
+    #[case(Min, json!(null), json!([1, "x", "y"]), "`key` of the branch `b` is a string, and its reducer `min` takes numbers alone here")]
+    #[case(Sum, json!(null), json!([1, "x", []]), "`key` of the branch `b` is a string, and")]
     #[case(Max, json!("x"), json!([1]), "takes strings alone here")]
     #[case(Max, json!(null), json!([[1]]), "is a list, and its reducer `max` takes numbers, or strings")]
     #[case(Max, json!({}), json!([]), "from before the branches is a mapping, and its reducer `max` takes numbers, or strings")]

@@ -93,6 +93,8 @@ pub(crate) const NODE: Keys = Keys {
         ("fail_fast", PARALLEL_ONLY),
         ("merge", PARALLEL_ONLY),
         ("until", FAN_OUT_ONLY),
+        ("reduce", FAN_OUT_ONLY),
+        ("collect", FAN_OUT_ONLY),
         ("max_workers", PARALLEL_ONLY),
     ],
     foreign: &["input", "parallel_config", "streams"],
@@ -102,7 +104,9 @@ const WHILE_ONLY: &str = "it belongs to a node of `type: while_loop`";
 const DYNAMIC_ONLY: &str = "it belongs to a node of `type: dynamic_parallel`";
 const PARALLEL_ONLY: &str = "it belongs to a node that fans out, or into `settings.parallel`";
 const FAN_OUT_ONLY: &str = "it belongs to a node that fans out, or to an edge to branches";
-const NOT_MERGED: &str = "what its branches return is in `parallel_results`, and isn't merged";
+const ONE_FAN_OUT: &str = "it belongs to one fan-out: to an edge, or a node";
+const NOT_MERGED: &str =
+    "what its branches return is in `parallel_results`, and isn't merged; `reduce` folds it";
 const NO_WAY: &str = "nodes in here follow each other as they are written";
 
 /// A node of `type: while_loop`.
@@ -143,6 +147,8 @@ pub(crate) const DYNAMIC: Keys = Keys {
             "merge",
             "parallel_config",
             "until",
+            "reduce",
+            "collect",
         ],
     ],
     elsewhere: &[],
@@ -161,6 +167,8 @@ pub(crate) const MATRIX: Keys = Keys {
     elsewhere: &[
         ("merge", NOT_MERGED),
         ("until", "it belongs into `strategy`"),
+        ("reduce", "it belongs into `strategy`"),
+        ("collect", "it belongs into `strategy`"),
     ],
     foreign: &["streams"],
 };
@@ -179,6 +187,8 @@ pub(crate) const EACH: Keys = Keys {
             "fan_in",
             "parallel_config",
             "until",
+            "reduce",
+            "collect",
         ],
     ],
     elsewhere: &[("merge", NOT_MERGED)],
@@ -257,7 +267,14 @@ pub(crate) const RULE: Keys = Keys {
 /// `strategy` of a node.
 pub(crate) const STRATEGY: Keys = Keys {
     of: "`strategy`",
-    known: &[&["matrix", "fail_fast", "max_parallel", "until"]],
+    known: &[&[
+        "matrix",
+        "fail_fast",
+        "max_parallel",
+        "until",
+        "reduce",
+        "collect",
+    ]],
     elsewhere: &[],
     foreign: &[],
 };
@@ -339,6 +356,8 @@ pub(crate) const EDGE: Keys = Keys {
         "targets",
         "merge",
         "until",
+        "reduce",
+        "collect",
     ]],
     elsewhere: &[("if", "write `when`"), ("goto", "write `to`")],
     foreign: &["parallel_strategy", "stream_mode"],
@@ -397,7 +416,11 @@ pub(crate) const PARALLEL: Keys = Keys {
         "strategy",
         "timeout",
     ]],
-    elsewhere: &[("until", "it belongs to one fan-out: to an edge, or a node")],
+    elsewhere: &[
+        ("until", ONE_FAN_OUT),
+        ("reduce", ONE_FAN_OUT),
+        ("collect", ONE_FAN_OUT),
+    ],
     foreign: &["remote", "streams"],
 };
 

@@ -19,7 +19,7 @@ mod spanned;
 
 pub(crate) use policy::{Capabilities, ErrorMode, OnError, Policy, Retry};
 pub(crate) use settings::{
-    Config, Merge, MergeStrategy, Parallel, Reducer, Reducers, Settings, Start, Together,
+    Collect, Config, Merge, MergeStrategy, Parallel, Reducer, Reducers, Settings, Start, Together,
 };
 pub(crate) use spanned::Spanned;
 

@@ -85,13 +85,21 @@ pub(crate) struct Merge {
 pub(crate) type Reducers = BTreeMap<String, Reducer>;
 
 impl Merge {
-    /// The same with the reducers of one fan-out, which come first.
-    pub(crate) fn with(&self, own: &Reducers) -> Merge {
+    /// The same with what is said of one fan-out, which comes first.
+    pub(crate) fn with(&self, own: &Together) -> Merge {
         let mut merge = self.clone();
         merge
             .reducers
-            .extend(own.iter().map(|(key, reducer)| (key.clone(), *reducer)));
+            .extend(own.merge.iter().map(|(key, it)| (key.clone(), *it)));
         merge
+            .reducers
+            .retain(|key, _| !own.reduce.contains_key(key));
+        merge
+    }
+
+    /// Whether anything of what branches end with is merged at all.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.strategy == MergeStrategy::Isolated && self.reducers.is_empty()
     }
 }
 
@@ -127,6 +135,12 @@ impl Reducer {
         ("fail", Reducer::Fail),
     ];
 
+    /// Whether values can be put together in parts, and the parts then: what `reduce` asks for. The others
+    /// compare the values of all branches.
+    pub(crate) fn is_associative(self) -> bool {
+        !matches!(self, Reducer::Deep | Reducer::Fail)
+    }
+
     /// Its word.
     pub(crate) fn word(self) -> &'static str {
         let mut words = Self::WORDS.iter();
@@ -138,9 +152,52 @@ impl Reducer {
 /// What is said of all branches of one fan-out.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Together {
-    pub(crate) reducers: Reducers,
+    /// What is merged once all have ended.
+    #[serde(rename = "reducers")]
+    pub(crate) merge: Reducers,
+    /// What is folded where branches run.
+    #[serde(skip_serializing_if = "Reducers::is_empty")]
+    pub(crate) reduce: Reducers,
     /// How many have to succeed for the others to be stopped.
     pub(crate) until: Option<Spanned<NonZeroUsize>>,
+    /// Which entries the fan-in sees; all of them, where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) collect: Option<Spanned<Collect>>,
+}
+
+impl Together {
+    /// Which entries the fan-in sees.
+    pub(crate) fn collect(&self) -> Collect {
+        self.collect.as_ref().map_or(Collect::All, |it| it.value)
+    }
+
+    /// How many have to succeed for the others to be stopped.
+    pub(crate) fn until(&self) -> Option<usize> {
+        self.until.as_ref().map(|until| until.value.get())
+    }
+
+    /// The first key that is both merged and folded, of which it can only be one.
+    pub(crate) fn key_of_both(&self) -> Option<&String> {
+        self.reduce.keys().find(|key| self.merge.contains_key(*key))
+    }
+}
+
+/// Which entries of branches the fan-in sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Collect {
+    All,
+    /// Those of branches that failed.
+    Errors,
+    None,
+}
+
+impl Collect {
+    /// All of them, by the words for them.
+    pub(crate) const WORDS: [(&str, Collect); 3] = [
+        ("all", Collect::All),
+        ("errors", Collect::Errors),
+        ("none", Collect::None),
+    ];
 }
 
 /// What becomes of the states that branches end with, but for single keys.

@@ -305,28 +305,54 @@ impl<'a> Reader<'a> {
     /// Adds what an edge says of all branches of its fan-out: the edges of one don't contradict
     /// each other.
     fn agree(&mut self, id: FanOutId, together: &Together) {
-        let known = &mut self.fan_outs[id.0].together;
-        for (key, reducer) in &together.reducers {
-            let before = *known.reducers.entry(key.clone()).or_insert(*reducer);
-            if before != *reducer {
-                let message = format!(
-                    "the reducer of `{key}` is `{}` here, and `{}` on another edge of the same \
-                     fan-out",
-                    reducer.word(),
-                    before.word()
-                );
-                let place = self.fan_outs[id.0].place;
-                self.problems.error(Code::InvalidEdge, place, message);
-                return;
+        let draft = &mut self.fan_outs[id.0];
+        let (known, place) = (&mut draft.together, draft.place);
+        let sides = [
+            (&mut known.merge, &together.merge),
+            (&mut known.reduce, &together.reduce),
+        ];
+        for (known, said) in sides {
+            for (key, reducer) in said {
+                let before = *known.entry(key.clone()).or_insert(*reducer);
+                if before != *reducer {
+                    let message = format!(
+                        "the reducer of `{key}` is `{}` here, and `{}` on another edge of the \
+                         same fan-out",
+                        reducer.word(),
+                        before.word()
+                    );
+                    self.problems.error(Code::InvalidEdge, place, message);
+                    return;
+                }
             }
         }
-        let Some(until) = &together.until else { return };
-        match &known.until {
-            Some(before) if before.value != until.value => {
-                let message = "`until` says something else on another edge of the same fan-out";
-                self.problems.error(Code::InvalidEdge, until.place, message);
+        if let Some(key) = known.key_of_both() {
+            let message = format!(
+                "`{key}` has a reducer in `merge` and in `reduce` of the same fan-out: it is one \
+                 of them"
+            );
+            self.problems.error(Code::InvalidEdge, place, message);
+        }
+        let other = |what: &str| {
+            format!("`{what}` says something else on another edge of the same fan-out")
+        };
+        if let Some(until) = &together.until {
+            match &known.until {
+                Some(before) if before.value != until.value => {
+                    self.problems
+                        .error(Code::InvalidEdge, until.place, other("until"));
+                }
+                _ => known.until = Some(until.clone()),
             }
-            _ => known.until = Some(until.clone()),
+        }
+        if let Some(collect) = &together.collect {
+            match &known.collect {
+                Some(before) if before.value != collect.value => {
+                    self.problems
+                        .error(Code::InvalidEdge, collect.place, other("collect"));
+                }
+                _ => known.collect = Some(collect.clone()),
+            }
         }
     }
 

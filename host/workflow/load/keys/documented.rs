@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::workflow::load::source::Source;
-use crate::workflow::model::{ErrorMode, Items, MergeStrategy, Start, Work};
+use crate::workflow::model::{Collect, ErrorMode, Items, MergeStrategy, Start, Work};
 
 const PAGE: &str = include_str!("../../../../docs/workflows.md");
 
@@ -176,6 +176,8 @@ nodes:
     let strategy = settings.parallel.merge.strategy;
     let mut strategies = MergeStrategy::WORDS.iter();
     let strategy = strategies.find(|(_, known)| *known == strategy);
+    let mut collects = Collect::WORDS.iter();
+    let collect = collects.find(|(_, known)| *known == each.together.collect());
     let mode = match of(0).mode {
         ErrorMode::Raise => "raise",
         ErrorMode::Graceful => "graceful",
@@ -228,6 +230,10 @@ nodes:
         (("node", "fan_in"), nodes[0].fan_in.to_string()),
         (("dynamic_parallel", "item_var"), item_var.clone()),
         (("dynamic_parallel", "index_var"), index_var.clone()),
+        (
+            ("dynamic_parallel", "collect"),
+            collect.expect("it has a word").0.to_owned(),
+        ),
         (("expression", "output_key"), expression.output.clone()),
         (("retry", "max_retries"), retry.max_retries.to_string()),
         (("on_error", "max_retries"), again.max_retries.to_string()),

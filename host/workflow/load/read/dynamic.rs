@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shape::{boolean, duration, find, get, missing, section, some, string, template, word};
-use super::together::{reducers, until};
+use super::together::{check, collect, merge, reduce, until};
 use super::work;
 use crate::diagnostics::{Code, Place, Problems};
 use crate::workflow::expression::Template;
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{Each, Items, Matrix, Model, Spanned, Subgraph, Together, Work};
+use crate::workflow::model::{
+    Each, Items, Matrix, Model, Reducers, Spanned, Subgraph, Together, Work,
+};
 
 /// `type: dynamic_parallel`.
 pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
@@ -30,8 +32,10 @@ pub(crate) fn dynamic(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> O
     };
     let item_var = name("item_var", "item", problems);
     let index_var = name("index_var", "index", problems);
-    let mut pace = Pace::read(node, node, "max_concurrency", problems);
-    pace.together.reducers = reducers(node, problems);
+    let names = [item_var.as_str(), index_var.as_str()];
+    let mut pace = Pace::read(node, node, "max_concurrency", &names, problems);
+    pace.together.merge = merge(node, problems);
+    check(node, &pace.together, problems);
     Some(each(
         node,
         Items::Dynamic {
@@ -70,7 +74,7 @@ pub(crate) fn matrix(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Op
             None
         }
     };
-    let pace = Pace::read(node, strategy, "max_parallel", problems);
+    let pace = Pace::read(node, strategy, "max_parallel", &["matrix"], problems);
     let items = Items::Matrix(matrix?);
     Some(each(node, items, body?, pace, problems))
 }
@@ -139,7 +143,8 @@ fn changes(key: &str, item: &Yaml, matrix: &Matrix, problems: &mut Problems) -> 
 pub(crate) fn parallel_each(yaml: &Yaml, node: &[Entry], problems: &mut Problems) -> Option<Work> {
     let body = body(yaml.place, node, problems);
     let items = spanned(get(node, "parallel_each")?, problems);
-    let pace = Pace::read(node, node, "max_workers", problems);
+    let names = ["item", "item_index"];
+    let pace = Pace::read(node, node, "max_workers", &names, problems);
     let items = Items::List(items?);
     Some(each(node, items, body?, pace, problems))
 }
@@ -154,15 +159,23 @@ struct Pace {
 
 impl Pace {
     /// What `section` says, with the most that run at a time under `key`, and where it says
-    /// nothing, what `parallel_config` of the node says.
-    fn read(node: &[Entry], section: &[Entry], key: &str, problems: &mut Problems) -> Pace {
+    /// nothing, what `parallel_config` of the node says. The value of a branch goes by `names`.
+    fn read(
+        node: &[Entry],
+        section: &[Entry],
+        key: &str,
+        names: &[&str],
+        problems: &mut Problems,
+    ) -> Pace {
         let mut pace = Pace {
             most: at_most(section, key, problems),
             fail_fast: boolean(section, "fail_fast", problems),
             timeout: None,
             together: Together {
+                merge: Reducers::new(),
+                reduce: reduce(section, names, problems),
                 until: until(section, problems),
-                ..Together::default()
+                collect: collect(section, problems),
             },
         };
         let config =

@@ -186,7 +186,9 @@ fn targets(edge: &[Entry], kind: Kind, problems: &mut Problems) -> Option<Way> {
         problems.error(Code::InvalidEdge, entry.key_place, message);
         return None;
     }
-    for other in ["to", "parallel", "fan_in", "merge", "until"] {
+    for other in [
+        "to", "parallel", "fan_in", "merge", "until", "reduce", "collect",
+    ] {
         if let Some(entry) = find(edge, other) {
             let message = format!("an edge with `targets` has no `{other}`");
             problems.error(Code::InvalidEdge, entry.key_place, message);
@@ -287,7 +289,7 @@ fn way(yaml: &Yaml, edge: &[Entry], kind: Kind, problems: &mut Problems) -> Opti
             together: together(edge, problems),
         });
     }
-    for key in ["fan_in", "merge", "until"] {
+    for key in ["fan_in", "merge", "until", "reduce", "collect"] {
         if let Some(entry) = find(edge, key) {
             let message = format!("`{key}` means nothing on an edge that is not parallel");
             problems

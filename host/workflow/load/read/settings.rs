@@ -6,7 +6,7 @@ use super::policy::{capabilities, limits, on_error};
 use super::shape::{
     boolean, duration, find, get, missing, section, some, string, strings, text, whole, word,
 };
-use super::together::reducers;
+use super::together::merge;
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
@@ -48,7 +48,7 @@ fn parallel(settings: &[Entry], problems: &mut Problems) -> Parallel {
             .and_then(|workers| usize::try_from(workers).ok())
             .and_then(NonZeroUsize::new),
         merge: Merge {
-            reducers: reducers(section, problems),
+            reducers: merge(section, problems),
             strategy: strategy(section, problems).unwrap_or_default(),
         },
         fail_fast: boolean(section, "fail_fast", problems).unwrap_or(false),

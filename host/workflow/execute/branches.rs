@@ -1,0 +1,406 @@
+//! Branches in parallel: as many at a time as there are workers, each on an instance of its own.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::workflow::event::EventKind;
+use crate::workflow::execute::context::Run;
+use crate::workflow::execute::entry::{Entry, Failed};
+use crate::workflow::execute::fan_out::{Body, Branches};
+use crate::workflow::execute::finished::{Finished, FinishedBranch};
+use crate::workflow::execute::fold::{Partials, Reductions};
+use crate::workflow::execute::path::{Flow, Path};
+use crate::workflow::execute::position::At;
+use crate::workflow::execute::track::Track;
+use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::report::{Failure, InstanceReport, ms};
+use crate::workflow::state::{PARALLEL_RESULTS, State};
+use crate::{Cancel, Snapshot};
+
+/// Branches that run.
+pub(crate) struct FanOutRun<'a, 'r> {
+    pub(crate) run: &'r Run<'r>,
+    pub(crate) flow: Flow<'r>,
+    /// How many branches these are inside of, and the innermost of them.
+    pub(crate) level: usize,
+    pub(crate) around: Option<Arc<str>>,
+    pub(crate) branches: &'a Branches<'a>,
+    /// What their instances begin with, if it isn't what all of the run do.
+    pub(crate) start: Option<Snapshot>,
+    pub(crate) state: &'a State,
+    pub(crate) reductions: &'a Reductions<'a>,
+    pub(crate) finished: Option<&'a Finished>,
+    /// What branches gave that came to their end before the run was resumed.
+    pub(crate) known: Vec<Mutex<Option<FinishedBranch>>>,
+    /// Stops those that run.
+    pub(crate) cancel: Cancel,
+    /// The branch that the others are stopped for.
+    pub(crate) failed_first: OnceLock<Arc<str>>,
+    /// The branches that succeeded, in a race.
+    pub(crate) won: Mutex<Vec<Arc<str>>>,
+    /// The next branch that nobody has taken. Relaxed will do, since no other memory hangs on
+    /// it; the end of the scope makes visible what the workers wrote.
+    pub(crate) next: AtomicUsize,
+}
+
+/// What branches gave that have ended.
+pub(crate) struct Gathered {
+    /// The entries that are needed of them, by their index.
+    pub(crate) entries: Vec<(usize, Entry)>,
+    /// What ran for them.
+    pub(crate) reports: Vec<(usize, Vec<InstanceReport>)>,
+    pub(crate) partials: Partials,
+    /// How many succeeded.
+    pub(crate) succeeded: usize,
+    pub(crate) failed: Option<FirstFailure>,
+}
+
+/// The first branch that failed, of those that weren't stopped because of another, if there is one: those
+/// say nothing of the reason.
+pub(crate) struct FirstFailure {
+    order: (bool, usize),
+    pub(crate) branch: Arc<str>,
+    pub(crate) message: String,
+}
+
+impl FirstFailure {
+    fn earlier(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.into_iter().chain(other).min_by_key(|it| it.order)
+    }
+}
+
+impl Gathered {
+    fn new(reductions: &Reductions<'_>) -> Gathered {
+        Gathered {
+            entries: Vec::new(),
+            reports: Vec::new(),
+            partials: reductions.empty(),
+            succeeded: 0,
+            failed: None,
+        }
+    }
+
+    /// Adds what others gave.
+    fn join(&mut self, other: Gathered, reductions: &Reductions<'_>) {
+        self.entries.extend(other.entries);
+        self.reports.extend(other.reports);
+        reductions.join(&mut self.partials, other.partials);
+        self.succeeded += other.succeeded;
+        self.failed = FirstFailure::earlier(self.failed.take(), other.failed);
+    }
+}
+
+/// How one branch went, and what ran for it.
+struct Ended {
+    result: Result<State, Failed>,
+    /// Milliseconds.
+    timing: f64,
+    retries: u32,
+    reports: Vec<InstanceReport>,
+}
+
+impl FanOutRun<'_, '_> {
+    /// Counts branches that succeeded before the run was resumed: with them, a race may be over.
+    pub(crate) fn count_known(&self) {
+        for (known, name) in self.known.iter().zip(&self.branches.names) {
+            let is_known = known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_some();
+            if is_known {
+                self.wins(name);
+            }
+        }
+    }
+
+    /// Counts a branch that succeeded, and stops the others if that is what they wait for; false if
+    /// it comes too late.
+    fn wins(&self, name: &Arc<str>) -> bool {
+        let Some(until) = self.branches.together.until() else {
+            return true;
+        };
+        let mut won = self.won.lock().unwrap_or_else(PoisonError::into_inner);
+        if won.len() >= until {
+            return won.contains(name);
+        }
+        won.push(Arc::clone(name));
+        if won.len() == until {
+            self.cancel.cancel();
+        }
+        true
+    }
+
+    /// Whether a race is over, and who won it.
+    fn winners(&self) -> Option<String> {
+        let until = self.branches.together.until()?;
+        let won = self.won.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<_> = won.iter().map(|name| format!("'{name}'")).collect();
+        (won.len() >= until).then(|| names.join(", "))
+    }
+
+    /// Runs them all on so many threads.
+    ///
+    /// # Errors
+    /// If there can't be any thread.
+    pub(crate) fn run(&self, threads: usize) -> io::Result<Gathered> {
+        let all = Mutex::new(Gathered::new(self.reductions));
+        thread::scope(|scope| {
+            for worker in 0..threads {
+                // The calling thread only waits. If it ran branches as well, host functions
+                // that they call would run on the thread that may ask the pool for its main
+                // instance.
+                let name = format!("moonfork-branch-{worker}");
+                let work = || {
+                    let gathered = self.work();
+                    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.join(gathered, self.reductions);
+                };
+                match thread::Builder::new().name(name).spawn_scoped(scope, work) {
+                    Ok(_) => {}
+                    Err(error) if worker == 0 => return Err(error),
+                    // Those that are there do the work of those that are not.
+                    Err(_) => break,
+                }
+            }
+            Ok(())
+        })?;
+        let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+        all.entries.sort_unstable_by_key(|(index, _)| *index);
+        all.reports.sort_unstable_by_key(|(index, _)| *index);
+        Ok(all)
+    }
+
+    /// What one thread does: branches, until there are none left.
+    fn work(&self) -> Gathered {
+        let mut gathered = Gathered::new(self.reductions);
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            if index >= self.branches.names.len() {
+                return gathered;
+            }
+            self.branch(index, &mut gathered);
+        }
+    }
+
+    fn branch(&self, index: usize, into: &mut Gathered) {
+        let name = &self.branches.names[index];
+        let known = self.known.get(index).and_then(|known| {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.take()
+        });
+        if let Some(known) = known {
+            return self.ended_before(index, known, into);
+        }
+        let deadline = self.branches.terms.deadline;
+        let workers = &self.run.workers;
+        let Some(running) = workers.begin(self.level, deadline, &self.cancel) else {
+            let failure = self.explain(Failure::cancelled("it did not begin"));
+            return self.ended(index, Ended::failed(failure, Duration::ZERO), into);
+        };
+        let started = Instant::now();
+        let terms = self
+            .branches
+            .terms
+            .of_branch(self.branches.timeout, self.cancel.clone());
+        let full_name = self.full_name(name);
+        self.run
+            .events
+            .emit(Some(&full_name), || EventKind::BranchStart { index });
+        let track = match Track::of_branch(self.run, full_name, self.start.clone(), &terms) {
+            Ok(track) => track,
+            Err(error) => {
+                let failure = self.explain(Failure::new(&error));
+                return self.ended(index, Ended::failed(failure, started.elapsed()), into);
+            }
+        };
+        let mut path = Path {
+            run: self.run,
+            flow: self.flow,
+            track,
+            terms,
+            level: self.level + 1,
+            fan_in: self.branches.fan_in,
+            running: Some(running),
+            saver: None,
+            ran: 0,
+            retries: 0,
+            instances: Vec::new(),
+        };
+        let mut state = self.state.clone();
+        let result = match self.body(index, &mut path, &mut state) {
+            Ok(after) if self.wins(name) => Ok(after),
+            Ok(_) => Err(self.explain(Failure::cancelled("it came too late"))),
+            Err(trouble) => Err(self.explain(*trouble.failure)),
+        };
+        let state = self.without_results(state);
+        let result = match result {
+            Ok(after) => {
+                let after = after.as_ref().unwrap_or(&state);
+                self.reductions.take(&mut into.partials, index, name, after);
+                Ok(state)
+            }
+            Err(failure) => Err(Failed {
+                failure,
+                state: Some(state),
+            }),
+        };
+        let retries = path.retries;
+        // The instance is gone before the place for another branch is free.
+        let running = path.running.take();
+        let reports = path.finish();
+        drop(running);
+        let ended = Ended {
+            result,
+            timing: ms(started.elapsed()),
+            retries,
+            reports,
+        };
+        self.ended(index, ended, into);
+    }
+
+    /// Does what a branch is for, on its path and the state that it starts on, which becomes the one
+    /// that goes into its entry; where it fails, the one that it had reached. The answer is the state that it
+    /// ended with, where that is another one.
+    fn body(
+        &self,
+        index: usize,
+        path: &mut Path<'_>,
+        state: &mut State,
+    ) -> Result<Option<State>, Trouble> {
+        match self.branches.body {
+            Body::Edges(fan_out) => {
+                let first = fan_out.branches[index];
+                path.follow(At::Node(first), state)?;
+                Ok(None)
+            }
+            Body::Each(id, items) => path.each_item(id, index, &items[index], state),
+        }
+    }
+
+    fn full_name(&self, name: &Arc<str>) -> Arc<str> {
+        match &self.around {
+            Some(around) => format!("{around}/{name}").into(),
+            None => name.clone(),
+        }
+    }
+
+    /// Says of a branch that was stopped why it was.
+    fn explain(&self, failure: Failure) -> Failure {
+        if !failure.is_cancelled() && !self.cancel.is_cancelled() {
+            return failure;
+        }
+        let around = &self.branches.terms.cancel;
+        match self.failed_first.get() {
+            Some(first) if failure.is_cancelled() && !around.is_cancelled() => {
+                let message = format!("cancelled due to fail_fast: branch '{first}' failed first");
+                Failure::cancelled(message)
+            }
+            _ if failure.is_cancelled() && !around.is_cancelled() => match self.winners() {
+                Some(winners) => {
+                    let message = format!("cancelled: the race was over, won by {winners}");
+                    Failure::cancelled(message)
+                }
+                None => failure,
+            },
+            _ => failure,
+        }
+    }
+
+    /// The state of a branch without the results of a fan-out before this one, which it was given and
+    /// left as they were: with them, those of a fan-out in a loop would double each time.
+    fn without_results(&self, mut state: State) -> State {
+        if state.shares(PARALLEL_RESULTS, self.state) {
+            state.remove(PARALLEL_RESULTS);
+        }
+        state
+    }
+
+    /// Takes in how a branch ended, and stops the others if that is what to do.
+    fn ended(&self, index: usize, ended: Ended, into: &mut Gathered) {
+        let name = &self.branches.names[index];
+        let failure = ended.result.as_ref().err().map(|failed| &failed.failure);
+        let stops = self.branches.fail_fast && self.branches.together.until.is_none();
+        if stops && failure.is_some_and(|failure| !failure.is_cancelled()) {
+            let _ = self.failed_first.set(name.clone());
+            self.cancel.cancel();
+        }
+        if let (Some(finished), Ok(state)) = (self.finished, &ended.result) {
+            finished.note(index, name, state, ended.timing, ended.retries);
+        }
+        self.run
+            .events
+            .emit(Some(&self.full_name(name)), || EventKind::BranchEnd {
+                index,
+                success: failure.is_none(),
+                error: failure.cloned(),
+                report: ended.reports.first().cloned(),
+            });
+        self.gather(index, ended, into);
+    }
+
+    /// Takes in a branch that came to its end before the run was resumed. Its instances were those of
+    /// another process, where others had their numbers.
+    fn ended_before(&self, index: usize, known: FinishedBranch, into: &mut Gathered) {
+        let name = &self.branches.names[index];
+        let state = State::from_json(known.state);
+        if let Some(finished) = self.finished {
+            // The run may be ended by force again.
+            finished.note(index, name, &state, known.timing_ms, known.retry_count);
+        }
+        self.reductions
+            .take(&mut into.partials, index, name, &state);
+        let ended = Ended {
+            result: Ok(state),
+            timing: known.timing_ms,
+            retries: known.retry_count,
+            reports: Vec::new(),
+        };
+        self.gather(index, ended, into);
+    }
+
+    /// Keeps of a branch what is needed of it.
+    fn gather(&self, index: usize, ended: Ended, into: &mut Gathered) {
+        let branch = &self.branches.names[index];
+        match &ended.result {
+            Ok(_) => into.succeeded += 1,
+            Err(failed) => {
+                let failed = FirstFailure {
+                    order: (failed.failure.is_cancelled(), index),
+                    branch: branch.clone(),
+                    message: failed.failure.message.clone(),
+                };
+                into.failed = FirstFailure::earlier(into.failed.take(), Some(failed));
+            }
+        }
+        if self.branches.needs(ended.result.is_ok()) {
+            let entry = Entry {
+                branch: branch.clone(),
+                item: self.branches.item(index),
+                result: ended.result,
+                timing_ms: ended.timing,
+                retry_count: ended.retries,
+                report: ended.reports.first().cloned(),
+            };
+            into.entries.push((index, entry));
+        }
+        into.reports.push((index, ended.reports));
+    }
+}
+
+impl Ended {
+    /// One that came to nothing.
+    fn failed(failure: Failure, wall: Duration) -> Ended {
+        Ended {
+            result: Err(Failed {
+                failure,
+                state: None,
+            }),
+            timing: ms(wall),
+            retries: 0,
+            reports: Vec::new(),
+        }
+    }
+}
