@@ -64,7 +64,7 @@ local function run(code, chunk, ...)
 end
 
 function __moonfork_tea(code, value)
-  state = value
+  _ENV.state = value
   return run(code, 'lua')
 end
 
@@ -72,6 +72,12 @@ function __moonfork_tea_node(code, value)
   return run('local state = ... ' .. code, 'node', value)
 end
 """
+
+# The first call of an instance brings the prelude along: one way into the sandbox rather than two.
+_FIRST = {
+    name: f"{_PRELUDE}\nreturn {name}(state.code, state.value)"
+    for name in ("__moonfork_tea", "__moonfork_tea_node")
+}
 
 
 class LuaRuntime:
@@ -87,6 +93,8 @@ class LuaRuntime:
         self._memory = memory
         self._lock = threading.RLock()
         self._branch: Branch | None = None
+        #: Whether the instance has the prelude.
+        self._prepared = False
         self._instance()
 
     def execute(self, code: str, state: Any = None) -> Any:
@@ -123,10 +131,10 @@ class LuaRuntime:
         with self._lock:
             try:
                 try:
-                    answer = self._instance()._call_plain(function, code, state)
+                    answer = self._ask(function, code, state)
                 except TypeError:
                     # What Lua has no counterpart for is text there.
-                    answer = self._instance()._call_plain(function, code, _as_text(state))
+                    answer = self._ask(function, code, _as_text(state))
             except _errors.TimeLimit as error:
                 raise LuaTimeoutError("execution timeout") from error
             except _errors.Error as error:
@@ -141,12 +149,24 @@ class LuaRuntime:
             return None
         return values[0] if count == 1 else tuple(values)
 
+    def _ask(self, function: str, code: str, state: Any) -> Any:
+        branch = self._instance()
+        if self._prepared:
+            return branch._call_plain(function, code, state)
+        try:
+            answer = branch._run_plain(_FIRST[function], {"code": code, "value": state})
+        except Exception:
+            # The code may have failed, or its value never got in. Asked now, since what the prelude
+            # takes from the globals may be something else later.
+            self._prepared = branch.is_live and branch.run("return __moonfork_tea_node ~= nil")
+            raise
+        self._prepared = True
+        return answer
+
     def _instance(self) -> Branch:
         if self._branch is None or not self._branch.is_live:
-            pool = _pool()
-            branch = pool.branch(wall=self.timeout, memory=self._memory)
-            branch.run(_PRELUDE)
-            self._branch = branch
+            self._branch = _pool().branch(wall=self.timeout, memory=self._memory)
+            self._prepared = False
         return self._branch
 
     def __repr__(self) -> str:

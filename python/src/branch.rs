@@ -25,6 +25,10 @@ enum Request<'a> {
         name: Option<&'a str>,
         state: Option<ToLua>,
     },
+    RunPlain {
+        code: &'a str,
+        state: ToLua,
+    },
     Call {
         path: &'a str,
         arguments: &'a [ToLua],
@@ -70,6 +74,9 @@ macro_rules! answer {
                 name,
                 state: None,
             } => $handle.eval(chunk(code, *name)),
+            Request::RunPlain { code, state } => $handle
+                .eval_with::<_, PlainFromLua>(*code, state)
+                .map(|value| value.0),
             Request::Call { path, arguments } => $handle.call(path, &Arguments(arguments)),
             Request::CallPlain { path, arguments } => $handle
                 .call::<_, PlainFromLua>(path, &Arguments(arguments))
@@ -218,6 +225,17 @@ impl Branch {
     ) -> PyResult<Py<PyAny>> {
         let arguments = &passed(arguments);
         self.ask(py, &Request::Call { path, arguments })
+    }
+
+    /// As `run`, with values by the rules of The Edge Agent.
+    fn _run_plain(
+        &self,
+        py: Python<'_>,
+        code: &str,
+        state: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let state = ToLua::new(state);
+        self.ask(py, &Request::RunPlain { code, state })
     }
 
     /// As `call`, with values by the rules of The Edge Agent.

@@ -113,6 +113,27 @@ def test_globals_last_in_one_runtime_and_reach_no_other() -> None:
             other.execute(f"return {call}", {})
 
 
+@pytest.mark.parametrize(
+    ("code", "state", "kept"),
+    [
+        ("kept = 1 return oops(", None, None),
+        ("kept = 1 load, error, table = nil, nil, nil kept.field.none = 1", None, 1),
+        ("kept = 1 return print", None, 1),
+        ("kept = 1", {"value": 2**70}, None),
+    ],
+)
+@pytest.mark.parametrize("method", ["execute", "execute_node_code"])
+def test_a_first_call_that_fails_leaves_a_runtime_that_works(
+    method: str, code: str, state: Any, kept: int | None
+) -> None:
+    runtime = LuaRuntime()
+    with pytest.raises(LuaRuntimeError):
+        getattr(runtime, method)(code, state)
+    assert runtime.execute("return state.n", {"n": 1}) == 1
+    assert runtime.execute_node_code("return {n = state.n}", {"n": 2}) == {"n": 2}
+    assert runtime.execute("return kept") == kept
+
+
 def test_threads_take_turns_on_one_runtime(runtime: LuaRuntime) -> None:
     runtime.execute("count = 0", {})
     with ThreadPoolExecutor(4) as threads:
