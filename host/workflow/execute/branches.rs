@@ -1,36 +1,28 @@
-//! Branches in parallel: as many at a time as there are workers, each on an instance of its own.
+//! Branches in parallel, wherever they run: which comes next, when the others are stopped, and what they gave.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::workflow::event::EventKind;
-use crate::workflow::execute::context::Run;
-use crate::workflow::execute::entry::{Entry, Failed};
-use crate::workflow::execute::fan_out::{Body, Branches};
+use crate::Cancel;
+use crate::workflow::event::{EventKind, Events};
+use crate::workflow::execute::entry::Entry;
+use crate::workflow::execute::fan_out::Branches;
 use crate::workflow::execute::finished::{Finished, FinishedBranch};
 use crate::workflow::execute::fold::{Partials, Reductions};
-use crate::workflow::execute::path::{Flow, Path};
-use crate::workflow::execute::position::At;
-use crate::workflow::execute::track::Track;
-use crate::workflow::execute::trouble::Trouble;
-use crate::workflow::report::{Failure, InstanceReport, ms};
-use crate::workflow::state::{PARALLEL_RESULTS, State};
-use crate::{Cancel, Snapshot};
+use crate::workflow::execute::here::full_name;
+use crate::workflow::execute::job::{BranchEnd, BranchJob, Lane, Place};
+use crate::workflow::report::{Failure, InstanceReport};
+use crate::workflow::state::State;
 
 /// Branches that run.
-pub(crate) struct FanOutRun<'a, 'r> {
-    pub(crate) run: &'r Run<'r>,
-    pub(crate) flow: Flow<'r>,
-    /// How many branches these are inside of, and the innermost of them.
-    pub(crate) level: usize,
+pub(crate) struct FanOutRun<'a> {
+    pub(crate) events: &'a Events,
+    /// The branch that these are inside of.
     pub(crate) around: Option<Arc<str>>,
     pub(crate) branches: &'a Branches<'a>,
-    /// What their instances begin with, if it isn't what all of the run do.
-    pub(crate) start: Option<Snapshot>,
-    pub(crate) state: &'a State,
+    pub(crate) place: &'a dyn Place,
     pub(crate) reductions: &'a Reductions<'a>,
     pub(crate) finished: Option<&'a Finished>,
     /// What branches gave that came to their end before the run was resumed.
@@ -93,16 +85,7 @@ impl Gathered {
     }
 }
 
-/// How one branch went, and what ran for it.
-struct Ended {
-    result: Result<State, Failed>,
-    /// Milliseconds.
-    timing: f64,
-    retries: u32,
-    reports: Vec<InstanceReport>,
-}
-
-impl FanOutRun<'_, '_> {
+impl FanOutRun<'_> {
     /// Counts branches that succeeded before the run was resumed: with them, a race may be over.
     pub(crate) fn count_known(&self) {
         for (known, name) in self.known.iter().zip(&self.branches.names) {
@@ -176,16 +159,17 @@ impl FanOutRun<'_, '_> {
     /// What one thread does: branches, until there are none left.
     fn work(&self) -> Gathered {
         let mut gathered = Gathered::new(self.reductions);
+        let mut lane = self.place.lane();
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             if index >= self.branches.names.len() {
                 return gathered;
             }
-            self.branch(index, &mut gathered);
+            self.branch(index, &mut *lane, &mut gathered);
         }
     }
 
-    fn branch(&self, index: usize, into: &mut Gathered) {
+    fn branch(&self, index: usize, lane: &mut dyn Lane, into: &mut Gathered) {
         let name = &self.branches.names[index];
         let known = self.known.get(index).and_then(|known| {
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,97 +178,19 @@ impl FanOutRun<'_, '_> {
         if let Some(known) = known {
             return self.ended_before(index, known, into);
         }
-        let deadline = self.branches.terms.deadline;
-        let workers = &self.run.workers;
-        let Some(running) = workers.begin(self.level, deadline, &self.cancel) else {
-            let failure = self.explain(Failure::cancelled("it did not begin"));
-            return self.ended(index, Ended::failed(failure, Duration::ZERO), into);
+        let job = BranchJob {
+            index,
+            item: self.branches.item(index).map(|(item, _)| item),
         };
-        let started = Instant::now();
-        let terms = self
-            .branches
-            .terms
-            .of_branch(self.branches.timeout, self.cancel.clone());
-        let full_name = self.full_name(name);
-        self.run
-            .events
-            .emit(Some(&full_name), || EventKind::BranchStart { index });
-        let track = match Track::of_branch(self.run, full_name, self.start.clone(), &terms) {
-            Ok(track) => track,
-            Err(error) => {
-                let failure = self.explain(Failure::new(&error));
-                return self.ended(index, Ended::failed(failure, started.elapsed()), into);
-            }
-        };
-        let mut path = Path {
-            run: self.run,
-            flow: self.flow,
-            track,
-            terms,
-            level: self.level + 1,
-            fan_in: self.branches.fan_in,
-            running: Some(running),
-            saver: None,
-            ran: 0,
-            retries: 0,
-            instances: Vec::new(),
-        };
-        let mut state = self.state.clone();
-        let result = match self.body(index, &mut path, &mut state) {
-            Ok(after) if self.wins(name) => Ok(after),
-            Ok(_) => Err(self.explain(Failure::cancelled("it came too late"))),
-            Err(trouble) => Err(self.explain(*trouble.failure)),
-        };
-        let state = self.without_results(state);
-        let result = match result {
-            Ok(after) => {
-                let after = after.as_ref().unwrap_or(&state);
-                self.reductions.take(&mut into.partials, index, name, after);
-                Ok(state)
-            }
-            Err(failure) => Err(Failed {
-                failure,
-                state: Some(state),
-            }),
-        };
-        let retries = path.retries;
-        // The instance is gone before the place for another branch is free.
-        let running = path.running.take();
-        let reports = path.finish();
-        drop(running);
-        let ended = Ended {
-            result,
-            timing: ms(started.elapsed()),
-            retries,
-            reports,
-        };
-        self.ended(index, ended, into);
-    }
-
-    /// Does what a branch is for, on its path and the state that it starts on, which becomes the one
-    /// that goes into its entry; where it fails, the one that it had reached. The answer is the state that it
-    /// ended with, where that is another one.
-    fn body(
-        &self,
-        index: usize,
-        path: &mut Path<'_>,
-        state: &mut State,
-    ) -> Result<Option<State>, Trouble> {
-        match self.branches.body {
-            Body::Edges(fan_out) => {
-                let first = fan_out.branches[index];
-                path.follow(At::Node(first), state)?;
-                Ok(None)
-            }
-            Body::Each(id, items) => path.each_item(id, index, &items[index], state),
+        let mut end = lane.run(&job);
+        if end.result.is_ok() && !self.wins(name) {
+            let failure = Failure::cancelled("it came too late");
+            end = end.failed_with(failure);
         }
-    }
-
-    fn full_name(&self, name: &Arc<str>) -> Arc<str> {
-        match &self.around {
-            Some(around) => format!("{around}/{name}").into(),
-            None => name.clone(),
+        if let Err(failed) = &mut end.result {
+            failed.failure = self.explain(failed.failure.clone());
         }
+        self.ended(index, end, into);
     }
 
     /// Says of a branch that was stopped why it was.
@@ -309,17 +215,8 @@ impl FanOutRun<'_, '_> {
         }
     }
 
-    /// The state of a branch without the results of a fan-out before this one, which it was given and
-    /// left as they were: with them, those of a fan-out in a loop would double each time.
-    fn without_results(&self, mut state: State) -> State {
-        if state.shares(PARALLEL_RESULTS, self.state) {
-            state.remove(PARALLEL_RESULTS);
-        }
-        state
-    }
-
     /// Takes in how a branch ended, and stops the others if that is what to do.
-    fn ended(&self, index: usize, ended: Ended, into: &mut Gathered) {
+    fn ended(&self, index: usize, ended: BranchEnd, into: &mut Gathered) {
         let name = &self.branches.names[index];
         let failure = ended.result.as_ref().err().map(|failed| &failed.failure);
         let stops = self.branches.fail_fast && self.branches.together.until.is_none();
@@ -330,14 +227,13 @@ impl FanOutRun<'_, '_> {
         if let (Some(finished), Ok(state)) = (self.finished, &ended.result) {
             finished.note(index, name, state, ended.timing, ended.retries);
         }
-        self.run
-            .events
-            .emit(Some(&self.full_name(name)), || EventKind::BranchEnd {
-                index,
-                success: failure.is_none(),
-                error: failure.cloned(),
-                report: ended.reports.first().cloned(),
-            });
+        let full_name = full_name(self.around.as_ref(), name);
+        self.events.emit(Some(&full_name), || EventKind::BranchEnd {
+            index,
+            success: failure.is_none(),
+            error: failure.cloned(),
+            report: ended.reports.first().cloned(),
+        });
         self.gather(index, ended, into);
     }
 
@@ -350,10 +246,9 @@ impl FanOutRun<'_, '_> {
             // The run may be ended by force again.
             finished.note(index, name, &state, known.timing_ms, known.retry_count);
         }
-        self.reductions
-            .take(&mut into.partials, index, name, &state);
-        let ended = Ended {
+        let ended = BranchEnd {
             result: Ok(state),
+            after: None,
             timing: known.timing_ms,
             retries: known.retry_count,
             reports: Vec::new(),
@@ -362,10 +257,15 @@ impl FanOutRun<'_, '_> {
     }
 
     /// Keeps of a branch what is needed of it.
-    fn gather(&self, index: usize, ended: Ended, into: &mut Gathered) {
+    fn gather(&self, index: usize, ended: BranchEnd, into: &mut Gathered) {
         let branch = &self.branches.names[index];
         match &ended.result {
-            Ok(_) => into.succeeded += 1,
+            Ok(state) => {
+                into.succeeded += 1;
+                let after = ended.after.as_ref().unwrap_or(state);
+                self.reductions
+                    .take(&mut into.partials, index, branch, after);
+            }
             Err(failed) => {
                 let failed = FirstFailure {
                     order: (failed.failure.is_cancelled(), index),
@@ -387,20 +287,5 @@ impl FanOutRun<'_, '_> {
             into.entries.push((index, entry));
         }
         into.reports.push((index, ended.reports));
-    }
-}
-
-impl Ended {
-    /// One that came to nothing.
-    fn failed(failure: Failure, wall: Duration) -> Ended {
-        Ended {
-            result: Err(Failed {
-                failure,
-                state: None,
-            }),
-            timing: ms(wall),
-            retries: 0,
-            reports: Vec::new(),
-        }
     }
 }

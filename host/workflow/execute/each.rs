@@ -6,7 +6,8 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::PartialLimits;
-use crate::workflow::execute::fan_out::{Body, Branches};
+use crate::workflow::execute::fan_out::Branches;
+use crate::workflow::execute::job::{Body, FanOutJob};
 use crate::workflow::execute::matrix;
 use crate::workflow::execute::path::{Flow, Path};
 use crate::workflow::execute::position::At;
@@ -60,14 +61,18 @@ impl Path<'_> {
             names: (0..items.len()).map(branch).collect(),
             most: most.unwrap_or(usize::MAX),
             fail_fast: each.fail_fast.unwrap_or(settings.fail_fast),
-            timeout: each.timeout.or(settings.timeout),
             terms,
-            fan_in: None,
             together: &each.together,
             merge,
             leave,
             place: None,
-            body: Body::Each(id, &items),
+            items: &items,
+            job: FanOutJob {
+                body: Body::Each(id),
+                fan_in: None,
+                timeout: each.timeout.or(settings.timeout),
+                state: state.clone(),
+            },
         };
         let results = self.run_branches(&branches, state, None)?;
         if let Some(output) = &each.output {

@@ -21,6 +21,7 @@ pub(crate) struct Entry {
 }
 
 /// What a branch left that failed.
+#[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) failure: Failure,
     /// The state that it had reached; `None` if it didn't begin.

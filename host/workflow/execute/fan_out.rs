@@ -1,23 +1,24 @@
 //! Fan-outs: branches run, and what they gave goes into the state.
 
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::diagnostics::Place;
+use crate::diagnostics::Place as FilePlace;
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::branches::{FanOutRun, Gathered};
 use crate::workflow::execute::entry;
 use crate::workflow::execute::finished::Finished;
 use crate::workflow::execute::fold::Reductions;
+use crate::workflow::execute::here::Here;
+use crate::workflow::execute::job::{Body, FanOutJob, Place};
 use crate::workflow::execute::merge::{Ended, merge};
 use crate::workflow::execute::path::Path;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::json::Json;
 use crate::workflow::model::{Collect, Merge, Start, Together};
-use crate::workflow::plan::{FanOut, NodeId};
+use crate::workflow::plan::{FanOutId, NodeId};
 use crate::workflow::report::Failure;
 use crate::workflow::state::{PARALLEL_RESULTS, State};
 
@@ -28,12 +29,8 @@ pub(crate) struct Branches<'a> {
     /// How many may run at a time, of these alone.
     pub(crate) most: usize,
     pub(crate) fail_fast: bool,
-    /// What each may take in all.
-    pub(crate) timeout: Option<Duration>,
     /// The terms around them.
     pub(crate) terms: &'a Terms,
-    /// The node that gets their results, where it is not what is written next.
-    pub(crate) fan_in: Option<NodeId>,
     /// What is said of all of them.
     pub(crate) together: &'a Together,
     /// What becomes of the states that they end with.
@@ -41,26 +38,16 @@ pub(crate) struct Branches<'a> {
     /// Keys that are no result of theirs.
     pub(crate) leave: Vec<&'a str>,
     /// Where to look if what they gave can't be put together.
-    pub(crate) place: Option<(Arc<str>, Place)>,
-    pub(crate) body: Body<'a>,
-}
-
-/// What each of them does.
-#[derive(Clone, Copy)]
-pub(crate) enum Body<'a> {
-    /// It begins at one of these nodes.
-    Edges(&'a FanOut),
-    /// It runs what a node runs for each of these values.
-    Each(NodeId, &'a [Arc<Value>]),
+    pub(crate) place: Option<(Arc<str>, FilePlace)>,
+    /// The values that they are for, if they are for some.
+    pub(crate) items: &'a [Arc<Value>],
+    pub(crate) job: FanOutJob,
 }
 
 impl Branches<'_> {
     /// The value that a branch is for, if it is for one, and which of them that is.
     pub(crate) fn item(&self, index: usize) -> Option<(Arc<Value>, usize)> {
-        let Body::Each(_, items) = self.body else {
-            return None;
-        };
-        Some((Arc::clone(items.get(index)?), index))
+        Some((Arc::clone(self.items.get(index)?), index))
     }
 
     /// Whether the entry of a branch is needed once it has ended.
@@ -80,8 +67,9 @@ impl Path<'_> {
     /// # Errors
     /// If the path is stopped, if the branches can't be merged, or where a failed branch fails
     /// the run.
-    pub(crate) fn fan_out(&mut self, fan_out: &FanOut, state: &mut State) -> Result<(), Trouble> {
+    pub(crate) fn fan_out(&mut self, id: FanOutId, state: &mut State) -> Result<(), Trouble> {
         let plan = self.flow.plan;
+        let fan_out = plan.fan_out(id);
         let settings = &self.flow.model.settings.parallel;
         let terms = self.terms.clone();
         let name = |id: &NodeId| Arc::from(plan.name(*id));
@@ -89,14 +77,18 @@ impl Path<'_> {
             names: fan_out.branches.iter().map(name).collect(),
             most: usize::MAX,
             fail_fast: settings.fail_fast,
-            timeout: settings.timeout,
             terms: &terms,
-            fan_in: Some(fan_out.fan_in),
             together: &fan_out.together,
             merge: settings.merge.with(&fan_out.together),
             leave: Vec::new(),
             place: Some((name(&fan_out.fan_in), fan_out.place)),
-            body: Body::Edges(fan_out),
+            items: &[],
+            job: FanOutJob {
+                body: Body::Edges(id),
+                fan_in: Some(fan_out.fan_in),
+                timeout: settings.timeout,
+                state: state.clone(),
+            },
         };
         let finished = self.saver.as_ref().map(|saver| {
             let names: Vec<_> = fan_out.branches.iter().map(|id| plan.name(*id)).collect();
@@ -130,9 +122,9 @@ impl Path<'_> {
                 None => trouble,
             }
         };
-        let before = state.clone();
-        let reductions = Reductions::new(&branches.together.reduce, &before).map_err(conflict)?;
-        let gathered = self.gather(branches, &before, &reductions, finished)?;
+        let reductions = Reductions::new(&branches.together.reduce, &branches.job.state);
+        let reductions = reductions.map_err(conflict)?;
+        let gathered = self.gather(branches, &reductions, finished)?;
         let Gathered {
             mut entries,
             partials,
@@ -160,7 +152,6 @@ impl Path<'_> {
     fn gather(
         &mut self,
         branches: &Branches<'_>,
-        state: &State,
         reductions: &Reductions<'_>,
         finished: Option<&Finished>,
     ) -> Result<Gathered, Trouble> {
@@ -173,7 +164,10 @@ impl Path<'_> {
                 known.push(Mutex::new(branch));
             }
         }
-        let fan_in = branches.fan_in.map(|id| self.flow.plan.name(id).to_owned());
+        let fan_in = branches
+            .job
+            .fan_in
+            .map(|id| self.flow.plan.name(id).to_owned());
         self.run
             .events
             .emit(self.track.branch.as_ref(), || EventKind::FanOut {
@@ -184,23 +178,31 @@ impl Path<'_> {
             Start::Fresh => None,
             Start::Fork => Some(self.track.snapshot()?),
         };
-        let work = FanOutRun {
+        let cancel = branches.terms.cancel.child();
+        let place = Here {
             run: self.run,
             flow: self.flow,
             level: self.level,
             around: self.track.branch.clone(),
-            branches,
+            job: &branches.job,
+            terms: branches.terms,
             start,
-            state,
+            cancel: cancel.clone(),
+        };
+        let work = FanOutRun {
+            events: &self.run.events,
+            around: self.track.branch.clone(),
+            branches,
+            place: &place,
             reductions,
             finished,
             known,
-            cancel: branches.terms.cancel.child(),
+            cancel,
             failed_first: OnceLock::new(),
             won: Mutex::default(),
             next: Default::default(),
         };
-        let threads = self.run.workers.most().min(branches.most).min(count);
+        let threads = place.at_once().min(branches.most).min(count);
         if let Some(running) = &mut self.running {
             running.pause();
         }

@@ -11,6 +11,8 @@ pub(crate) mod fan_out;
 pub(crate) mod file;
 pub(crate) mod finished;
 pub(crate) mod fold;
+pub(crate) mod here;
+pub(crate) mod job;
 pub(crate) mod matrix;
 pub(crate) mod merge;
 pub(crate) mod node;

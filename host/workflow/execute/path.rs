@@ -144,9 +144,8 @@ impl<'r> Path<'r> {
             Next::Node(id) => Ok(At::Node(id)),
             Next::End => Ok(At::End),
             Next::FanOut(id) => {
-                let fan_out = self.flow.plan.fan_out(id);
-                self.fan_out(fan_out, state)?;
-                Ok(At::Node(fan_out.fan_in))
+                self.fan_out(id, state)?;
+                Ok(At::Node(self.flow.plan.fan_out(id).fan_in))
             }
         }
     }

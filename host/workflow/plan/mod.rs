@@ -14,4 +14,4 @@ mod ways;
 pub(crate) use build::build;
 pub(crate) use graph::{Graph, Walk};
 pub use ways::Plan;
-pub(crate) use ways::{Exits, FanOut, Leads, Next, NodeId};
+pub(crate) use ways::{Exits, FanOutId, Leads, Next, NodeId};

@@ -1,0 +1,118 @@
+//! A branch as data: what is to run, and what came of it.
+//!
+//! Neither has a reference in it to the run that it is of: what runs a branch may be a thread of this process,
+//! or a process that has the same workflow. See [`Place`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::workflow::execute::entry::Failed;
+use crate::workflow::plan::{FanOutId, NodeId, Plan};
+use crate::workflow::report::{Failure, InstanceReport, ms};
+use crate::workflow::state::State;
+
+/// What the branches of one fan-out have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct FanOutJob {
+    pub(crate) body: Body,
+    /// The node that a branch leads to, and doesn't run.
+    pub(crate) fan_in: Option<NodeId>,
+    /// What each may take in all.
+    pub(crate) timeout: Option<Duration>,
+    /// What they start on.
+    pub(crate) state: State,
+}
+
+/// What each branch of a fan-out does, by the numbers of the workflow's plan.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Body {
+    /// It begins at one of the nodes that edges lead to.
+    Edges(FanOutId),
+    /// It runs what a node runs for each of its values.
+    Each(NodeId),
+}
+
+/// One branch.
+#[derive(Clone, Debug)]
+pub(crate) struct BranchJob {
+    /// Which of the branches of its fan-out it is, from zero.
+    pub(crate) index: usize,
+    /// The value that it is for, if it is for one.
+    pub(crate) item: Option<Arc<Value>>,
+}
+
+impl FanOutJob {
+    /// The name of a branch, in a workflow with this plan.
+    pub(crate) fn name(&self, index: usize, plan: &Plan) -> Arc<str> {
+        match self.body {
+            Body::Edges(id) => plan
+                .fan_out(id)
+                .branches
+                .get(index)
+                .map_or("", |id| plan.name(*id))
+                .into(),
+            Body::Each(id) => format!("{}[{index}]", plan.name(id)).into(),
+        }
+    }
+}
+
+/// How one branch went, and what ran for it.
+#[derive(Debug)]
+pub(crate) struct BranchEnd {
+    /// The state that goes into its entry.
+    pub(crate) result: Result<State, Failed>,
+    /// The state that it ended with, where that is another one.
+    pub(crate) after: Option<State>,
+    /// Milliseconds.
+    pub(crate) timing: f64,
+    /// How often a node of it was tried again.
+    pub(crate) retries: u32,
+    pub(crate) reports: Vec<InstanceReport>,
+}
+
+impl BranchEnd {
+    /// Of one that came to nothing.
+    pub(crate) fn failed(failure: Failure, wall: Duration) -> BranchEnd {
+        BranchEnd {
+            result: Err(Failed {
+                failure,
+                state: None,
+            }),
+            after: None,
+            timing: ms(wall),
+            retries: 0,
+            reports: Vec::new(),
+        }
+    }
+
+    /// The same, of one that was to succeed and doesn't count.
+    pub(crate) fn failed_with(self, failure: Failure) -> BranchEnd {
+        let state = match self.result {
+            Ok(state) => Some(state),
+            Err(failed) => failed.state,
+        };
+        BranchEnd {
+            result: Err(Failed { failure, state }),
+            after: None,
+            ..self
+        }
+    }
+}
+
+/// Where the branches of a fan-out run.
+pub(crate) trait Place: Sync {
+    /// How many of them may run there at a time, as far as the place knows.
+    fn at_once(&self) -> usize;
+
+    /// What runs branches one after the other, for one thread to use.
+    fn lane(&self) -> Box<dyn Lane + '_>;
+}
+
+/// What runs branches one after the other.
+pub(crate) trait Lane {
+    /// Runs a branch to its end, or until the fan-out is cancelled.
+    fn run(&mut self, job: &BranchJob) -> BranchEnd;
+}
