@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
+use clap::ArgMatches;
 use moonfork::workflow::{RunError, RunResult, RunSettings, Selection, SelectionError, Workflow};
 use moonfork::{Cancel, Pool};
 use serde_json::{Map, Value};
@@ -13,60 +14,23 @@ use super::end::{Interrupted, Mistake};
 use super::resumption::Resumption;
 use super::signal::Signal;
 use super::target::{ReportArgs, ResultArgs, Targets};
-use super::{actions, grants, hint, limits, log, narrate, secrets, stream};
-
-/// What a run may use.
-#[derive(Debug, clap::Args)]
-pub(super) struct TermArgs {
-    #[command(flatten)]
-    limits: limits::LimitArgs,
-
-    #[command(flatten)]
-    grants: grants::GrantArgs,
-
-    #[command(flatten)]
-    secrets: secrets::SecretArgs,
-}
-
-/// What a run needs, ready.
-pub(super) struct Ready {
-    pub(super) pool: Pool,
-    pub(super) options: RunSettings,
-}
-
-impl TermArgs {
-    /// The pool for a run of `workflow` with these options, and the options with what is granted.
-    pub(super) fn prepare(
-        &self,
-        workflow: &Workflow,
-        options: RunSettings,
-        quiet: bool,
-    ) -> anyhow::Result<Ready> {
-        // One more than the branches: an action may run Lua as well.
-        let branches = workflow.branches_at_once(&options).saturating_add(1);
-        let (pool, grants) = self.grants.apply(self.limits.builder(branches)?)?;
-        let own = actions::OwnPool::default();
-        let (pool, mut grants) = actions::install(pool, grants, &self.grants, &own)?;
-        if !quiet {
-            grants = grants.output(stream::pass_on_bytes);
-        }
-        let options = actions::describe(self.secrets.apply(options)?);
-        let options = options.advise(hint::to_grant).grants(grants);
-        let pool = pool.build()?;
-        let _ = own.set(pool.clone());
-        Ok(Ready { pool, options })
-    }
-}
+use super::workers::Where;
+use super::{log, narrate, stream, terms};
 
 /// The arguments of a run, wherever it begins.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExecuteArgs {
     #[command(flatten)]
-    terms: TermArgs,
+    terms: terms::TermArgs,
 
     /// How many branches may run at a time, whatever the workflow says.
     #[arg(long, value_name = "N")]
     max_workers: Option<NonZeroUsize>,
+
+    /// Run branches in other processes: `local:N` are N processes of this program, with the limits and
+    /// grants of this one.
+    #[arg(long, value_name = "WHERE")]
+    workers: Option<Where>,
 
     /// How many nodes may run on one path, whatever the workflow says.
     #[arg(long, value_name = "N")]
@@ -129,6 +93,7 @@ impl ExecuteArgs {
         workflow: &Workflow,
         from: From,
         resumption: &Resumption,
+        matches: &ArgMatches,
         begin: Box<Begin<'_>>,
     ) -> anyhow::Result<()> {
         if self.select.is_some() && self.stream && !self.result.is_file() {
@@ -140,8 +105,13 @@ impl ExecuteArgs {
         let mut targets = Targets::open(&self.result, &self.report)?;
         let signal = Signal::handle()?;
         let unwritten = Unwritten::default();
-        let options = self.options(workflow, from, &signal.watch(), &unwritten)?;
-        let Ready { pool, options } = self.terms.prepare(workflow, options, self.log.quiet)?;
+        let mut options = self.options(workflow, from, &signal.watch(), &unwritten)?;
+        // One more than the branches: an action may run Lua as well.
+        let slots = workflow.branches_at_once(&options).saturating_add(1);
+        if let Some(place) = self.workers {
+            options = options.workers(&place.workers(slots, matches)?);
+        }
+        let terms::Ready { pool, options } = self.terms.prepare(slots, options, self.log.quiet)?;
         self.log.pool(&pool)?;
         let result = begin(workflow, &pool, &options);
         let report = match &result {

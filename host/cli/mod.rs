@@ -8,6 +8,7 @@ mod cache;
 mod end;
 mod eval;
 mod execute;
+mod flags;
 mod grants;
 mod hint;
 mod input;
@@ -28,7 +29,10 @@ mod secrets;
 mod signal;
 mod stream;
 mod target;
+mod terms;
 mod validate;
+mod worker;
+mod workers;
 mod workflow;
 
 use std::ffi::OsString;
@@ -68,6 +72,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Lists, checks and calls plugins.
     Plugin(plugin::PluginArgs),
+    /// Runs branches for a run in another process, which starts it.
+    Worker(worker::WorkerArgs),
     /// Compiles the sandbox's Lua to a file that an application can be shipped with.
     Precompile(precompile::PrecompileArgs),
 }
@@ -99,6 +105,7 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<()> {
         Command::Validate(args) => validate::validate(args),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Plugin(args) => plugin::plugin(args),
+        Command::Worker(args) => worker::worker(&args),
         Command::Precompile(args) => precompile::precompile(&args),
     }
 }

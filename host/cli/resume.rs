@@ -57,6 +57,7 @@ pub(super) fn resume(args: ResumeArgs, matches: &ArgMatches) -> anyhow::Result<(
             changed: args.changed,
         },
         &resumption,
+        matches,
         Box::new(|workflow, pool, options| workflow.resume(pool, checkpoint, input, options)),
     )
 }

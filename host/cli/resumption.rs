@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches};
+use clap::ArgMatches;
+
+use super::flags;
 
 /// What of a run isn't said again when it is resumed: it is in the checkpoint, done, or
 /// said otherwise.
@@ -39,25 +40,8 @@ impl Resumption {
             flags.push("--overlay".to_owned());
             flags.push(quoted(&overlay.to_string_lossy()));
         }
-        for arg in resume.get_arguments() {
-            let id = arg.get_id().as_str();
-            let is_known = matches.try_contains_id(id).is_ok_and(|is_there| is_there);
-            let Some(long) = arg.get_long().filter(|_| is_known) else {
-                continue;
-            };
-            if NOT_AGAIN.contains(&id) || matches.value_source(id) != Some(ValueSource::CommandLine)
-            {
-                continue;
-            }
-            if matches!(arg.get_action(), ArgAction::SetTrue) {
-                flags.push(format!("--{long}"));
-                continue;
-            }
-            for value in matches.get_raw(id).into_iter().flatten() {
-                flags.push(format!("--{long}"));
-                flags.push(quoted(&value.to_string_lossy()));
-            }
-        }
+        let given = flags::given(resume, matches, NOT_AGAIN);
+        flags.extend(given.iter().map(|word| quoted(&word.to_string_lossy())));
         Resumption { flags }
     }
 

@@ -45,6 +45,7 @@ pub(super) fn run(args: RunArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         &workflow,
         execute::From::Start,
         &resumption,
+        matches,
         Box::new(|workflow, pool, options| workflow.run(pool, input, options)),
     )
 }

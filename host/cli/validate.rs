@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use moonfork::diagnostics::{Code, Problem, Severity};
-use moonfork::workflow::Workflow;
+use moonfork::workflow::{RunSettings, Workflow};
 
 use super::end::Refused;
-use super::{execute, stream, workflow};
+use super::{stream, terms, workflow};
 
 /// The arguments of `validate`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub(super) struct ValidateArgs {
     format: Format,
 
     #[command(flatten)]
-    terms: execute::TermArgs,
+    terms: terms::TermArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -68,9 +68,13 @@ impl ValidateArgs {
             Ok(workflow) => workflow,
             Err(error) => return Ok((error.problems().to_vec(), None)),
         };
-        let ready = self
-            .terms
-            .prepare(&workflow, moonfork::workflow::RunSettings::new(), true)?;
+        let ready = self.terms.prepare(
+            workflow
+                .branches_at_once(&RunSettings::new())
+                .saturating_add(1),
+            RunSettings::new(),
+            true,
+        )?;
         let mut problems = workflow.warnings().to_vec();
         let found = workflow.check(&ready.pool, &ready.options);
         problems.extend(found.into_iter().map(|problem| match problem.code() {

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::chunk::Chunk;
 use crate::diagnostics::{Place, Problem};
 use crate::workflow::fingerprint;
+use crate::workflow::load::files::Sources;
 use crate::workflow::model::Model;
 use crate::workflow::outside::Used;
 use crate::workflow::plan::Plan;
@@ -16,6 +17,8 @@ use crate::workflow::plan::Plan;
 pub struct Workflow {
     /// The files it was read from, in the order of their places' numbers.
     pub(crate) files: Vec<Arc<str>>,
+    /// All that was read, for processes that are to have the same workflow.
+    pub(crate) sources: Sources,
     pub(crate) model: Model,
     pub(crate) plan: Plan,
     pub(crate) warnings: Vec<Problem>,

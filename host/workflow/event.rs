@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::StoreId;
@@ -15,7 +15,7 @@ use crate::workflow::report::{Failure, InstanceReport, RunOutcome, ms};
 ///
 /// Serialised, it is one flat object whose `type` is the kind in snake case:
 /// `{"at_ms": 1.5, "branch": "a", "type": "node_start", "node": "fetch", "attempt": 1}`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
     /// When, in milliseconds from the beginning of the run.
@@ -29,7 +29,7 @@ pub struct Event {
 }
 
 /// What can happen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -203,6 +203,18 @@ impl Events {
                 branch: branch.map(|branch| branch.to_string()),
                 kind: kind(),
             });
+        }
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn are_heard(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    /// Reports what happened elsewhere.
+    pub(crate) fn pass_on(&self, event: &Event) {
+        if let Some(listener) = &self.listener {
+            listener(event);
         }
     }
 

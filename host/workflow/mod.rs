@@ -53,6 +53,7 @@ mod schema;
 mod selection;
 mod signature;
 mod state;
+mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -77,6 +78,8 @@ pub use plan::outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use report::{Failure, InstanceReport, NodeReport, RunOutcome, RunReport, SCHEMA_VERSION};
 pub use selection::{Outputs, Selection, SelectionError};
 pub use signature::{Argument, Signature};
+pub use worker::process::Workers;
+pub use worker::serve::serve;
 
 impl Workflow {
     /// Loads a workflow from a file. Nothing in it is run.
@@ -195,7 +198,7 @@ impl Workflow {
     /// A branch that waits for branches of its own keeps its instance, so that there may be
     /// more of them than [workers](RunSettings::max_workers).
     pub fn branches_at_once(&self, settings: &RunSettings) -> usize {
-        let workers = settings.workers(self);
+        let workers = settings.at_once(self);
         // Each level adds those that wait; where it is not known how many branches there will
         // be, as many as can run.
         (0..self.plan.depth()).fold(0_usize, |all, level| {

@@ -1,6 +1,6 @@
 //! Settings of one run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,7 +11,9 @@ use crate::workflow::definition::Workflow;
 use crate::workflow::event::{Event, Listener};
 use crate::workflow::outside::Outside;
 use crate::workflow::signature::Signature;
-use crate::{Cancel, Capability, Grants, Pool};
+use crate::workflow::worker::message::Granted;
+use crate::workflow::worker::process::Workers;
+use crate::{Access, Cancel, Capability, Grants, Pool};
 
 /// Settings of one run. The default is what the workflow says.
 ///
@@ -28,6 +30,7 @@ use crate::{Cancel, Capability, Grants, Pool};
 #[must_use]
 pub struct RunSettings {
     pub(crate) max_workers: Option<NonZeroUsize>,
+    pub(crate) workers: Option<Workers>,
     pub(crate) cancel: Option<Cancel>,
     pub(crate) grants: Option<Grants>,
     pub(crate) interrupt_before: Vec<String>,
@@ -54,6 +57,20 @@ impl RunSettings {
     /// neither says anything, as many as the machine has processors to offer.
     pub fn max_workers(mut self, max_workers: NonZeroUsize) -> Self {
         self.max_workers = Some(max_workers);
+        self
+    }
+
+    /// Runs the branches of the outermost fan-outs in other processes, as many at a time as there are, or as
+    /// [`max_workers`](Self::max_workers) says where it or the workflow does. Branches inside of those run where they
+    /// do, as many at a time in each process as could without. Those that begin with what a prelude or a fork has
+    /// left run in this process.
+    ///
+    /// A branch has the same state, entry and events wherever it runs. What it may do is what its process
+    /// grants, and a run begins only if that is all that is granted here. A process that ends while a branch runs is
+    /// replaced, and the branch is run again: host functions may be called more than once for it. The third time, it
+    /// has failed as `WorkerLost`.
+    pub fn workers(mut self, workers: &Workers) -> Self {
+        self.workers = Some(workers.clone());
         self
     }
 
@@ -149,10 +166,44 @@ impl RunSettings {
         self.grants.as_ref().unwrap_or_else(|| pool.grants())
     }
 
-    /// How many branches of `workflow` may run at a time.
-    pub(crate) fn workers(&self, workflow: &Workflow) -> usize {
+    /// The names of what is granted to nodes.
+    pub(crate) fn granted_names(&self, pool: &Pool) -> Granted {
+        let granted = self.granted(pool);
+        let functions = pool
+            .function_names()
+            .filter(|it| granted.grants_function(it));
+        let modules = pool.module_names().filter(|it| granted.grants_module(it));
+        let folders = granted.granted_folders().iter();
+        let mut names: BTreeSet<String> = functions
+            .map(|name| format!("the host function `{name}`"))
+            .collect();
+        names.extend(modules.map(|name| format!("the module `{name}`")));
+        for (name, folder) in folders {
+            names.insert(format!("the folder `{name}`"));
+            if folder.access() == Access::ReadWrite {
+                names.insert(format!("writing to the folder `{name}`"));
+            }
+        }
+        names.extend(granted.granted_clock().map(|_| "the clock".to_owned()));
+        let variables = granted.granted_variables().keys();
+        names.extend(variables.map(|name| format!("the variable `{name}`")));
+        let secrets = self.outside.secrets.keys();
+        names.extend(secrets.map(|name| format!("the secret `{name}`")));
+        let env = self.outside.env.keys();
+        names.extend(env.map(|name| format!("`env.{name}`")));
+        names.extend(pool.is_metered().then(|| "counting fuel".to_owned()));
+        Granted(names)
+    }
+
+    /// How many branches of `workflow` may run at a time, if anything says so.
+    pub(crate) fn said(&self, workflow: &Workflow) -> Option<NonZeroUsize> {
         self.max_workers
             .or(workflow.model.settings.parallel.max_workers)
+    }
+
+    /// How many branches of `workflow` may run at a time.
+    pub(crate) fn at_once(&self, workflow: &Workflow) -> usize {
+        self.said(workflow)
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Role, StoreId};
 
@@ -30,7 +30,7 @@ pub struct RunReport {
 }
 
 /// How something that ran ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RunOutcome {
@@ -45,11 +45,15 @@ pub enum RunOutcome {
 }
 
 /// One instance and what it ran.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InstanceReport {
-    /// The identity of the instance, which no other instance of the process has.
+    /// The identity of the instance, which no other instance of its process has.
     pub store_id: StoreId,
+    /// The process, by a random id, if it was another one: see [`RunSettings::workers`](crate::workflow::RunSettings::workers).
+    /// No two instances of a run have both this and `store_id` in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// The main instance of the run, or one for a branch.
     pub role: Role,
     /// The branch, by the name of its first node, after those of the branches around it:
@@ -58,7 +62,7 @@ pub struct InstanceReport {
     /// The instance that this one took the place of, because it had been stopped.
     pub replaces: Option<StoreId>,
     /// The instance that it began with a copy of, if it did: see `prelude` and `settings.parallel.start`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<StoreId>,
     /// How long the instance was there, in milliseconds.
     pub wall_ms: f64,
@@ -73,7 +77,7 @@ pub struct InstanceReport {
 }
 
 /// One node that ran.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeReport {
     /// The name of the node.
@@ -101,7 +105,7 @@ pub struct Failure {
     /// What kind of failure it is, in one stable word: `LuaError`, `ValueError`, or a limit
     /// that was reached: `TimeoutError`, `MemoryError`, `FuelError`, `HostCallError`;
     /// `DeniedError` (not granted), `CancelledError`, `BusyError` (no instance was free in
-    /// time), `SchemaError`, `ConflictError` (of branches that are merged), `LimitError` (a
+    /// time), `WorkerLost` (of a branch whose process ended, again and again), `SchemaError`, `ConflictError` (of branches that are merged), `LimitError` (a
     /// loop without end), `CheckpointError`, `ExecutionError` (everything else).
     pub error_type: &'static str,
     /// What happened, and in which node.
@@ -169,6 +173,49 @@ impl Failure {
     }
 }
 
+/// A failure as it is read: its kind is one of those that there are.
+#[derive(Deserialize)]
+struct Read {
+    error_type: String,
+    message: String,
+    traceback: Option<String>,
+    #[serde(default)]
+    value: Option<serde_json::Value>,
+}
+
+impl<'de> Deserialize<'de> for Failure {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Failure, D::Error> {
+        let read = Read::deserialize(source)?;
+        let known = KINDS.iter().find(|kind| **kind == read.error_type);
+        Ok(Failure {
+            error_type: known.copied().unwrap_or(EXECUTION),
+            message: read.message,
+            traceback: read.traceback,
+            value: read.value,
+        })
+    }
+}
+
+/// All kinds of failures.
+const KINDS: [&str; 15] = [
+    "BusyError",
+    CANCELLED,
+    "CheckpointError",
+    "ConflictError",
+    "DeniedError",
+    EXECUTION,
+    "FuelError",
+    "HostCallError",
+    "LimitError",
+    "LuaError",
+    "MemoryError",
+    "SchemaError",
+    TIMEOUT,
+    "ValueError",
+    "WorkerLost",
+];
+
+const EXECUTION: &str = "ExecutionError";
 const TIMEOUT: &str = "TimeoutError";
 const CANCELLED: &str = "CancelledError";
 

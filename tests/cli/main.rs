@@ -35,3 +35,4 @@ mod streams;
 mod trials;
 mod usage;
 mod validate;
+mod workers;

@@ -20,3 +20,4 @@ mod run;
 mod shared_states;
 mod strict;
 mod tea;
+mod workers;

@@ -5,16 +5,59 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
+use serde_json::Value;
+
 use crate::Cancel;
+use crate::diagnostics::Place as FilePlace;
 use crate::workflow::event::{EventKind, Events};
 use crate::workflow::execute::entry::Entry;
-use crate::workflow::execute::fan_out::Branches;
 use crate::workflow::execute::finished::{Finished, FinishedBranch};
 use crate::workflow::execute::fold::{Partials, Reductions};
 use crate::workflow::execute::here::full_name;
-use crate::workflow::execute::job::{BranchEnd, BranchJob, Lane, Place};
+use crate::workflow::execute::job::{BranchEnd, BranchJob, FanOutJob, Lane, Place};
+use crate::workflow::execute::terms::Terms;
+use crate::workflow::model::{Collect, Merge, Together};
 use crate::workflow::report::{Failure, InstanceReport};
 use crate::workflow::state::State;
+
+/// What branches have in common.
+pub(crate) struct Branches<'a> {
+    /// Their names, in the written order.
+    pub(crate) names: Vec<Arc<str>>,
+    /// How many may run at a time, of these alone.
+    pub(crate) most: usize,
+    pub(crate) fail_fast: bool,
+    /// The terms around them.
+    pub(crate) terms: &'a Terms,
+    /// What is said of all of them.
+    pub(crate) together: &'a Together,
+    /// What becomes of the states that they end with.
+    pub(crate) merge: Merge,
+    /// Keys that are no result of theirs.
+    pub(crate) leave: Vec<&'a str>,
+    /// Where to look if what they gave can't be put together.
+    pub(crate) place: Option<(Arc<str>, FilePlace)>,
+    /// The values that they are for, if they are for some.
+    pub(crate) items: &'a [Arc<Value>],
+    pub(crate) job: FanOutJob,
+}
+
+impl Branches<'_> {
+    /// The value that a branch is for, if it is for one, and which of them that is.
+    pub(crate) fn item(&self, index: usize) -> Option<(Arc<Value>, usize)> {
+        Some((Arc::clone(self.items.get(index)?), index))
+    }
+
+    /// Whether the entry of a branch is needed once it has ended.
+    pub(crate) fn needs(&self, is_success: bool) -> bool {
+        match self.together.collect() {
+            Collect::All => true,
+            Collect::Errors if !is_success => true,
+            // What is merged are the states of those that succeeded.
+            _ => is_success && !self.merge.is_nothing(),
+        }
+    }
+}
 
 /// Branches that run.
 pub(crate) struct FanOutRun<'a> {

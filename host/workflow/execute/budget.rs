@@ -1,6 +1,9 @@
 //! What a whole run may use, and what is left of it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::workflow::report::Failure;
 use crate::{Amount, Limit, PartialLimits, Unit};
@@ -47,11 +50,71 @@ impl Budget {
         Ok(all)
     }
 
+    /// What was taken of it since it was these limits.
+    pub(crate) fn spent(&self, limits: &PartialLimits) -> Amounts {
+        let before = Budget::new(limits);
+        let pairs = before.0.iter().zip(&self.0);
+        let spent = pairs.map(|((limit, before), (_, left))| {
+            let left = left.load(Ordering::Relaxed);
+            let spent = before.load(Ordering::Relaxed).saturating_sub(left);
+            (limit.name().to_owned(), spent)
+        });
+        Amounts(spent.collect())
+    }
+
+    /// Takes off what was used of these.
+    pub(crate) fn spend_amounts(&self, spent: &Amounts) {
+        for (limit, used) in spent.known() {
+            self.spend(limit, used);
+        }
+    }
+
     /// Takes off what a call used of this.
     pub(crate) fn spend(&self, limit: Limit, used: u64) {
         if let Some((_, counter)) = self.0.iter().find(|(it, _)| *it == limit) {
             let less = |left: u64| Some(left.saturating_sub(used));
             let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         }
+    }
+}
+
+/// Limits as they pass to another process: times in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Amounts(Vec<(String, u64)>);
+
+impl Amounts {
+    pub(crate) fn of(limits: &PartialLimits) -> Amounts {
+        let amount = |limit: &Limit| {
+            let amount = match limits.get(*limit)? {
+                Amount::Count(amount) | Amount::Bytes(amount) => amount,
+                Amount::Time(time) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            };
+            Some((limit.name().to_owned(), amount))
+        };
+        Amounts(Limit::ALL.iter().filter_map(amount).collect())
+    }
+
+    /// Those that there are.
+    fn known(&self) -> impl Iterator<Item = (Limit, u64)> {
+        self.0.iter().filter_map(|(name, amount)| {
+            let limit = Limit::ALL.iter().find(|limit| limit.name() == name)?;
+            Some((*limit, *amount))
+        })
+    }
+
+    pub(crate) fn limits(&self) -> PartialLimits {
+        let mut limits = PartialLimits::default();
+        for (limit, amount) in self.known() {
+            // One that can't be was none on the other side, either.
+            let _ = limits.set(
+                limit,
+                match limit.unit() {
+                    Unit::Bytes => Amount::Bytes(amount),
+                    Unit::Time => Amount::Time(Duration::from_nanos(amount)),
+                    _ => Amount::Count(amount),
+                },
+            );
+        }
+        limits
     }
 }

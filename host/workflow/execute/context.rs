@@ -1,6 +1,7 @@
 //! What all parts of a run share.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -11,6 +12,8 @@ use crate::workflow::execute::terms::{Terms, VARIABLES};
 use crate::workflow::execute::workers::Workers;
 use crate::workflow::options::RunSettings;
 use crate::workflow::plan::NodeId;
+use crate::workflow::worker::message::Granted;
+use crate::workflow::worker::place::OfRun;
 use crate::{Grants, Pool, Snapshot};
 
 /// What all parts of a run share.
@@ -24,6 +27,8 @@ pub(crate) struct Run<'r> {
     pub(crate) workers: Arc<Workers>,
     /// What the prelude has left, once it has run: what each branch begins with that doesn't begin with more.
     pub(crate) prelude: OnceLock<Snapshot>,
+    /// What is granted, where branches run in other processes.
+    pub(crate) granted: Option<Granted>,
     /// The nodes that it stops at.
     pub(crate) stops: HashSet<(NodeId, Moment)>,
 }
@@ -39,10 +44,29 @@ impl<'r> Run<'r> {
             started,
             events: Events::new(started, options.listener.clone()),
             budget: Budget::new(&workflow.model.settings.limits),
-            workers: Workers::new(options.workers(workflow), pool.max_branches(), depth),
+            workers: Workers::new(options.at_once(workflow), pool.max_branches(), depth),
             prelude: OnceLock::new(),
+            granted: options
+                .workers
+                .as_ref()
+                .map(|_| options.granted_names(pool)),
             stops: HashSet::new(),
         }
+    }
+
+    /// What workers have to know of the run, if it has any.
+    pub(crate) fn of_workers(&self) -> Option<OfRun<'_>> {
+        Some(OfRun {
+            workers: self.options.workers.as_ref()?,
+            events: &self.events,
+            budget: &self.budget,
+            started: self.started,
+            hash: self.workflow.fingerprint(),
+            sources: &self.workflow.sources,
+            granted: self.granted.as_ref()?,
+            max_workers: self.workers.most(),
+            max_iterations: self.options.max_iterations.map(NonZeroUsize::get),
+        })
     }
 
     /// The terms of the whole run.

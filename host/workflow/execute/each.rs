@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::PartialLimits;
-use crate::workflow::execute::fan_out::Branches;
+use crate::workflow::execute::branches::Branches;
 use crate::workflow::execute::job::{Body, FanOutJob};
 use crate::workflow::execute::matrix;
 use crate::workflow::execute::path::{Flow, Path};

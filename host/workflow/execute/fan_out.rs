@@ -2,11 +2,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use serde_json::Value;
-
-use crate::diagnostics::Place as FilePlace;
 use crate::workflow::event::EventKind;
-use crate::workflow::execute::branches::{FanOutRun, Gathered};
+use crate::workflow::execute::branches::{Branches, FanOutRun, Gathered};
 use crate::workflow::execute::entry;
 use crate::workflow::execute::finished::Finished;
 use crate::workflow::execute::fold::Reductions;
@@ -14,52 +11,13 @@ use crate::workflow::execute::here::Here;
 use crate::workflow::execute::job::{Body, FanOutJob, Place};
 use crate::workflow::execute::merge::{Ended, merge};
 use crate::workflow::execute::path::Path;
-use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::json::Json;
-use crate::workflow::model::{Collect, Merge, Start, Together};
+use crate::workflow::model::{Collect, Start};
 use crate::workflow::plan::{FanOutId, NodeId};
 use crate::workflow::report::Failure;
 use crate::workflow::state::{PARALLEL_RESULTS, State};
-
-/// What branches have in common.
-pub(crate) struct Branches<'a> {
-    /// Their names, in the written order.
-    pub(crate) names: Vec<Arc<str>>,
-    /// How many may run at a time, of these alone.
-    pub(crate) most: usize,
-    pub(crate) fail_fast: bool,
-    /// The terms around them.
-    pub(crate) terms: &'a Terms,
-    /// What is said of all of them.
-    pub(crate) together: &'a Together,
-    /// What becomes of the states that they end with.
-    pub(crate) merge: Merge,
-    /// Keys that are no result of theirs.
-    pub(crate) leave: Vec<&'a str>,
-    /// Where to look if what they gave can't be put together.
-    pub(crate) place: Option<(Arc<str>, FilePlace)>,
-    /// The values that they are for, if they are for some.
-    pub(crate) items: &'a [Arc<Value>],
-    pub(crate) job: FanOutJob,
-}
-
-impl Branches<'_> {
-    /// The value that a branch is for, if it is for one, and which of them that is.
-    pub(crate) fn item(&self, index: usize) -> Option<(Arc<Value>, usize)> {
-        Some((Arc::clone(self.items.get(index)?), index))
-    }
-
-    /// Whether the entry of a branch is needed once it has ended.
-    pub(crate) fn needs(&self, is_success: bool) -> bool {
-        match self.together.collect() {
-            Collect::All => true,
-            Collect::Errors if !is_success => true,
-            // What is merged are the states of those that succeeded.
-            _ => is_success && !self.merge.is_nothing(),
-        }
-    }
-}
+use crate::workflow::worker::place::Away;
 
 impl Path<'_> {
     /// Runs the branches of a fan-out that edges say, and puts what they gave into the state.
@@ -179,7 +137,7 @@ impl Path<'_> {
             Start::Fork => Some(self.track.snapshot()?),
         };
         let cancel = branches.terms.cancel.child();
-        let place = Here {
+        let here = Here {
             run: self.run,
             flow: self.flow,
             level: self.level,
@@ -189,11 +147,22 @@ impl Path<'_> {
             start,
             cancel: cancel.clone(),
         };
+        // Branches of branches run where those do, and memory of this process is nowhere else.
+        let is_fresh = here.start.is_none() && self.run.prelude.get().is_none();
+        let away = self
+            .run
+            .of_workers()
+            .filter(|_| self.level == 0 && is_fresh)
+            .map(|of_run| Away::new(of_run, &branches.job, branches.terms, cancel.clone()));
+        let place: &dyn Place = match &away {
+            Some(away) => away,
+            None => &here,
+        };
         let work = FanOutRun {
             events: &self.run.events,
             around: self.track.branch.clone(),
             branches,
-            place: &place,
+            place,
             reductions,
             finished,
             known,
@@ -202,7 +171,9 @@ impl Path<'_> {
             won: Mutex::default(),
             next: Default::default(),
         };
-        let threads = place.at_once().min(branches.most).min(count);
+        let most = place.at_once().min(branches.most).min(count);
+        let said = self.run.options.said(self.run.workflow);
+        let threads = said.map_or(most, |said| most.min(said.get()));
         if let Some(running) = &mut self.running {
             running.pause();
         }

@@ -20,6 +20,7 @@ use crate::workflow::options::RunSettings;
 use crate::workflow::plan::NodeId;
 use crate::workflow::report::{Failure, InstanceReport, RunOutcome, RunReport, SCHEMA_VERSION, ms};
 use crate::workflow::state::State;
+use crate::workflow::worker::place;
 use crate::{Pool, RunMain};
 
 /// What a run gave that came to its end, or to a node that it stops at.
@@ -144,6 +145,11 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
             run.pool.max_branches()
         );
         return Err(Failure::own("BusyError", message).into());
+    }
+    if depth > 0
+        && let Some(of_run) = run.of_workers()
+    {
+        place::check(&of_run)?;
     }
     let begin = begin(run, from)?;
     let schema = &run.workflow.model.schema;

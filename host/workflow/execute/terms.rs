@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
+use crate::workflow::execute::budget::Amounts;
 use crate::workflow::model::{Policy, Settings};
 use crate::workflow::report::Failure;
 use crate::{Cancel, Deadline, ErrorKind, Grants, Limits, PartialLimits, RunOptions};
@@ -15,6 +18,20 @@ pub(crate) struct Terms {
     /// When it must have ended.
     pub(crate) deadline: Option<Deadline>,
     pub(crate) cancel: Cancel,
+}
+
+/// What of terms passes to another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TermsSent {
+    limits: Amounts,
+    capabilities: Option<Vec<String>>,
+}
+
+/// The time that is left, and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Left {
+    left: Duration,
+    of: Option<Duration>,
 }
 
 /// The capability of the workflow's variables.
@@ -47,6 +64,41 @@ impl Terms {
             deadline: self.until(timeout),
             cancel,
             ..self.clone()
+        }
+    }
+
+    /// These as they pass to another process, without the time that is left.
+    pub(crate) fn sent(&self) -> TermsSent {
+        TermsSent {
+            limits: Amounts::of(&self.limits),
+            capabilities: self.capabilities.clone(),
+        }
+    }
+
+    /// The time that is left.
+    pub(crate) fn left(&self) -> Option<Left> {
+        self.deadline.map(|deadline| Left {
+            left: deadline.remaining(),
+            of: deadline.time(),
+        })
+    }
+
+    /// Those that another process has sent, of which this much time is left.
+    pub(crate) fn received(sent: &TermsSent, left: Option<Left>, cancel: Cancel) -> Terms {
+        let deadline = left.map(|Left { left, of }| {
+            let now = Instant::now();
+            let began = of.and_then(|of| Some((now.checked_sub(of.checked_sub(left)?)?, of)));
+            match began {
+                // So that it is said as it was.
+                Some((began, of)) => Deadline::since(began, of),
+                None => Deadline::after(left),
+            }
+        });
+        Terms {
+            limits: sent.limits.limits(),
+            capabilities: sent.capabilities.clone(),
+            deadline,
+            cancel,
         }
     }
 

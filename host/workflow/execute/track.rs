@@ -148,6 +148,7 @@ impl<'r> Track<'r> {
         self.reports.push(InstanceReport {
             store_id: on!(&self.instance, handle => handle.store_id()),
             role: on!(&self.instance, handle => handle.role()),
+            worker: None,
             branch: self.branch.as_deref().map(str::to_owned),
             replaces,
             parent: None,

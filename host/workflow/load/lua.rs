@@ -13,6 +13,7 @@ use cap_std::fs::Dir;
 
 use crate::chunk::Chunk;
 use crate::diagnostics::{Code, Place, Problems};
+use crate::workflow::load::files::Files;
 use crate::workflow::model::{LuaText, Model, Node, Spanned, Work};
 use crate::workflow::parts;
 
@@ -32,25 +33,37 @@ pub(crate) struct LuaFiles {
 
 impl LuaFiles {
     /// Reads what `model` names, whose own file is in `folder`.
-    pub(crate) fn load(&mut self, model: &mut Model, folder: &Path, problems: &mut Problems) {
+    pub(crate) fn load(
+        &mut self,
+        model: &mut Model,
+        folder: &Path,
+        files: &mut Files,
+        problems: &mut Problems,
+    ) {
         for source in model.prelude.iter_mut().chain(model.modules.values_mut()) {
-            self.fill(source, folder, problems);
+            self.fill(source, folder, files, problems);
         }
-        self.nodes(&mut model.nodes, folder, problems);
+        self.nodes(&mut model.nodes, folder, files, problems);
     }
 
-    fn nodes(&mut self, nodes: &mut [Node], folder: &Path, problems: &mut Problems) {
+    fn nodes(
+        &mut self,
+        nodes: &mut [Node],
+        folder: &Path,
+        files: &mut Files,
+        problems: &mut Problems,
+    ) {
         for node in nodes {
-            self.work(&mut node.work, folder, problems);
+            self.work(&mut node.work, folder, files, problems);
         }
     }
 
-    fn work(&mut self, work: &mut Work, folder: &Path, problems: &mut Problems) {
+    fn work(&mut self, work: &mut Work, folder: &Path, files: &mut Files, problems: &mut Problems) {
         match work {
-            Work::Lua(source) => self.fill(source, folder, problems),
-            Work::Steps(steps) => self.nodes(steps, folder, problems),
-            Work::Loop(repeated) => self.nodes(&mut repeated.body, folder, problems),
-            Work::Each(each) => self.work(&mut each.body, folder, problems),
+            Work::Lua(source) => self.fill(source, folder, files, problems),
+            Work::Steps(steps) => self.nodes(steps, folder, files, problems),
+            Work::Loop(repeated) => self.nodes(&mut repeated.body, folder, files, problems),
+            Work::Each(each) => self.work(&mut each.body, folder, files, problems),
             // Its folder may be another one.
             Work::Subgraph(_) => {}
             Work::Nothing | Work::Expression(_) | Work::Call(_) => {}
@@ -58,11 +71,17 @@ impl LuaFiles {
     }
 
     /// Puts the text of a file into `source`, if it is in one.
-    fn fill(&mut self, source: &mut LuaText, folder: &Path, problems: &mut Problems) {
+    fn fill(
+        &mut self,
+        source: &mut LuaText,
+        folder: &Path,
+        files: &mut Files,
+        problems: &mut Problems,
+    ) {
         let Some(name) = &source.file else {
             return;
         };
-        match self.read(name, folder, problems) {
+        match self.read(name, folder, files, problems) {
             Ok((text, number)) => {
                 source.text = text;
                 source.place = Place::new(number, 1, 1);
@@ -78,6 +97,7 @@ impl LuaFiles {
         &mut self,
         name: &Spanned<String>,
         folder: &Path,
+        files: &mut Files,
         problems: &mut Problems,
     ) -> io::Result<(Arc<[u8]>, u16)> {
         let path = folder.join(&name.value);
@@ -88,6 +108,15 @@ impl LuaFiles {
             let message = format!("a workflow has at most {MAX_FILES} of them");
             return Err(io::Error::other(message));
         }
+        let text = files.get(&path, || self.on_disk(folder, &name.value))?;
+        let number = problems.add_file(&path.display().to_string());
+        self.known.insert(path, (Arc::clone(&text), number));
+        Ok((text, number))
+    }
+}
+
+impl LuaFiles {
+    fn on_disk(&mut self, folder: &Path, name: &str) -> io::Result<Vec<u8>> {
         let dir = match self.folders.entry(folder.to_owned()) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
@@ -98,13 +127,10 @@ impl LuaFiles {
                 new.insert(Dir::open_ambient_dir(here, ambient_authority()).ok())
             }
         };
-        let Some(dir) = dir else {
-            return Err(io::Error::other("there is no folder that it could be in"));
-        };
-        let text: Arc<[u8]> = text_of(dir, &name.value)?.into();
-        let number = problems.add_file(&path.display().to_string());
-        self.known.insert(path, (Arc::clone(&text), number));
-        Ok((text, number))
+        match dir {
+            Some(dir) => text_of(dir, name),
+            None => Err(io::Error::other("there is no folder that it could be in")),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From files to a [`Model`](crate::workflow::model::Model): what they say, and what is wrong with that.
 
+pub(crate) mod files;
 pub(crate) mod keys;
 pub(crate) mod lua;
 pub(crate) mod names;

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::diagnostics::{Code, LoadError, Place, Problems};
 use crate::workflow::definition::Workflow;
+use crate::workflow::load::files::{Files, Sources};
 use crate::workflow::load::lua::{self, LuaFiles};
 use crate::workflow::load::overlay;
 use crate::workflow::load::yaml::{self, Unreadable, Yaml};
@@ -29,6 +30,8 @@ use crate::workflow::plan;
 pub struct Source {
     base: Document,
     overlays: Vec<Document>,
+    /// All files there are, where they aren't on disk.
+    given: Option<Sources>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +52,7 @@ impl Source {
         Source {
             base: Document::File(path.as_ref().to_owned()),
             overlays: Vec::new(),
+            given: None,
         }
     }
 
@@ -61,6 +65,25 @@ impl Source {
                 name: file.into(),
             },
             overlays: Vec::new(),
+            given: None,
+        }
+    }
+
+    /// What another process has read: nothing is read from disk.
+    pub(crate) fn given(sources: Sources) -> Source {
+        let document = |(name, text): &(String, Option<String>)| match text {
+            Some(text) => Document::Text {
+                text: text.clone(),
+                name: name.clone(),
+            },
+            None => Document::File(name.into()),
+        };
+        let mut documents = sources.documents.iter().map(document);
+        let nothing = || Document::File(PathBuf::new());
+        Source {
+            base: documents.next().unwrap_or_else(nothing),
+            overlays: documents.collect(),
+            given: Some(sources),
         }
     }
 
@@ -88,12 +111,15 @@ impl Source {
     /// Everything that is wrong with the files, as far as one look can tell.
     pub fn load(&self) -> Result<Workflow, LoadError> {
         let mut problems = Problems::new(self.base.name().as_str().into());
-        let made = self.merge(&mut problems).and_then(|root| {
+        let mut files = self.files();
+        let merged = self.merge(&mut files, &mut problems);
+        let made = merged.and_then(|root| {
             let draft = read::read(&root, &mut problems)?;
             let mut model = draft.model;
             let folder = self.base.folder();
             let before = problems.errors();
-            Subgraphs::default().load(&mut model, &folder, &mut problems);
+            let mut subgraphs = Subgraphs::new(&mut files);
+            subgraphs.load(&mut model, &folder, &mut problems);
             check_names(&model, &mut HashSet::new(), &mut problems);
             let modules = lua::modules(&model, &mut problems);
             // Asking where broken edges lead would only find the same mistakes again.
@@ -105,10 +131,11 @@ impl Source {
             let outside = names::check(&model, &mut problems);
             Some((model, plan, outside, modules))
         });
-        let files = problems.files().to_vec();
+        let names = problems.files().to_vec();
         let ((model, plan, outside, modules), warnings) = problems.finish(made)?;
         Ok(Workflow {
-            files,
+            files: names,
+            sources: self.sources(files),
             model,
             plan,
             warnings,
@@ -126,9 +153,30 @@ impl Source {
     /// If one of them can't be read, or an overlay fits nowhere.
     pub fn dump(&self) -> Result<String, LoadError> {
         let mut problems = Problems::new(self.base.name().as_str().into());
-        let merged = self.merge(&mut problems);
+        let merged = self.merge(&mut self.files(), &mut problems);
         let (root, _) = problems.finish(merged)?;
         Ok(root.to_text())
+    }
+
+    /// Where files are read from.
+    fn files(&self) -> Files {
+        match &self.given {
+            Some(sources) => Files::given(sources.files.clone()),
+            None => Files::default(),
+        }
+    }
+
+    /// What was read.
+    fn sources(&self, files: Files) -> Sources {
+        let document = |document: &Document| match document {
+            Document::File(path) => (path.to_string_lossy().into_owned(), None),
+            Document::Text { text, name } => (name.clone(), Some(text.clone())),
+        };
+        let all = std::iter::once(&self.base).chain(&self.overlays);
+        Sources {
+            documents: all.map(document).collect(),
+            files: files.into_known(),
+        }
     }
 
     /// The files, by paths that lead to them from anywhere; none, if one of them is text.
@@ -141,8 +189,8 @@ impl Source {
         all.map(path).collect::<Option<_>>().unwrap_or_default()
     }
 
-    fn merge(&self, problems: &mut Problems) -> Option<Yaml> {
-        let mut root = self.base.parse(0, problems).and_then(|root| {
+    fn merge(&self, files: &mut Files, problems: &mut Problems) -> Option<Yaml> {
+        let mut root = self.base.parse(0, files, problems).and_then(|root| {
             if root.is_none() {
                 problems.error(Code::InvalidRoot, None, EMPTY);
             }
@@ -150,7 +198,7 @@ impl Source {
         });
         for overlay in &self.overlays {
             let source = problems.add_file(&overlay.name());
-            let overlay = overlay.parse(source, problems);
+            let overlay = overlay.parse(source, files, problems);
             root = match (root, overlay) {
                 // A file with nothing but comments changes nothing.
                 (Ok(root), Ok(None)) => Ok(root),
@@ -180,10 +228,15 @@ impl Document {
         }
     }
 
-    fn parse(&self, source: u16, problems: &mut Problems) -> Result<Option<Yaml>, Unreadable> {
+    fn parse(
+        &self,
+        source: u16,
+        files: &mut Files,
+        problems: &mut Problems,
+    ) -> Result<Option<Yaml>, Unreadable> {
         match self {
             Document::Text { text, .. } => yaml::parse(text, source, problems),
-            Document::File(path) => match read_text(path) {
+            Document::File(path) => match read_text(path, files) {
                 Ok(text) => yaml::parse(&text, source, problems),
                 Err(why) => {
                     problems.unreadable(source, why);
@@ -194,17 +247,18 @@ impl Document {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
+fn read_text(path: &Path, files: &mut Files) -> Result<String, String> {
+    let bytes = files.get(path, || fs::read(path));
+    let bytes = bytes.map_err(|error| error.to_string())?;
+    str::from_utf8(&bytes).map(str::to_owned).map_err(|error| {
+        let valid = error.valid_up_to();
         format!("not UTF-8: the byte at offset {valid} doesn't belong there")
     })
 }
 
 /// Reads the subgraphs that are in files of their own, each file once.
-#[derive(Default)]
-struct Subgraphs {
+struct Subgraphs<'f> {
+    files: &'f mut Files,
     /// Those that were read, and whether they could be.
     known: HashMap<PathBuf, Option<Arc<Model>>>,
     /// The files that we are inside of, outermost first.
@@ -212,9 +266,18 @@ struct Subgraphs {
     lua: LuaFiles,
 }
 
-impl Subgraphs {
+impl<'f> Subgraphs<'f> {
+    fn new(files: &'f mut Files) -> Subgraphs<'f> {
+        Subgraphs {
+            files,
+            known: HashMap::new(),
+            open: Vec::new(),
+            lua: LuaFiles::default(),
+        }
+    }
+
     fn load(&mut self, model: &mut Model, folder: &Path, problems: &mut Problems) {
-        self.lua.load(model, folder, problems);
+        self.lua.load(model, folder, self.files, problems);
         for node in &mut model.nodes {
             let Work::Each(each) = &mut node.work else {
                 continue;
@@ -260,7 +323,7 @@ impl Subgraphs {
             let message = format!("more than {MAX_SUBGRAPHS} subgraphs inside of each other");
             return refuse(message, problems);
         }
-        let text = match read_text(&path) {
+        let text = match read_text(&path, self.files) {
             Ok(text) => text,
             Err(why) => {
                 let message = format!("the subgraph {} can't be read: {why}", path.display());

@@ -106,6 +106,11 @@ impl Plan {
         &self.fan_outs[id.0]
     }
 
+    /// Whether there is that fan-out.
+    pub(crate) fn has_fan_out(&self, id: FanOutId) -> bool {
+        id.0 < self.fan_outs.len()
+    }
+
     /// All fan-outs.
     pub(crate) fn fan_outs(&self) -> &[FanOut] {
         &self.fan_outs

@@ -58,6 +58,8 @@ enum Mode {
     Stream,
     /// Stopped after every node of the main path, and resumed each time.
     Resume,
+    /// With branches in other processes.
+    Workers,
 }
 
 impl Case {
@@ -99,7 +101,7 @@ impl Case {
                 return Err(format!("the plan is\n{found}\nnot\n{plan}"));
             }
         }
-        for mode in [Mode::Run, Mode::Stream, Mode::Resume] {
+        for mode in [Mode::Run, Mode::Stream, Mode::Resume, Mode::Workers] {
             if mode == Mode::Resume && !self.can_be_resumed_anywhere() {
                 continue;
             }
@@ -136,12 +138,19 @@ impl Case {
 
     fn check_run(&self, workflow: &Arc<Workflow>, mode: Mode) -> Result<(), String> {
         let expected = &self.expected;
-        let pool = functions::pool(expected.slots.unwrap_or(16), expected.metered);
+        let pool = match mode {
+            // What is granted here has to be there as well.
+            Mode::Workers => crate::workers::pool(expected.metered),
+            _ => functions::pool(expected.slots.unwrap_or(16), expected.metered),
+        };
         let events = Arc::new(Mutex::new(Vec::new()));
         let mut options = RunSettings::new().on_event({
             let events = Arc::clone(&events);
             move |event| events.lock().unwrap().push(event.clone())
         });
+        if mode == Mode::Workers {
+            options = options.workers(&crate::workers::workers(2, expected.metered));
+        }
         if mode == Mode::Resume {
             let outline = workflow.outline();
             let on_main = outline.nodes.iter().filter(|node| !node.in_branch);
@@ -244,7 +253,8 @@ impl Case {
     }
 
     fn check_report(&self, report: &RunReport, mode: Mode) -> Result<(), String> {
-        let ids: HashSet<_> = report.instances.iter().map(|it| it.store_id).collect();
+        let instances = report.instances.iter();
+        let ids: HashSet<_> = instances.map(|it| (&it.worker, it.store_id)).collect();
         if ids.len() != report.instances.len() {
             return Err("two instances are the same store".to_owned());
         }

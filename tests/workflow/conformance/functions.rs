@@ -4,11 +4,16 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use moonfork::{Grants, Pool};
+use moonfork::{Grants, Pool, PoolBuilder};
 use serde_json::{Value, json};
 
 /// A pool with all of them, and room for `slots` branches.
 pub(crate) fn pool(slots: u32, metered: bool) -> Pool {
+    builder(slots, metered).build().expect("a pool")
+}
+
+/// The same before it is built.
+pub(crate) fn builder(slots: u32, metered: bool) -> PoolBuilder {
     let calls = Mutex::new(HashMap::<String, usize>::new());
     let count = move |key: String| {
         let mut calls = calls.lock().unwrap();
@@ -42,13 +47,12 @@ pub(crate) fn pool(slots: u32, metered: bool) -> Pool {
         .function("fail_once", fail_once)
         .function("together", together)
         .grants(Grants::none().all_functions());
-    let builder = match metered {
+    match metered {
         true => builder.metered(),
         false => builder,
-    };
-    builder.build().expect("a pool")
+    }
 }
 
-fn common_builder() -> moonfork::PoolBuilder {
+fn common_builder() -> PoolBuilder {
     crate::common::builder()
 }

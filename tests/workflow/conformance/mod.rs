@@ -3,7 +3,7 @@
 //! the contract.
 
 mod case;
-mod functions;
+pub(crate) mod functions;
 mod matching;
 mod table;
 

@@ -1,0 +1,326 @@
+//! Branches in other processes.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::Cancel;
+use crate::workflow::event::Events;
+use crate::workflow::execute::budget::{Amounts, Budget};
+use crate::workflow::execute::entry::Failed;
+use crate::workflow::execute::job::{BranchEnd, BranchJob, FanOutJob, Lane, Place};
+use crate::workflow::execute::terms::Terms;
+use crate::workflow::load::files::Sources;
+use crate::workflow::report::Failure;
+use crate::workflow::state::State;
+use crate::workflow::worker::frame;
+use crate::workflow::worker::message::{
+    BranchSent, EndSent, FanOutSent, FromWorker, Granted, SCHEMA_VERSION, ToWorker, WorkflowSent,
+};
+use crate::workflow::worker::pack::{Packed, pack};
+use crate::workflow::worker::process::{Process, Said, Workers};
+
+/// How often a branch may end its worker before it counts as failed.
+const MAX_LOST: usize = 3;
+
+/// How long a worker may take to stop a branch when it was told to, or its time is over, before it is ended.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What of a run its workers have to know, or tell.
+#[derive(Clone, Copy)]
+pub(crate) struct OfRun<'r> {
+    pub(crate) workers: &'r Workers,
+    pub(crate) events: &'r Events,
+    pub(crate) budget: &'r Budget,
+    pub(crate) started: Instant,
+    pub(crate) hash: &'r str,
+    pub(crate) sources: &'r Sources,
+    /// What nodes are granted.
+    pub(crate) granted: &'r Granted,
+    pub(crate) max_workers: usize,
+    pub(crate) max_iterations: Option<usize>,
+}
+
+/// Processes, and the fan-out that they are to run branches of.
+pub(crate) struct Away<'a> {
+    run: OfRun<'a>,
+    job: &'a FanOutJob,
+    terms: &'a Terms,
+    cancel: Cancel,
+    /// Which fan-out of this process it is.
+    number: u64,
+    /// What workers are told of it: written once, when the first one has to know.
+    told: Mutex<Option<Told>>,
+}
+
+/// Messages as they are written.
+#[derive(Clone)]
+struct Told {
+    workflow: Arc<[u8]>,
+    fan_out: Arc<[u8]>,
+}
+
+impl<'a> Away<'a> {
+    pub(crate) fn new(
+        run: OfRun<'a>,
+        job: &'a FanOutJob,
+        terms: &'a Terms,
+        cancel: Cancel,
+    ) -> Away<'a> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Away {
+            run,
+            job,
+            terms,
+            cancel,
+            // Only that it is another one each time matters.
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            told: Mutex::default(),
+        }
+    }
+
+    /// The messages that a worker has to have before it can run a branch, as far as it hasn't.
+    fn tell(&self, process: &mut Process) -> io::Result<()> {
+        if process.fan_out == Some(self.number) {
+            return Ok(());
+        }
+        let Told { workflow, fan_out } = self.told()?;
+        if process.workflow.as_deref() != Some(self.run.hash) {
+            process.tell(&workflow)?;
+            process.workflow = Some(self.run.hash.to_owned());
+        }
+        process.tell(&fan_out)?;
+        process.fan_out = Some(self.number);
+        Ok(())
+    }
+
+    fn told(&self) -> io::Result<Told> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = match &mut *told {
+            Some(told) => told,
+            none => {
+                let workflow = WorkflowSent {
+                    hash: self.run.hash.to_owned(),
+                    sources: self.run.sources.clone(),
+                };
+                let fan_out = FanOutSent {
+                    schema_version: SCHEMA_VERSION,
+                    workflow: self.run.hash.to_owned(),
+                    body: self.job.body,
+                    fan_in: self.job.fan_in,
+                    timeout: self.job.timeout,
+                    state: pack(&self.job.state, &State::default()),
+                    terms: self.terms.sent(),
+                    max_workers: self.run.max_workers,
+                    max_iterations: self.run.max_iterations,
+                    events: self.run.events.are_heard(),
+                };
+                none.insert(Told {
+                    workflow: frame::encode(&ToWorker::Workflow(Box::new(workflow)))?.into(),
+                    fan_out: frame::encode(&ToWorker::FanOut(Box::new(fan_out)))?.into(),
+                })
+            }
+        };
+        Ok(told.clone())
+    }
+}
+
+/// Takes a worker that can serve a run, which is given back at once: so that a run that can't have one doesn't
+/// begin.
+///
+/// # Errors
+/// What it lacks, or why there is none.
+pub(crate) fn check(run: &OfRun<'_>) -> Result<(), Failure> {
+    let process = take(run)?;
+    run.workers.give_back(process);
+    Ok(())
+}
+
+fn take(run: &OfRun<'_>) -> Result<Process, Failure> {
+    let process = run
+        .workers
+        .take()
+        .map_err(|why| Failure::own("ExecutionError", why))?;
+    let lacking = run.granted.lacking_in(&process.hello.grants);
+    if lacking.is_empty() {
+        return Ok(process);
+    }
+    let message = format!(
+        "the workers lack what the run grants: {}; nothing was sent to them: grant it to the \
+         program that they are, too, or run branches in this process",
+        lacking.join(", ")
+    );
+    Err(Failure::own("DeniedError", message))
+}
+
+impl Place for Away<'_> {
+    fn at_once(&self) -> usize {
+        self.run.workers.count().get()
+    }
+
+    fn lane(&self) -> Box<dyn Lane + '_> {
+        Box::new(AwayLane {
+            away: self,
+            process: None,
+        })
+    }
+}
+
+/// A worker, from its first branch to its last.
+struct AwayLane<'a> {
+    away: &'a Away<'a>,
+    process: Option<Process>,
+}
+
+impl Drop for AwayLane<'_> {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            self.away.run.workers.give_back(process);
+        }
+    }
+}
+
+impl Lane for AwayLane<'_> {
+    fn run(&mut self, job: &BranchJob) -> BranchEnd {
+        let away = self.away;
+        let fail = |failure| BranchEnd::failed(failure, Duration::ZERO);
+        let mut lost = String::new();
+        for _ in 0..MAX_LOST {
+            if away.cancel.is_cancelled() || away.terms.is_over() {
+                return fail(Failure::cancelled("it did not begin"));
+            }
+            let totals = match away.run.budget.left().map(|left| Amounts::of(&left)) {
+                Ok(totals) => totals,
+                Err(failure) => {
+                    let mut end = fail(failure);
+                    if let Err(Failed { state, .. }) = &mut end.result {
+                        *state = Some(away.job.state.clone());
+                    }
+                    return end;
+                }
+            };
+            let mut kept = self.process.take();
+            if kept.as_mut().is_some_and(Process::has_ended) {
+                kept = None;
+            }
+            let mut process = match kept.map_or_else(|| take(&away.run), Ok) {
+                Ok(process) => process,
+                Err(failure) => return fail(failure),
+            };
+            let sent = BranchSent {
+                number: process.branches,
+                index: job.index,
+                item: job.item.clone().map(Packed::Value),
+                elapsed: away.run.started.elapsed(),
+                left: away.terms.left(),
+                totals,
+            };
+            process.branches += 1;
+            match away.branch(&mut process, &sent) {
+                Outcome::Ended(end, is_alive) => {
+                    if is_alive {
+                        self.process = Some(process);
+                    }
+                    return *end;
+                }
+                Outcome::Lost => lost = process.end(),
+            }
+        }
+        let message = format!(
+            "its worker ended while it ran, {MAX_LOST} times in a row; the last one by: {lost}"
+        );
+        fail(Failure::own("WorkerLost", message))
+    }
+}
+
+/// What came of giving a branch to a worker.
+enum Outcome {
+    /// It ended, and whether the worker can run another.
+    Ended(Box<BranchEnd>, bool),
+    /// The worker is gone.
+    Lost,
+}
+
+impl Away<'_> {
+    fn branch(&self, process: &mut Process, sent: &BranchSent) -> Outcome {
+        let began = Instant::now();
+        let number = sent.number;
+        let fail =
+            |failure| Outcome::Ended(BranchEnd::failed(failure, began.elapsed()).into(), false);
+        let branch = match frame::encode(&BranchToWorker::Branch(sent)) {
+            Ok(branch) => branch,
+            Err(error) => return fail(Failure::own("ExecutionError", error.to_string())),
+        };
+        match self.tell(process) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return fail(Failure::own("ExecutionError", error.to_string()));
+            }
+            Err(_) => return Outcome::Lost,
+        }
+        if process.tell(&branch).is_err() {
+            return Outcome::Lost;
+        }
+        // A wait that is over when the fan-out is cancelled.
+        let _watch = self.cancel.on_cancel(process.waker());
+        let own = self.job.timeout.map(|time| began + time);
+        let over = self.terms.deadline.map(|it| it.at());
+        let over = own.into_iter().chain(over).min().map(|at| at + GRACE);
+        let mut stopped: Option<Instant> = None;
+        loop {
+            let until = stopped.map(|at| at + GRACE).into_iter().chain(over).min();
+            let time = until.map(|at| at.saturating_duration_since(Instant::now()));
+            match process.wait(time) {
+                Some(Said::Message(FromWorker::Event(event))) => self.run.events.pass_on(&event),
+                Some(Said::Message(FromWorker::End(end))) if end.number == number => {
+                    return self.ended(*end, process);
+                }
+                Some(Said::Message(FromWorker::Refused(why))) => {
+                    return fail(Failure::own("ExecutionError", why));
+                }
+                Some(Said::Message(_)) => {
+                    let message = "its worker said what makes no sense here";
+                    return fail(Failure::own("ExecutionError", message));
+                }
+                Some(Said::Gone) => return Outcome::Lost,
+                Some(Said::Look) => {
+                    if self.cancel.is_cancelled() && stopped.is_none() {
+                        stopped = Some(Instant::now());
+                        let cancel = frame::encode(&ToWorker::Cancel(number));
+                        if !cancel.is_ok_and(|cancel| process.tell(&cancel).is_ok()) {
+                            return Outcome::Lost;
+                        }
+                    }
+                }
+                None if stopped.is_some() => {
+                    return fail(Failure::cancelled(
+                        "its worker didn't stop it, and was ended",
+                    ));
+                }
+                None => {
+                    let message = "the time for it was over, and its worker didn't stop it";
+                    return fail(Failure::timeout(message));
+                }
+            }
+        }
+    }
+
+    fn ended(&self, end: EndSent, process: &Process) -> Outcome {
+        self.run.budget.spend_amounts(&end.spent);
+        match end.end(&self.job.state, &process.hello.worker) {
+            Ok(end) => Outcome::Ended(end.into(), true),
+            Err(why) => {
+                let message = format!("what its worker sent can't be read: {why}");
+                let failure = Failure::own("ExecutionError", message);
+                Outcome::Ended(BranchEnd::failed(failure, Duration::ZERO).into(), false)
+            }
+        }
+    }
+}
+
+/// [`ToWorker::Branch`], of one that is still needed.
+#[derive(serde::Serialize)]
+enum BranchToWorker<'b> {
+    Branch(&'b BranchSent),
+}

@@ -1,0 +1,316 @@
+//! The other side: a process that runs branches of the run that started it.
+
+use std::io::{self, BufReader, Read, Write};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::workflow::definition::Workflow;
+use crate::workflow::event::{Event, Events, Listener};
+use crate::workflow::execute::budget::Budget;
+use crate::workflow::execute::context::Run;
+use crate::workflow::execute::here::Here;
+use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob, Lane};
+use crate::workflow::execute::path::Flow;
+use crate::workflow::execute::terms::Terms;
+use crate::workflow::execute::workers::Workers as Gate;
+use crate::workflow::load::source::Source;
+use crate::workflow::model::Work;
+use crate::workflow::options::RunSettings;
+use crate::workflow::worker::frame;
+use crate::workflow::worker::message::{
+    BranchSent, EndSent, FanOutSent, FromWorker, Hello, SCHEMA_VERSION, ToWorker, WorkflowSent,
+};
+use crate::workflow::worker::pack::Packed;
+use crate::{Cancel, Pool};
+
+/// Runs branches for the process that started this one by [`Workers`](crate::workflow::Workers), one after the
+/// other on instances of `pool`, until `input` ends; a branch that runs then is stopped.
+///
+/// What branches may do is what `settings` and the pool grant here: what they are sent asks for a part of it. Of
+/// the settings, grants, secrets, values of the environment and the cancel handle count.
+///
+/// Nothing else may write to `output` from here on, which is the standard output as a rule. Messages are
+/// those of this version of the library: another one is refused as it begins.
+///
+/// # Errors
+/// If what comes is no message, or none can be written.
+pub fn serve(
+    pool: &Pool,
+    settings: &RunSettings,
+    input: impl Read,
+    output: impl Write + Send + 'static,
+) -> io::Result<()> {
+    let out = Out(Arc::new(Mutex::new(output)));
+    let mut lock = out.lock();
+    lock.write_all(frame::MARK)?;
+    drop(lock);
+    out.say(&FromWorker::Hello(Box::new(Hello {
+        schema_version: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        worker: format!("{:016x}", fastrand::u64(..)),
+        grants: settings.granted_names(pool),
+    })))?;
+    let stops = Stops::default();
+    let (sender, jobs) = mpsc::channel();
+    thread::scope(|scope| {
+        // Branches run on a thread of their own: this one may be asked for the pool's main instance, and
+        // has to hear when a branch is to stop.
+        let server = Server {
+            pool,
+            settings,
+            out: &out,
+            stops: &stops,
+        };
+        let running = thread::Builder::new()
+            .name("moonfork-branch-0".to_owned())
+            .spawn_scoped(scope, move || server.run(&jobs))?;
+        let mut input = BufReader::new(input);
+        let heard = loop {
+            match frame::read(&mut input) {
+                Ok(Some(ToWorker::Cancel(number))) => stops.stop(number),
+                Ok(Some(message)) => {
+                    if sender.send(message).is_err() {
+                        // It said why.
+                        break Ok(());
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        stops.stop_all();
+        drop(sender);
+        match running.join() {
+            Ok(ran) => heard.and(ran),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Where messages go.
+struct Out<W>(Arc<Mutex<W>>);
+
+impl<W: Write> Out<W> {
+    fn say(&self, message: &FromWorker) -> io::Result<()> {
+        frame::write(&mut *self.lock(), message)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, W> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which branches are to stop.
+#[derive(Default)]
+struct Stops(Mutex<Stopping>);
+
+#[derive(Default)]
+struct Stopping {
+    /// The branch that runs.
+    current: Option<(u64, Cancel)>,
+    /// One that is to stop, and may not have begun.
+    stopped: Option<u64>,
+    all: bool,
+}
+
+impl Stops {
+    fn lock(&self) -> MutexGuard<'_, Stopping> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self, number: u64) {
+        let mut stopping = self.lock();
+        stopping.stopped = Some(number);
+        let current = stopping.current.clone();
+        drop(stopping);
+        if let Some((running, cancel)) = current
+            && running == number
+        {
+            cancel.cancel();
+        }
+    }
+
+    fn stop_all(&self) {
+        let mut stopping = self.lock();
+        stopping.all = true;
+        let current = stopping.current.take();
+        drop(stopping);
+        if let Some((_, cancel)) = current {
+            cancel.cancel();
+        }
+    }
+
+    /// A branch begins, which this handle stops.
+    fn begin(&self, number: u64, cancel: &Cancel) {
+        let mut stopping = self.lock();
+        let is_stopped = stopping.all || stopping.stopped == Some(number);
+        stopping.current = Some((number, cancel.clone()));
+        drop(stopping);
+        if is_stopped {
+            cancel.cancel();
+        }
+    }
+
+    fn end(&self) {
+        self.lock().current = None;
+    }
+}
+
+struct Server<'s, W> {
+    pool: &'s Pool,
+    settings: &'s RunSettings,
+    out: &'s Out<W>,
+    stops: &'s Stops,
+}
+
+/// A fan-out whose branches may come.
+struct FanOut {
+    sent: FanOutSent,
+    job: FanOutJob,
+}
+
+impl<W: Write + Send + 'static> Server<'_, W> {
+    fn run(&self, jobs: &Receiver<ToWorker>) -> io::Result<()> {
+        let mut workflow: Option<(String, Workflow)> = None;
+        let mut fan_out: Option<FanOut> = None;
+        for message in jobs {
+            let done = match message {
+                ToWorker::Workflow(sent) => load(*sent).map(|loaded| {
+                    workflow = Some(loaded);
+                    fan_out = None;
+                }),
+                ToWorker::FanOut(sent) => enter(*sent, workflow.as_ref()).map(|entered| {
+                    fan_out = Some(entered);
+                }),
+                ToWorker::Branch(sent) => match (&workflow, &fan_out) {
+                    (Some((_, workflow)), Some(fan_out)) => {
+                        match self.branch(workflow, fan_out, &sent) {
+                            Ok(end) => {
+                                self.out.say(&FromWorker::End(Box::new(end)))?;
+                                Ok(())
+                            }
+                            Err(why) => Err(why),
+                        }
+                    }
+                    _ => Err("a branch of nothing".to_owned()),
+                },
+                // It has come by then.
+                ToWorker::Cancel(_) => Ok(()),
+            };
+            if let Err(why) = done {
+                return self.out.say(&FromWorker::Refused(why));
+            }
+        }
+        Ok(())
+    }
+
+    fn branch(
+        &self,
+        workflow: &Workflow,
+        fan_out: &FanOut,
+        sent: &BranchSent,
+    ) -> Result<EndSent, String> {
+        let cancel = match &self.settings.cancel {
+            Some(cancel) => cancel.child(),
+            None => Cancel::new(),
+        };
+        self.stops.begin(sent.number, &cancel);
+        let item = sent.item.as_ref().map(item_of).transpose()?;
+        let job = BranchJob {
+            index: sent.index,
+            item,
+        };
+        let limits = sent.totals.limits();
+        let mut options = self.settings.clone();
+        options.max_iterations = fan_out
+            .sent
+            .max_iterations
+            .and_then(std::num::NonZeroUsize::new);
+        let started = Instant::now();
+        let started = started.checked_sub(sent.elapsed).unwrap_or(started);
+        let listener = fan_out.sent.events.then(|| self.listener());
+        let run = Run {
+            started,
+            events: Events::new(started, listener),
+            budget: Budget::new(&limits),
+            workers: Gate::new(
+                fan_out.sent.max_workers,
+                self.pool.max_branches(),
+                workflow.plan.depth(),
+            ),
+            ..Run::new(workflow, self.pool, &options)
+        };
+        let terms = Terms::received(&fan_out.sent.terms, sent.left, cancel.clone());
+        let here = Here {
+            run: &run,
+            flow: Flow {
+                model: &workflow.model,
+                plan: &workflow.plan,
+            },
+            level: 0,
+            around: None,
+            job: &fan_out.job,
+            terms: &terms,
+            start: None,
+            cancel,
+        };
+        let end: BranchEnd = (&here).run(&job);
+        self.stops.end();
+        let spent = run.budget.spent(&limits);
+        Ok(EndSent::new(sent.number, &end, &fan_out.job.state, spent))
+    }
+
+    /// Tells of what happens in a branch.
+    fn listener(&self) -> Listener {
+        let out = Out(Arc::clone(&self.out.0));
+        Arc::new(move |event: &Event| {
+            // Where nobody listens any more, the input ends as well, and stops the branch.
+            let _ = out.say(&FromWorker::Event(Box::new(event.clone())));
+        })
+    }
+}
+
+fn item_of(item: &Packed) -> Result<Arc<Value>, String> {
+    match item {
+        Packed::Value(value) => Ok(Arc::clone(value)),
+        _ => Err("an item is a value of its own".to_owned()),
+    }
+}
+
+/// Reads a workflow, which has to be the one that the run has.
+fn load(sent: WorkflowSent) -> Result<(String, Workflow), String> {
+    let workflow = Source::given(sent.sources)
+        .load()
+        .map_err(|error| format!("the workflow can't be read here: {error}"))?;
+    let hash = workflow.fingerprint().to_owned();
+    match hash == sent.hash {
+        true => Ok((hash, workflow)),
+        false => Err("the workflow does something else here than where the run is".to_owned()),
+    }
+}
+
+/// Looks at a fan-out: whether the workflow has it.
+fn enter(sent: FanOutSent, workflow: Option<&(String, Workflow)>) -> Result<FanOut, String> {
+    if sent.schema_version != SCHEMA_VERSION {
+        return Err(format!("jobs of version {}", sent.schema_version));
+    }
+    let Some((_, workflow)) = workflow.filter(|(hash, _)| *hash == sent.workflow) else {
+        return Err("a fan-out of another workflow".to_owned());
+    };
+    let nodes = &workflow.model.nodes;
+    let is_there = match sent.body {
+        Body::Edges(id) => workflow.plan.has_fan_out(id),
+        Body::Each(id) => nodes
+            .get(id.0)
+            .is_some_and(|node| matches!(node.work, Work::Each(_))),
+    };
+    if !is_there || sent.fan_in.is_some_and(|id| id.0 >= nodes.len()) {
+        return Err("a fan-out that the workflow doesn't have".to_owned());
+    }
+    let job = sent.job()?;
+    Ok(FanOut { sent, job })
+}
