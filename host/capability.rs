@@ -17,7 +17,7 @@ pub enum Access {
 /// Something that is denied unless it is granted.
 ///
 /// Shown as [`Grants::only`](crate::Grants::only) names it: `clock`, `function add`, `folder data`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Capability {
     /// To tell the time: `os`.

@@ -37,6 +37,7 @@ mod error;
 mod grants;
 mod identity;
 mod instance;
+mod journal;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 mod pool;
@@ -71,6 +72,8 @@ pub use grants::host_error::HostError;
 pub use identity::{Role, StoreId};
 pub use instance::handle::snapshot::Snapshot;
 pub use instance::handle::{Branch, Main, RunMain, Runtime, With};
+pub use journal::Journal;
+pub use journal::replay::{Replay, ReplayEnd, ReplayOptions};
 pub use pool::Pool;
 pub use pool::builder::PoolBuilder;
 pub use report::output::Output;

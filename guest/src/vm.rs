@@ -81,6 +81,12 @@ fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
 }
 
 impl Vm {
+    /// The state itself.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn lua(&self) -> &mlua::Lua {
+        &self.sandbox.lua
+    }
+
     /// A virtual machine in which no script has run.
     ///
     /// # Panics

@@ -15,7 +15,7 @@ use super::resumption::Resumption;
 use super::signal::Signal;
 use super::target::{ReportArgs, ResultArgs, Targets};
 use super::workers::Where;
-use super::{log, narrate, stream, terms};
+use super::{journals, log, narrate, stream, terms};
 
 /// The arguments of a run, wherever it begins.
 #[derive(Debug, clap::Args)]
@@ -50,6 +50,9 @@ pub(super) struct ExecuteArgs {
 
     #[command(flatten)]
     report: ReportArgs,
+
+    #[command(flatten)]
+    journals: journals::JournalArgs,
 
     /// The folder for checkpoints, whatever the workflow says: one after every node.
     #[arg(short, long, value_name = "DIR")]
@@ -120,6 +123,7 @@ impl ExecuteArgs {
         };
         if !self.log.quiet {
             narrate::note_truncated(report);
+            narrate::note_journals(report);
         }
         let written = targets.write_report(report);
         let written = written.and(unwritten.take().map_or(Ok(()), Err));
@@ -152,6 +156,7 @@ impl ExecuteArgs {
         if let Some(most) = self.max_iterations {
             options = options.max_iterations(most);
         }
+        options = self.journals.apply(options);
         if let Some(folder) = &self.checkpoint_dir {
             options = options.checkpoint_dir(folder);
         }

@@ -13,6 +13,7 @@ mod grants;
 mod hint;
 mod input;
 mod inspect;
+mod journals;
 mod json;
 mod limits;
 mod log;
@@ -22,6 +23,7 @@ mod precompile;
 mod prelude;
 mod prompt;
 mod repl;
+mod replay;
 mod resume;
 mod resumption;
 mod run;
@@ -66,6 +68,8 @@ enum Command {
     Resume(resume::ResumeArgs),
     /// Evaluates Lua line by line on one instance, and prints each value.
     Repl(repl::ReplArgs),
+    /// Runs again what an instance did, from its journal, alone and offline.
+    Replay(replay::ReplayArgs),
     /// Looks for mistakes in a workflow, without running any of it.
     Validate(validate::ValidateArgs),
     /// Shows the nodes of a workflow and the ways between them.
@@ -102,6 +106,7 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<()> {
         Command::Eval(args) => eval::eval(args),
         Command::Resume(args) => resume::resume(args, matches),
         Command::Repl(args) => repl::repl(args),
+        Command::Replay(args) => replay::replay(&args),
         Command::Validate(args) => validate::validate(args),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Plugin(args) => plugin::plugin(args),

@@ -1,5 +1,7 @@
 //! What is said on standard error of a run, while it goes on and at its end.
 
+use std::path::Path;
+
 use moonfork::workflow::{Event, EventKind, RunOutcome, RunReport};
 
 use super::stream;
@@ -25,6 +27,7 @@ pub(super) fn warn(event: &Event) {
         EventKind::BranchEnd {
             success: false,
             error: Some(error),
+            report,
             ..
         } if !error.is_cancelled() => {
             let branch = event.branch.as_deref().unwrap_or_default();
@@ -32,7 +35,12 @@ pub(super) fn warn(event: &Event) {
                 "warning: the branch `{branch}` failed: {}",
                 error.message
             ));
+            let journal = report.as_ref().and_then(|report| report.journal.as_ref());
+            if let Some(journal) = journal {
+                replay_by(journal);
+            }
         }
+        EventKind::JournalLost { message } => stream::note(format_args!("warning: {message}")),
         EventKind::Shortened { bytes } => stream::note(format_args!(
             "warning: in the result, entries of `parallel_results` are without what they share: it \
              would take {} MB more",
@@ -85,6 +93,25 @@ pub(super) fn narrate(event: &Event) {
             error.message
         )),
         _ => {}
+    }
+}
+
+/// Says how to run again what a journal is of.
+fn replay_by(journal: &Path) {
+    let file = journal.display().to_string();
+    // No file's name has a zero in it.
+    let file = shlex::try_quote(&file).unwrap_or_default();
+    stream::note(format_args!("  journal: moonfork replay {file}"));
+}
+
+/// Says where the journals of main instances are on which a node failed that ended the run.
+pub(super) fn note_journals(report: &RunReport) {
+    if report.outcome != RunOutcome::Failed {
+        return;
+    }
+    let mains = report.instances.iter().filter(|it| it.branch.is_none());
+    if let Some(journal) = mains.filter_map(|it| it.journal.as_ref()).next_back() {
+        replay_by(journal);
     }
 }
 

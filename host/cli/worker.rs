@@ -8,7 +8,7 @@ use clap::Args;
 use moonfork::workflow::{self, RunSettings};
 
 use super::end::Mistake;
-use super::{log, terms};
+use super::{journals, log, terms};
 
 /// The arguments of `worker`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub(super) struct WorkerArgs {
     terms: terms::TermArgs,
 
     #[command(flatten)]
+    journals: journals::JournalArgs,
+
+    #[command(flatten)]
     log: log::LogArgs,
 }
 
@@ -40,9 +43,10 @@ pub(super) fn worker(args: &WorkerArgs) -> anyhow::Result<()> {
             "say where the worker gets its branches from: --stdio",
         ));
     }
+    let options = args.journals.apply(RunSettings::new());
     let ready = args
         .terms
-        .prepare(args.slots.get(), RunSettings::new(), args.log.quiet)?;
+        .prepare(args.slots.get(), options, args.log.quiet)?;
     args.log.pool(&ready.pool)?;
     workflow::serve(&ready.pool, &ready.options, io::stdin(), io::stdout())
         .context("the run that this is a worker of")

@@ -16,6 +16,7 @@ mod loose;
 )]
 mod number;
 mod path;
+mod token;
 mod unwritable;
 
 use std::cell::Cell;
@@ -43,6 +44,7 @@ pub(crate) use self::number::Large;
 #[cfg(feature = "workflow")]
 use self::number::large_numbers;
 pub(crate) use self::path::{Path, Step};
+pub(crate) use self::token::{Token, Tokens};
 use crate::wire::{MAX_DEPTH, Numbered, OBJECT_COST, VALUE_COST};
 
 /// Appends `value` to `out`.

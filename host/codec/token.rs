@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn values_are_taken_apart() {
-        let value = json!({"a": [null, true, 7, -7, 300, -300, 70_000, -70_000, 1_u64 << 63, 1.5, "é"]});
+        let value =
+            json!({"a": [null, true, 7, -7, 300, -300, 70_000, -70_000, 1_u64 << 63, 1.5, "é"]});
         let mut bytes = Vec::new();
         super::super::encode("value", &value, &mut bytes).unwrap();
         let tokens: Vec<_> = Tokens::new(&bytes).collect();
@@ -150,7 +151,13 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_ends_there() {
-        for bytes in [&b"\xa5ab"[..], b"\xcd\x01", b"\xdb\xff\xff\xff\xff", b"\xc1", b"\xd6"] {
+        for bytes in [
+            &b"\xa5ab"[..],
+            b"\xcd\x01",
+            b"\xdb\xff\xff\xff\xff",
+            b"\xc1",
+            b"\xd6",
+        ] {
             assert_eq!(Tokens::new(bytes).next(), None, "{bytes:?}");
         }
     }

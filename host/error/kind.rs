@@ -178,6 +178,20 @@ pub enum ErrorKind {
         /// The panic's message.
         message: String,
     },
+    /// A script that is replayed from a [`Journal`](crate::Journal) asks the host for something else than it
+    /// did when that was recorded.
+    #[error("{}", diverged(*call, recorded.as_deref(), asked.as_deref(), at))]
+    Diverged {
+        /// Which call of the host it is, in the instance's call, counted from 1: of a host function, `fs`, `require`
+        /// or the clock.
+        call: usize,
+        /// What was recorded in its place; nothing where the script had made no more.
+        recorded: Option<String>,
+        /// What the script asks for; nothing where it has ended without.
+        asked: Option<String>,
+        /// Where the script is.
+        at: Option<Site>,
+    },
     /// The sandbox itself failed; the instance is gone. A script can't cause this on purpose
     /// without having found a bug in this library.
     #[error("the sandbox failed: {message}")]
@@ -227,6 +241,24 @@ fn out_of_time(limit: Option<Duration>, at: &Option<Site>, begun: bool) -> Strin
         }
         Some(limit) => format!("stopped: the run's time of {limit:?} passed"),
         None => format!("stopped: the run's deadline passed{}", shown(at)),
+    }
+}
+
+fn diverged(call: usize, recorded: Option<&str>, asked: Option<&str>, at: &Option<Site>) -> String {
+    let at = shown(at);
+    match (recorded, asked) {
+        (Some(recorded), Some(asked)) => format!(
+            "the script goes another way: call {call} of the host was {recorded}, and is {asked}{at}"
+        ),
+        (None, Some(asked)) => format!(
+            "the script goes another way: call {call} of the host is one more than it had made: \
+             {asked}{at}"
+        ),
+        (Some(recorded), None) => format!(
+            "the script goes another way: it has ended without call {call} of the host, which was \
+             {recorded}{at}"
+        ),
+        (None, None) => format!("the script goes another way at call {call} of the host{at}"),
     }
 }
 

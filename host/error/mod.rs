@@ -59,7 +59,7 @@ impl Error {
     /// The kind as a word, for machines: `syntax`, `script`, `denied`, `argument`,
     /// `value`, `mismatch`, `not_callable`, `timeout`, `cancelled`, `out_of_fuel`, `too_many_host_calls`,
     /// `out_of_memory`, `busy`, `wrong_thread`, `reentrant`, `poisoned`, `setup`, `options`,
-    /// `host_panic`, `internal`.
+    /// `host_panic`, `diverged`, `internal`.
     pub fn code(&self) -> &'static str {
         match self.0.kind {
             ErrorKind::Syntax { .. } => "syntax",
@@ -81,6 +81,7 @@ impl Error {
             ErrorKind::Setup { .. } => "setup",
             ErrorKind::Options { .. } => "options",
             ErrorKind::HostPanic { .. } => "host_panic",
+            ErrorKind::Diverged { .. } => "diverged",
             ErrorKind::Internal { .. } => "internal",
         }
     }
@@ -121,6 +122,11 @@ impl Error {
     /// Whether a host function panicked.
     pub fn is_host_panic(&self) -> bool {
         matches!(self.0.kind, ErrorKind::HostPanic { .. })
+    }
+
+    /// Whether a replayed script asked the host for something else than was recorded.
+    pub fn is_diverged(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Diverged { .. })
     }
 
     /// Whether the script doesn't parse.
@@ -194,6 +200,7 @@ impl Error {
             ErrorKind::OutOfFuel { .. }
             | ErrorKind::TooManyHostCalls { .. }
             | ErrorKind::HostPanic { .. }
+            | ErrorKind::Diverged { .. }
             | ErrorKind::Internal { .. } => true,
             ErrorKind::Timeout { begun, .. } | ErrorKind::Cancelled { begun, .. } => begun,
             ErrorKind::OutOfMemory { fatal, .. } => fatal,
@@ -267,6 +274,7 @@ impl Error {
             | ErrorKind::Cancelled { at, .. }
             | ErrorKind::OutOfFuel { at, .. }
             | ErrorKind::TooManyHostCalls { at, .. }
+            | ErrorKind::Diverged { at, .. }
             | ErrorKind::OutOfMemory { at, .. } => at.as_ref(),
             _ => None,
         }

@@ -111,6 +111,26 @@ impl Granted {
         self.needs_setup
     }
 
+    /// What is granted, in words.
+    pub(crate) fn described(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        all.extend(self.clock().map(|_| "clock".to_owned()));
+        all.extend(self.seed().map(|seed| format!("seed {seed}")));
+        let functions = self.functions().filter(|(.., granted)| *granted);
+        all.extend(functions.map(|(_, name, _)| format!("function {name}")));
+        let own = self.grants.own_modules.keys().map(String::as_str);
+        let modules = self.modules.names();
+        let modules = modules.filter(|name| self.grants.modules.has(name));
+        all.extend(own.chain(modules).map(|name| format!("module {name}")));
+        let folders = self.grants.folders.iter().map(|(name, folder)| {
+            let name = name.clone();
+            let access = folder.access();
+            Capability::Folder { name, access }.to_string()
+        });
+        all.extend(folders);
+        all
+    }
+
     /// What was granted.
     pub(crate) fn grants(&self) -> &Grants {
         &self.grants

@@ -142,7 +142,7 @@ impl Numbers {
     }
 
     /// The guest's number of the pool's function `number`, which there is.
-    fn of_guest(&self, number: u32) -> u32 {
+    pub(crate) fn of_guest(&self, number: u32) -> u32 {
         self.to_guest[number as usize]
     }
 }

@@ -36,6 +36,7 @@ pub(crate) fn bytecode(
         deadline: None,
         cancel: None,
         granted: None,
+        journal: None,
     };
     let context = Context::new(
         terms,

@@ -55,6 +55,7 @@ pub(super) fn copy(
         child.become_copy(parent).map_err(|error| {
             Error::internal(format_args!("the instance can't be copied: {error:#}"))
         })?;
+        child.record_memory()?;
     }
     Ok(instance)
 }

@@ -4,7 +4,7 @@
 //! runs the finalizers of that, and zeroes what is free; the memory of the copy is frozen. So whatever goes
 //! wrong on the way, the instance lives on.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::IgnoredAny;
 
@@ -50,6 +50,7 @@ impl Instance {
             deadline: None,
             cancel: None,
             granted: Some(Arc::clone(&shared.nothing)),
+            journal: None,
         };
         let slot = shared.slot(&shared.snapshot_slots, &terms)?;
         let id = parent.store.data().id;
@@ -84,6 +85,7 @@ impl Session {
             numbers: context.numbers.clone(),
             told: self.told(),
             parent,
+            kept: OnceLock::new(),
         })
     }
 }

@@ -1,10 +1,11 @@
 //! What instances can begin with in place of what the guest begins with.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::engine::frozen::FrozenMemory;
 use crate::grants::told::{Numbers, Told};
 use crate::identity::StoreId;
+use crate::journal::memory::Memory;
 use crate::store::global::Number;
 
 /// A frozen memory, and what belongs to it.
@@ -22,4 +23,6 @@ pub(crate) struct Frozen {
     pub(crate) stream: u64,
     /// The instance that it was made of.
     pub(crate) parent: StoreId,
+    /// The memory as journals have it, once one was to.
+    pub(crate) kept: OnceLock<Arc<Memory>>,
 }

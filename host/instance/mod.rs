@@ -6,6 +6,7 @@ mod copy;
 mod freeze;
 pub(crate) mod frozen;
 pub(crate) mod handle;
+pub(crate) mod replay;
 mod session;
 pub(crate) mod shared;
 mod snapshot_file;
@@ -23,6 +24,8 @@ use crate::identity::{Role, StoreId};
 use crate::instance::frozen::Frozen;
 use crate::instance::session::{Session, encode};
 use crate::instance::shared::Shared;
+use crate::journal::Journal;
+use crate::journal::tape::Tape;
 use crate::report::output::Output;
 use crate::report::{Origin, Report, Usage};
 use crate::run::options::RunOptions;
@@ -67,6 +70,7 @@ struct Ended {
     usage: Usage,
     peak_memory: usize,
     origin: Origin,
+    tape: Tape,
     shared: Arc<Shared>,
 }
 
@@ -110,14 +114,36 @@ impl Instance {
             other => Error::internal(other),
         })?;
         let awake = Arc::clone(shared.image.awake());
+        let journal = terms.journal;
         let context = Context::new(terms, granted, created_at, &shared.random, awake);
         let session = Session::new(shared, frozen, context, slot).map_err(|error| {
             Error::internal(format_args!("no instance could be made: {error:#}"))
                 .caused_by(error.into_boxed_dyn_error())
         })?;
+        let mut session = Box::new(session);
+        if let Some(bytes) = journal {
+            session.record(bytes)?;
+        }
         Ok(Instance {
-            state: State::Live(Box::new(session)),
+            state: State::Live(session),
         })
+    }
+
+    /// The journal that it has kept so far; nothing if it keeps none, or that was taken before.
+    pub(crate) fn take_journal(&mut self) -> Option<Journal> {
+        match &mut self.state {
+            State::Live(session) => session.store.data_mut().tape.take(),
+            State::Ended(ended) => ended.tape.take(),
+        }
+    }
+
+    /// What its journal goes on, while it keeps one.
+    #[cfg(feature = "workflow")]
+    pub(crate) fn tape(&mut self) -> &mut Tape {
+        match &mut self.state {
+            State::Live(session) => &mut session.store.data_mut().tape,
+            State::Ended(ended) => &mut ended.tape,
+        }
     }
 
     /// What is to be seen of it from outside.
@@ -237,6 +263,8 @@ impl Instance {
     /// Not where fuel is metered: a run would burn less than the first time.
     fn bytecode(&self, chunk: &wire::Chunk<'_>, with_state: bool) -> Option<Arc<[u8]>> {
         match &self.state {
+            // A replay has to do the same, and bytecode says nothing to whoever reads a journal.
+            State::Live(session) if session.store.data().tape.is_recording() => None,
             State::Live(session) if !session.shared.image.is_metered() => {
                 let shared = &session.shared;
                 let compile = || compile::bytecode(shared, chunk, with_state);
@@ -325,6 +353,7 @@ impl Instance {
             origin,
             output: std::mem::take(&mut context.output),
             usage: std::mem::take(&mut context.usage),
+            tape: std::mem::take(&mut context.tape),
             peak_memory: context.accountant.used(),
             shared: Arc::clone(&session.shared),
         };

@@ -13,7 +13,7 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -141,6 +141,7 @@ impl Frozen {
             numbers,
             stream: head.stream,
             parent: head.parent,
+            kept: OnceLock::new(),
         })
     }
 }

@@ -173,9 +173,8 @@ fn parse<T: DeserializeOwned>(file: &[u8], mark: &str, what: &str) -> Result<T, 
         }
         None => return Err(format!("it is no {what} of moonfork's")),
     }
-    let damaged = || {
-        format!("it is damaged or cut off: its checksum doesn't fit, so record the {what} anew")
-    };
+    let damaged =
+        || format!("it is damaged or cut off: its checksum doesn't fit, so record the {what} anew");
     let body_start = line_end.unwrap_or_default() + 1;
     let hash_start = file.len().checked_sub(HASH).filter(|at| *at >= body_start);
     let (hashed, hash) = file.split_at(hash_start.ok_or_else(damaged)?);

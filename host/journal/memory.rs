@@ -53,11 +53,6 @@ impl Memory {
         self.len
     }
 
-    /// Bytes that aren't left out.
-    pub(crate) fn kept(&self) -> usize {
-        self.bytes.0.len()
-    }
-
     /// Makes `memory` what this one is, as far as that is as large; false where the pieces make none.
     pub(crate) fn restore(&self, memory: &mut [u8]) -> bool {
         let Some(memory) = memory.get_mut(..self.len) else {
@@ -95,7 +90,10 @@ impl Memory {
     /// SHA-256 of all of it, in hexadecimal digits: memories that are the same have the same.
     pub(crate) fn hash(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(format!("{:?} {:?} {:?}", self.globals, self.room, self.pieces));
+        hash.update(format!(
+            "{:?} {:?} {:?}",
+            self.globals, self.room, self.pieces
+        ));
         hash.update(&self.bytes.0);
         crate::report::hex(&hash.finalize())
     }
@@ -125,7 +123,7 @@ mod tests {
             memory[at] = 1;
         }
         let kept = Memory::new(&memory, Vec::new(), None);
-        assert_eq!(kept.kept(), 2 * PIECE + PIECE + 100_000 % PIECE);
+        assert_eq!(kept.bytes.0.len(), 2 * PIECE + PIECE + 100_000 % PIECE);
         let mut other = vec![7; 100_000];
         assert!(kept.restore(&mut other));
         assert_eq!(other, memory);

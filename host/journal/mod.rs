@@ -17,8 +17,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::journal::bytes::Bytes;
-use crate::journal::entry::{Entry, Kept, Note};
+use crate::journal::entry::{Entry, Kept};
 use crate::journal::mask::Mask;
 use crate::journal::memory::Memory;
 use crate::run::limits::Limits;
@@ -232,38 +231,6 @@ impl fmt::Debug for Journal {
             .field("is_cut", &self.is_cut)
             .field("masked", &self.masked)
             .finish_non_exhaustive()
-    }
-}
-
-/// Adds to a journal what isn't a call of its instance.
-#[cfg_attr(
-    not(feature = "workflow"),
-    expect(dead_code, reason = "workflows alone call functions on an instance's behalf")
-)]
-impl tape::Recorder {
-    /// Words.
-    pub(crate) fn note_text(&mut self, text: String) {
-        self.push(Entry::Note(Note::Text(text)));
-    }
-
-    /// A call of a host function by whoever has the instance.
-    pub(crate) fn note_function(
-        &mut self,
-        name: &str,
-        args: &serde_json::Value,
-        result: Result<&serde_json::Value, String>,
-    ) {
-        let encoded = |value: &serde_json::Value| {
-            let mut bytes = Vec::new();
-            // What is in JSON has passed before.
-            let _ = crate::codec::encode("value", value, &mut bytes);
-            Bytes(bytes)
-        };
-        self.push(Entry::Note(Note::Function {
-            name: name.to_owned(),
-            args: encoded(args),
-            result: result.map(encoded),
-        }));
     }
 }
 

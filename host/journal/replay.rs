@@ -9,7 +9,7 @@ use crate::journal::entry::{Asked, Call, End, Note};
 use crate::journal::player::{Astray, Divergence, Played, Step, Until};
 use crate::journal::show;
 use crate::sync::cancel::Cancel;
-use crate::wire::{self, Service};
+use crate::wire::{self, Op, Service};
 use crate::{Error, Result};
 
 /// How to replay a [`Journal`]: see [`Pool::replay`](crate::Pool::replay). The default is as it was recorded.
@@ -138,6 +138,9 @@ pub(crate) struct Story {
     text: String,
     max: usize,
     calls: usize,
+    /// What the call under way is introduced by, where that is told only if something is to be said of it: most
+    /// scripts parse.
+    title: Option<String>,
     differences: Vec<String>,
     output: Vec<u8>,
 }
@@ -152,6 +155,7 @@ impl Story {
             text,
             max,
             calls: 0,
+            title: None,
             differences: Vec::new(),
             output: Vec::new(),
         }
@@ -177,14 +181,18 @@ impl Story {
 
     /// A call begins, with this request.
     pub(crate) fn begin(&mut self, call: &Call, request: &[u8]) {
-        self.calls += 1;
-        if let Some((_, variables)) = call.setup.as_ref().and_then(|it| crate::journal::mask::split(&it.0))
+        if let Some((_, variables)) = call.setup.as_ref().and_then(|it| show::framed(&it.0))
             && !variables.is_empty()
         {
             let variables = show::value(variables, self.max);
             self.line(format_args!("variables: {variables}"));
         }
         let request = show::request(call.op, request, self.max);
+        if call.op == Op::Check as u32 {
+            self.title = Some(request);
+            return;
+        }
+        self.calls += 1;
         let number = self.calls;
         self.line(format_args!("{number}. {request}"));
     }
@@ -205,6 +213,13 @@ impl Story {
             }
         }
         self.output.extend_from_slice(&output);
+        if let Some(title) = self.title.take()
+            && (error.is_some() || call.end.as_ref().is_none_or(|end| end.error.is_some()))
+        {
+            self.line(format_args!("{title}"));
+        } else if call.op == Op::Check as u32 {
+            return None;
+        }
         if let Some(site) = played.reached {
             self.line(format_args!("   stopped at {}", site.position));
             for frame in site.traceback.lines() {
@@ -212,7 +227,12 @@ impl Story {
             }
             return Some(ReplayEnd::Reached(site));
         }
-        match played.astray {
+        // Calls that it would have made yet are none that it left out.
+        let is_late = error.as_ref().is_some_and(Error::is_timeout);
+        let astray = played.astray.filter(|astray| {
+            !matches!(astray, Astray::Other(divergence) if divergence.asked.is_none() && is_late)
+        });
+        match astray {
             Some(Astray::Other(divergence)) => {
                 let at = error.as_ref().and_then(Error::site).cloned();
                 let error = Error::from(diverged(divergence, at));
@@ -251,14 +271,19 @@ impl Story {
         let before = self.differences.len();
         match &call.end {
             None => {
-                self.line(format_args!("   the journal was full, and has no end of this call"));
+                self.line(format_args!(
+                    "   the journal was full, and has no end of this call"
+                ));
                 return Some(ReplayEnd::Beyond);
             }
             Some(end) => self.compare(end, &played.answer, error.as_ref()),
         }
         if call.output.0 != output {
             let was = &call.output.0;
-            let at = was.iter().zip(&output).take_while(|(one, other)| one == other);
+            let at = was
+                .iter()
+                .zip(&output)
+                .take_while(|(one, other)| one == other);
             let line = 1 + was[..at.count()].iter().filter(|it| **it == b'\n').count();
             self.differ(format!("the output is another one, from its line {line}"));
         }
@@ -277,7 +302,8 @@ impl Story {
 
     fn differ(&mut self, difference: String) {
         let number = self.calls;
-        self.differences.push(format!("call {number}: {difference}"));
+        self.differences
+            .push(format!("call {number}: {difference}"));
     }
 
     fn compare(&mut self, was: &End, answer: &Option<Vec<u8>>, error: Option<&Error>) {
@@ -365,7 +391,11 @@ fn diverged(divergence: Divergence, at: Option<Site>) -> ErrorKind {
 
 /// Checks that a journal can be replayed by a pool with this guest.
 pub(crate) fn check(journal: &Journal, guest_sha256: &str, metered: bool) -> Result<()> {
-    let refused = |why: &str| Err(Error::options(format_args!("the journal can't be replayed: {why}")));
+    let refused = |why: &str| {
+        Err(Error::options(format_args!(
+            "the journal can't be replayed: {why}"
+        )))
+    };
     if journal.guest_sha256() != guest_sha256 {
         return refused(
             "it is of another guest module; replay it with the version that has recorded it",
@@ -373,8 +403,12 @@ pub(crate) fn check(journal: &Journal, guest_sha256: &str, metered: bool) -> Res
     }
     if journal.is_metered() != metered {
         return refused(match metered {
-            true => "it is of a pool that counts no fuel, and this one does; build one `for_replay`",
-            false => "it is of a pool that counts fuel, and this one doesn't; build one `for_replay`",
+            true => {
+                "it is of a pool that counts no fuel, and this one does; build one `for_replay`"
+            }
+            false => {
+                "it is of a pool that counts fuel, and this one doesn't; build one `for_replay`"
+            }
         });
     }
     Ok(())

@@ -235,18 +235,25 @@ pub(crate) fn answer(asked: &Asked, answer: &Answer, max: usize) -> String {
     }
 }
 
+/// What has a header in front of it: the header, and the rest.
+pub(crate) fn framed(request: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = split(request)?;
+    Some((&head[4..], rest))
+}
+
 /// What the instance was asked to do: a word, and what it is about.
 pub(crate) fn request(op: u32, request: &[u8], max: usize) -> String {
-    let Some((head, value_of)) = split(request) else {
+    let Some((head, value_of)) = framed(request) else {
         return "a damaged request".to_owned();
     };
-    let head = &head[4..];
     let name = String::from_utf8_lossy(head);
     let is = |other: Op| op == other as u32;
     if is(Op::Eval) || is(Op::Check) {
         let verb = if is(Op::Check) { "check" } else { "run" };
         let what = match chunk(head) {
-            Some(chunk) if chunk.line > 1 => format!("{verb} {} (from line {})", chunk.name, chunk.line),
+            Some(chunk) if chunk.line > 1 => {
+                format!("{verb} {} (from line {})", chunk.name, chunk.line)
+            }
             Some(chunk) => format!("{verb} {}", chunk.name),
             None => return "a damaged request".to_owned(),
         };

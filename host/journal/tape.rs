@@ -4,6 +4,8 @@
 use crate::StoreId;
 use crate::journal::Journal;
 use crate::journal::bytes::Bytes;
+#[cfg(feature = "workflow")]
+use crate::journal::entry::Note;
 use crate::journal::entry::{Answer, Asked, COST, Call, End, Entry, Event, Kept};
 use crate::journal::player::{Astray, Player};
 use crate::run::limits::Limits;
@@ -62,6 +64,7 @@ impl Recorder {
     }
 
     /// Adds an entry, if there is room.
+    #[cfg(feature = "workflow")]
     pub(crate) fn push(&mut self, entry: Entry) {
         if self.spend(entry.cost()) {
             self.journal.entries.push(entry);
@@ -77,6 +80,35 @@ impl Recorder {
             Some(Entry::Call(call)) => Some(call),
             _ => None,
         }
+    }
+}
+
+/// Adds to a journal what isn't a call of its instance.
+#[cfg(feature = "workflow")]
+impl Recorder {
+    /// Words.
+    pub(crate) fn note_text(&mut self, text: String) {
+        self.push(Entry::Note(Note::Text(text)));
+    }
+
+    /// A call of a host function by whoever has the instance.
+    pub(crate) fn note_function(
+        &mut self,
+        name: &str,
+        args: &serde_json::Value,
+        result: Result<&serde_json::Value, String>,
+    ) {
+        let encoded = |value: &serde_json::Value| {
+            let mut bytes = Vec::new();
+            // What is in JSON has passed before.
+            let _ = crate::codec::encode("value", value, &mut bytes);
+            Bytes(bytes)
+        };
+        self.push(Entry::Note(Note::Function {
+            name: name.to_owned(),
+            args: encoded(args),
+            result: result.map(encoded),
+        }));
     }
 }
 
@@ -111,14 +143,20 @@ impl Tape {
     /// # Errors
     ///
     /// When it isn't what was asked for before.
-    pub(crate) fn answer(&mut self, asked: impl FnOnce() -> Asked) -> Option<Result<Answer, Astray>> {
+    pub(crate) fn answer(
+        &mut self,
+        asked: impl FnOnce() -> Asked,
+    ) -> Option<Result<Answer, Astray>> {
         let player = self.player()?;
         Some(player.answer(asked()))
     }
 
     /// Notes what the host answered.
     pub(crate) fn note(&mut self, event: impl FnOnce() -> Event) {
-        let Some(recorder) = self.recorder().filter(|it| it.is_open && !it.journal.is_cut) else {
+        let Some(recorder) = self
+            .recorder()
+            .filter(|it| it.is_open && !it.journal.is_cut)
+        else {
             return;
         };
         let event = event();
@@ -194,7 +232,9 @@ impl Tape {
             return;
         };
         let error = error.map(|error| (error.code().to_owned(), error.to_string()));
-        let cost = error.as_ref().map_or(0, |(_, message)| COST + message.len());
+        let cost = error
+            .as_ref()
+            .map_or(0, |(_, message)| COST + message.len());
         if let Some(call) = recorder.call(cost) {
             let end = call.end.get_or_insert(End {
                 answer: None,

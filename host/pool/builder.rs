@@ -19,6 +19,7 @@ use crate::grants::host_call::HostCall;
 use crate::grants::host_error::HostError;
 use crate::grants::module::Modules;
 use crate::instance::shared::Shared;
+use crate::journal::Journal;
 #[cfg(feature = "testing")]
 use crate::pool::sabotage::{Sabotage, Saboteur};
 use crate::pool::{Inner, Pool};
@@ -135,6 +136,14 @@ impl PoolBuilder {
     /// Counts fuel, which [`Limits::fuel`] needs. Costs time in everything that runs.
     pub fn metered(mut self) -> Self {
         self.metered = true;
+        self
+    }
+
+    /// With the limits of the instance whose journal this is, and counting fuel if that did: for
+    /// [`Pool::replay`].
+    pub fn for_replay(mut self, journal: &Journal) -> Self {
+        self.limits = journal.limits();
+        self.metered = journal.is_metered();
         self
     }
 

@@ -11,6 +11,7 @@ use crate::grants::host_call::HostCall;
 use crate::instance::shared::Shared;
 use crate::instance::stack;
 use crate::run::options::RunOptions;
+use crate::run::terms::refuse_journal;
 use crate::sync::deadline::Deadline;
 
 /// Calls the host function `name` with the elements of `args`, within `options`.
@@ -32,6 +33,7 @@ where
     A: Serialize + ?Sized,
     R: DeserializeOwned,
 {
+    refuse_journal(options)?;
     let terms = shared.terms(options)?;
     let granted = terms.granted.as_deref().unwrap_or(&shared.granted);
     let Some(number) = granted.registry().number(name) else {

@@ -21,7 +21,10 @@ use crate::grants::Grants;
 use crate::instance::Instance;
 use crate::instance::handle::snapshot::Snapshot;
 use crate::instance::handle::{Branch, Held, Main, RunMain, Runtime, enter};
+use crate::instance::replay::replay;
 use crate::instance::shared::Shared;
+use crate::journal::Journal;
+use crate::journal::replay::{Replay, ReplayOptions};
 use crate::run::limits::Limits;
 use crate::run::options::{RunOptions, Wait};
 use crate::sync::nesting;
@@ -195,6 +198,30 @@ impl Pool {
     /// pool's limit, or has a host function that the pool has not.
     pub fn load_snapshot(&self, file: impl AsRef<Path>) -> Result<Snapshot> {
         Snapshot::read(&self.inner.shared, file.as_ref())
+    }
+
+    /// Replays a journal: makes the calls that its instance was given again, on a fresh one, and answers what
+    /// scripts ask the host for as it was answered then. No host function, file or clock is touched, and nothing
+    /// is granted. It takes the place of a branch.
+    ///
+    /// A script that asks for something else than it did, because it was changed
+    /// ([`ReplayOptions::script`](crate::ReplayOptions::script)) or because what it was given was masked, is stopped
+    /// there: [`ReplayEnd::Diverged`](crate::ReplayEnd::Diverged) says at which call and at which line.
+    ///
+    /// The pool has to have been built [`for_replay`](crate::PoolBuilder::for_replay) of the journal, or with the
+    /// same settings.
+    ///
+    /// # Errors
+    ///
+    /// `Options` when the journal is of another guest, of a pool that counted fuel where this one doesn't, or the
+    /// other way around, or of instances with more memory; as [`branch`](Self::branch). What scripts fail with is in
+    /// the replay.
+    pub fn replay(&self, journal: &Journal, options: &ReplayOptions) -> Result<Replay> {
+        let shared = &self.inner.shared;
+        let slot = shared
+            .branch_slots
+            .take(shared.patience, Wait::new().until())?;
+        replay(shared, slot, journal, options)
     }
 
     /// Runs the prelude, for all instances to begin with.

@@ -33,15 +33,18 @@ impl Output {
         self.bytes.is_empty()
     }
 
+    /// Bytes that may still be added, where there may be so many in all.
+    pub(crate) fn room(&self, limit: usize) -> usize {
+        match self.is_truncated() {
+            true => 0,
+            false => limit.saturating_sub(self.bytes.len()),
+        }
+    }
+
     /// Adds `bytes` as far as `limit` allows, and returns what was added. Once something was
     /// cut off, nothing more is added: what comes after a gap would be misread.
     pub(crate) fn push<'b>(&mut self, bytes: &'b [u8], limit: usize) -> &'b [u8] {
-        let room = if self.is_truncated() {
-            0
-        } else {
-            limit.saturating_sub(self.bytes.len())
-        };
-        let kept = &bytes[..bytes.len().min(room)];
+        let kept = &bytes[..bytes.len().min(self.room(limit))];
         self.total += bytes.len() as u64;
         self.bytes.extend_from_slice(kept);
         kept

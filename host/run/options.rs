@@ -76,6 +76,7 @@ pub struct RunOptions {
     deadline: Option<Deadline>,
     cancel: Option<Cancel>,
     grants: Option<Grants>,
+    journal: Option<usize>,
 }
 
 macro_rules! setters {
@@ -132,6 +133,17 @@ impl RunOptions {
         self
     }
 
+    /// Has the instance keep a journal of its calls, of at most about so many bytes
+    /// ([`Journal::BYTES`](crate::Journal::BYTES) is a good number): see
+    /// [`Branch::take_journal`](crate::Branch::take_journal). What there is no room for isn't in it, and it says so.
+    ///
+    /// Asked for when the instance is made. It costs a copy of what passes between the host and the instance; of its
+    /// memory, where it is a fork or begins with a snapshot; and chunks that come again are compiled again.
+    pub fn journal(mut self, bytes: usize) -> Self {
+        self.journal = Some(bytes);
+        self
+    }
+
     /// For a run that ends when waiting for its instance would have.
     #[cfg(feature = "plugin")]
     pub(crate) fn within(wait: &Wait) -> RunOptions {
@@ -148,6 +160,10 @@ impl RunOptions {
 
     pub(crate) fn get_cancel(&self) -> Option<&Cancel> {
         self.cancel.as_ref()
+    }
+
+    pub(crate) fn get_journal(&self) -> Option<usize> {
+        self.journal
     }
 
     pub(crate) fn get_grants(&self) -> Option<&Grants> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::grants::granted::Granted;
 use crate::run::limits::Limits;
 use crate::run::options::RunOptions;
-use crate::{Cancel, Deadline, Result};
+use crate::{Cancel, Deadline, Error, Result};
 
 /// What an instance may do, or some of its calls: options that were checked.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Terms {
     pub(crate) cancel: Option<Cancel>,
     /// `None` where nothing else is granted than what the pool grants, or the instance was.
     pub(crate) granted: Option<Arc<Granted>>,
+    /// Bytes of the journal that the instance is to keep, if it is to keep one.
+    pub(crate) journal: Option<usize>,
 }
 
 impl Terms {
@@ -37,6 +39,7 @@ impl Terms {
                 Some(grants) => Some(Arc::new(granted.instead(grants.clone())?)),
                 None => None,
             },
+            journal: options.get_journal(),
         })
     }
 
@@ -53,6 +56,7 @@ impl Terms {
         outer: Option<&Terms>,
         metered: bool,
     ) -> Result<Terms> {
+        refuse_journal(options)?;
         let limits = outer.map_or(limits, |outer| &outer.limits);
         let outer_granted = outer.and_then(|outer| outer.granted.as_ref());
         let outer_cancel = outer.and_then(|outer| outer.cancel.as_ref());
@@ -71,6 +75,21 @@ impl Terms {
                     Some(Arc::new(wider.narrowed(grants)?))
                 }
             },
+            journal: None,
         })
+    }
+}
+
+/// Refuses a journal where no instance is made.
+///
+/// # Errors
+///
+/// `Options`.
+pub(crate) fn refuse_journal(options: &RunOptions) -> Result<()> {
+    match options.get_journal() {
+        None => Ok(()),
+        Some(_) => Err(Error::options(
+            "a journal is asked for when an instance is made; for a call it would have no effect",
+        )),
     }
 }

@@ -12,6 +12,8 @@ use crate::error::{Site, panic_message};
 use crate::grants::granted::{Denial, Granted};
 use crate::grants::host_call::{Cancels, HostCall};
 use crate::grants::told::Numbers;
+use crate::journal::entry::{Answer, Asked, Event};
+use crate::journal::tape::Tape;
 use crate::report::Usage;
 use crate::report::output::Output;
 use crate::run::limits::Limits;
@@ -21,7 +23,7 @@ use crate::store::interrupt::Interrupter;
 use crate::store::random::{self, Entropy};
 use crate::sync::awake::{Awake, Hold};
 use crate::wire::Seed;
-use crate::{Cancel, Deadline, StoreId};
+use crate::{Cancel, Capability, Deadline, StoreId};
 
 /// The data of one store. There is no way from here to another instance.
 pub(crate) struct Context {
@@ -62,6 +64,8 @@ pub(crate) struct Context {
     pub(crate) interrupter: Option<Interrupter>,
     /// Keeps the ticker awake that the instance is stopped by.
     pub(crate) awake: Arc<Awake>,
+    /// What its calls of the host go through.
+    pub(crate) tape: Tape,
     /// The call that runs at the moment.
     pub(crate) call: Call,
 }
@@ -114,6 +118,9 @@ pub(crate) enum Stop {
         /// The panic's message.
         message: String,
     },
+    /// It was replayed, and can't go on.
+    #[error("the journal has no answer")]
+    Replay,
     /// The guest did what the guest we built never does.
     #[error("the guest module misbehaved: {0}")]
     Guest(String),
@@ -145,6 +152,7 @@ impl Context {
             exception: None,
             interrupter: None,
             awake,
+            tape: Tape::None,
             call: Call {
                 limits: terms.limits,
                 start: Instant::now(),
@@ -197,10 +205,17 @@ impl Context {
 
     /// What `math.random` is to start from.
     pub(crate) fn seed(&mut self) -> Seed {
-        match self.granted.seed() {
-            Some(seed) => (seed.cast_signed(), self.stream.cast_signed()),
-            None => self.entropy.seed(),
-        }
+        let Context {
+            tape,
+            granted,
+            stream,
+            entropy,
+            ..
+        } = self;
+        tape.seed(|| match granted.seed() {
+            Some(seed) => (seed.cast_signed(), stream.cast_signed()),
+            None => entropy.seed(),
+        })
     }
 
     /// Random numbers besides those of `math.random`.
@@ -218,6 +233,24 @@ impl Context {
     /// What the call under way may do.
     pub(crate) fn granted(&self) -> &Granted {
         self.call.narrowed.as_ref().unwrap_or(&self.granted)
+    }
+
+    /// The capability that the script of the call under way lacks, which used a global that isn't there.
+    pub(crate) fn missing_global(&mut self, name: &str) -> Option<Capability> {
+        if let Some(player) = self.tape.player() {
+            return match player.missing(name) {
+                Some(Answer::Missing(capability)) => capability,
+                _ => None,
+            };
+        }
+        let capability = self.granted().missing_global(name);
+        self.tape.note(|| Event {
+            asked: Asked::Missing {
+                name: name.to_owned(),
+            },
+            answer: Answer::Missing(capability.clone()),
+        });
+        capability
     }
 
     /// What a host function may know of the call under way.

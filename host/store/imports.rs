@@ -5,15 +5,17 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::{Caller, ExternType, FuncType, Linker, Module, Val};
+use wasmtime::{AsContextMut, Caller, ExternType, FuncType, Linker, Module, Val};
 
 use crate::capability::{Access, Capability};
 use crate::grants::files::Refusal;
 use crate::grants::function::Failed;
-use crate::grants::granted::{Denial, Lookup, split_path};
+use crate::grants::granted::{Denial, Granted, Lookup, split_path};
+use crate::journal::bytes::Bytes;
+use crate::journal::entry::{Answer, Asked, Event, Halt};
 use crate::store::context::{Context, Stop, guarded};
-use crate::store::exception;
 use crate::store::memory::{guest_memory, read_site, slice, slice_mut};
+use crate::store::{exception, interrupt};
 use crate::wire::{self, Header, Service};
 
 /// Where the guest's imports come from.
@@ -50,9 +52,11 @@ fn print(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Resul
     let (memory, context) = guest_memory(&mut caller)?;
     let text = slice(memory, ptr, len)?;
     let kept = context.output.push(text, context.call.limits.output);
-    if let Some(sink) = context.granted.output()
-        && !kept.is_empty()
-    {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    context.tape.note_printed(kept);
+    if let Some(sink) = context.granted.output() {
         guarded("output", || sink.push(kept))?;
     }
     Ok(())
@@ -67,48 +71,62 @@ fn host_call(
 ) -> wasmtime::Result<u64> {
     let (memory, context) = guest_memory(&mut caller)?;
     let args = slice(memory, ptr, len)?;
+    let unknown = || Stop::Guest(format!("it called host function {function}"));
+    if let Some(player) = context.tape.player() {
+        let name = player.function(function).ok_or_else(unknown)?.to_owned();
+        let args = args.into();
+        context.count_host_call(function as usize)?;
+        return replayed(&mut caller, || Asked::Function { name, args });
+    }
     let granted = Arc::clone(context.call.narrowed.as_ref().unwrap_or(&context.granted));
     let functions = granted.registry();
     let number = match &context.numbers {
         None => Some(function),
         Some(numbers) => numbers.of_pool(function),
     };
-    let Some((function, name)) = number.and_then(|number| Some((number, functions.name(number)?)))
-    else {
-        return Err(Stop::Guest(format!("it called host function {function}")).into());
-    };
+    let found = number.and_then(|number| Some((number, functions.name(number)?)));
+    let (function, name) = found.ok_or_else(unknown)?;
     context.count_host_call(function as usize)?;
+    let answer = call_function(context, &granted, (function, name), args);
+    context.tape.note(|| Event {
+        asked: Asked::Function {
+            name: name.to_owned(),
+            args: args.into(),
+        },
+        answer: noted(&answer),
+    });
+    context.reply(answer?)
+}
+
+/// What a host function answers, if it is granted.
+fn call_function(
+    context: &Context,
+    granted: &Granted,
+    (function, name): (u32, &str),
+    args: &[u8],
+) -> Result<Answer, Stop> {
     if !granted.has_function(name) {
-        let message = format!("the host function '{name}' is not granted to this run");
-        return context.deny(Capability::Function(name.to_owned()), message);
+        return Ok(Answer::Denied {
+            capability: Capability::Function(name.to_owned()),
+            message: format!("the host function '{name}' is not granted to this run"),
+        });
     }
     let max = context.call.limits.value;
-    let (status, result) = match functions.call(function, &context.host_call(), args, max) {
-        Ok(result) if result.len() <= max => (wire::DONE, result),
-        Ok(result) => {
-            let message = format!(
-                "the result has {} bytes, more than the {max} that may pass in one piece",
-                result.len()
-            );
-            (wire::RAISED, message.into_bytes())
-        }
+    let functions = granted.registry();
+    match functions.call(function, &context.host_call(), args, max) {
+        Ok(result) if result.len() <= max => Ok(Answer::Done(Bytes(result))),
+        Ok(result) => Ok(raised(format!(
+            "the result has {} bytes, more than the {max} that may pass in one piece",
+            result.len()
+        ))),
         Err(Failed::Raised(mut message)) => {
             message.truncate(message.floor_char_boundary(max));
-            (wire::RAISED, message.into_bytes())
+            Ok(raised(message))
         }
         // Its own idea of the time may be a moment ahead of ours.
-        Err(Failed::Stopped) => {
-            return Err(context
-                .call
-                .due(Instant::now())
-                .unwrap_or(Stop::Deadline)
-                .into());
-        }
-        Err(Failed::Panicked { function, message }) => {
-            return Err(Stop::HostPanic { function, message }.into());
-        }
-    };
-    context.keep(status, result)
+        Err(Failed::Stopped) => Err(context.call.due(Instant::now()).unwrap_or(Stop::Deadline)),
+        Err(Failed::Panicked { function, message }) => Err(Stop::HostPanic { function, message }),
+    }
 }
 
 /// Import `host_ask`: what the guest's own libraries ask for, with two byte strings.
@@ -121,13 +139,39 @@ fn host_ask(
     let (memory, context) = guest_memory(&mut caller)?;
     let subject = slice(memory, one, one_len)?;
     let content = slice(memory, two, two_len)?;
-    let Some(service) = Service::ALL.get(service as usize) else {
+    let Some(&service) = Service::ALL.get(service as usize) else {
         return Err(Stop::Guest(format!("it asked for service {service}")).into());
     };
+    let asked = || Asked::Service {
+        number: service as u32,
+        subject: subject.into(),
+        content: content.into(),
+    };
+    if context.tape.is_replaying() {
+        let asked = asked();
+        context.count_host_call(service as usize)?;
+        return replayed(&mut caller, || asked);
+    }
     let granted = Arc::clone(context.call.narrowed.as_ref().unwrap_or(&context.granted));
-    context.count_host_call(granted.registry().names().count() + *service as usize)?;
-    let Ok(subject) = std::str::from_utf8(subject) else {
-        return context.keep(wire::RAISED, b"the name is not UTF-8".to_vec());
+    context.count_host_call(granted.registry().names().count() + service as usize)?;
+    let max = context.call.limits.value;
+    let answer = match str::from_utf8(subject) {
+        Ok(subject) => serve(&granted, service, subject, content, max),
+        Err(_) => raised("the name is not UTF-8".to_owned()),
+    };
+    let answer = Ok(answer);
+    context.tape.note(|| Event {
+        asked: asked(),
+        answer: noted(&answer),
+    });
+    context.reply(answer?)
+}
+
+/// What a service answers, if it is granted; `max` is what may pass in one piece.
+fn serve(granted: &Granted, service: Service, subject: &str, content: &[u8], max: usize) -> Answer {
+    let denied = |capability, message| Answer::Denied {
+        capability,
+        message,
     };
     if let Service::Module = service {
         return match granted.module(subject) {
@@ -139,20 +183,20 @@ fn host_ask(
                     ..chunk.to_wire_as(&name)
                 };
                 chunk.write(&mut source);
-                context.keep(wire::DONE, source)
+                Answer::Done(Bytes(source))
             }
-            Lookup::Absent => context.keep(wire::NOTHING, Vec::new()),
+            Lookup::Absent => Answer::Nothing,
             // A name that the pool has, hence of its own choosing.
-            Lookup::Denied => {
-                let message = format!("module '{subject}' is not granted to this run");
-                context.deny(Capability::Module(subject.to_owned()), message)
-            }
+            Lookup::Denied => denied(
+                Capability::Module(subject.to_owned()),
+                format!("module '{subject}' is not granted to this run"),
+            ),
         };
     }
     if let Service::Time = service {
         return match granted.clock() {
-            Some(_) => context.keep(wire::NOTHING, Vec::new()),
-            None => context.deny(
+            Some(_) => Answer::Nothing,
+            None => denied(
                 Capability::Clock,
                 "the clock is not granted to this run".into(),
             ),
@@ -160,9 +204,9 @@ fn host_ask(
     }
     let (name, path) = split_path(subject);
     let (subject, shown_name) = (shown(subject), shown(name));
-    let denied = |access| Capability::Folder {
-        name: shown_name.clone().into_owned(),
-        access,
+    let folder_denied = |access, message| {
+        let name = shown_name.clone().into_owned();
+        denied(Capability::Folder { name, access }, message)
     };
     let access = match service {
         Service::Read | Service::List | Service::Stat => Access::ReadOnly,
@@ -170,29 +214,103 @@ fn host_ask(
     };
     let Some(folder) = granted.folder(name) else {
         let message = format!("{subject}: no folder '{shown_name}' is granted to this run");
-        return context.deny(denied(access), message);
+        return folder_denied(access, message);
     };
-    match folder.serve(*service, path, content, context.call.limits.value) {
-        Ok(Some(content)) => context.keep(wire::DONE, content),
-        Ok(None) => context.keep(wire::NOTHING, Vec::new()),
+    match folder.serve(service, path, content, max) {
+        Ok(Some(content)) => Answer::Done(Bytes(content)),
+        Ok(None) => Answer::Nothing,
         Err(Refusal::ReadOnly) => {
             let message = format!("{subject}: the folder '{name}' is granted for reading only");
-            context.deny(denied(Access::ReadWrite), message)
+            folder_denied(Access::ReadWrite, message)
         }
         Err(Refusal::System(error)) if error.kind() == ErrorKind::PermissionDenied => {
-            context.deny(denied(access), format!("{subject}: {error}"))
+            folder_denied(access, format!("{subject}: {error}"))
         }
-        Err(Refusal::System(error)) => {
-            context.keep(wire::RAISED, format!("{subject}: {error}").into_bytes())
+        Err(Refusal::System(error)) => raised(format!("{subject}: {error}")),
+        Err(Refusal::TooLarge(max)) => raised(format!(
+            "{subject}: it is larger than the {max} bytes that may pass"
+        )),
+    }
+}
+
+fn raised(message: String) -> Answer {
+    Answer::Raised(Bytes(message.into_bytes()))
+}
+
+/// An answer, or none, as a journal has it.
+fn noted(answer: &Result<Answer, Stop>) -> Answer {
+    match answer {
+        Ok(answer) => answer.clone(),
+        Err(stop) => Answer::Stopped(match stop {
+            Stop::Deadline => Halt::Deadline,
+            Stop::Cancelled => Halt::Cancelled,
+            Stop::HostPanic { function, message } => Halt::Panic {
+                function: function.clone(),
+                message: message.clone(),
+            },
+            other => Halt::Failed(other.to_string()),
+        }),
+    }
+}
+
+/// Answers a replayed script, and notes where it is.
+fn replayed(
+    caller: &mut Caller<'_, Context>,
+    asked: impl FnOnce() -> Asked,
+) -> wasmtime::Result<u64> {
+    let answer = caller.data_mut().replayed(asked)?;
+    note_place(caller);
+    caller.data_mut().reply(answer)
+}
+
+/// Notes where a replayed script is, which costs it nothing.
+fn note_place(caller: &mut Caller<'_, Context>) {
+    let Some(interrupter) = caller.data().interrupter else {
+        return;
+    };
+    let fuel = caller.get_fuel();
+    let mut ask = || {
+        if fuel.is_ok() {
+            caller.set_fuel(interrupt::FUEL).ok()?;
         }
-        Err(Refusal::TooLarge(max)) => {
-            let message = format!("{subject}: it is larger than the {max} bytes that may pass");
-            context.keep(wire::RAISED, message.into_bytes())
-        }
+        let (ptr, len) = interrupter.site(caller.as_context_mut()).ok()?;
+        let (memory, _) = guest_memory(caller).ok()?;
+        read_site(slice(memory, ptr, len).ok()?)
+    };
+    let site = ask();
+    if let Ok(fuel) = fuel {
+        // It could be set a moment ago.
+        let _ = caller.set_fuel(fuel);
+    }
+    if let (Some(site), Some(player)) = (site, caller.data_mut().tape.player()) {
+        player.note_place(site.position);
     }
 }
 
 impl Context {
+    /// What a replayed script is answered.
+    fn replayed(&mut self, asked: impl FnOnce() -> Asked) -> Result<Answer, Stop> {
+        match self.tape.answer(asked) {
+            Some(Ok(answer)) => Ok(answer),
+            _ => Err(Stop::Replay),
+        }
+    }
+
+    /// Answers a script.
+    fn reply(&mut self, answer: Answer) -> wasmtime::Result<u64> {
+        match answer {
+            Answer::Done(result) => self.keep(wire::DONE, result.0),
+            Answer::Nothing => self.keep(wire::NOTHING, Vec::new()),
+            Answer::Raised(message) => self.keep(wire::RAISED, message.0),
+            Answer::Denied {
+                capability,
+                message,
+            } => self.deny(capability, message),
+            Answer::Stopped(halt) => Err(stop(halt).into()),
+            Answer::Time(_) | Answer::Missing(_) => Err(misfit().into()),
+        }
+    }
+
     /// Keeps a result for `host_take`, and says so.
     fn keep(&mut self, status: u32, result: Vec<u8>) -> wasmtime::Result<u64> {
         let len = u32::try_from(result.len())?;
@@ -218,6 +336,21 @@ impl Context {
     }
 }
 
+/// Why a script was stopped, when that is replayed.
+fn stop(halt: Halt) -> Stop {
+    match halt {
+        Halt::Deadline => Stop::Deadline,
+        Halt::Cancelled => Stop::Cancelled,
+        Halt::Panic { function, message } => Stop::HostPanic { function, message },
+        Halt::Failed(message) => Stop::Guest(message),
+    }
+}
+
+/// A journal was made up that has an answer of one kind for a question of another.
+fn misfit() -> Stop {
+    Stop::Guest("the journal's answer doesn't fit what was asked for".into())
+}
+
 /// As much of a path as a message repeats.
 fn shown(path: &str) -> Cow<'_, str> {
     /// Bytes that are shown.
@@ -235,6 +368,12 @@ fn shown(path: &str) -> Cow<'_, str> {
 fn stopped(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<()> {
     let (memory, context) = guest_memory(&mut caller)?;
     let site = read_site(slice(memory, ptr, len)?);
+    if let Some(player) = context.tape.player()
+        && player.stops_at(site.as_ref())
+    {
+        context.call.site = site;
+        return Err(Stop::Replay.into());
+    }
     // A call before this one may have asked, and ended before it was heard.
     let Some(stop) = context.call.stopping.take() else {
         return Ok(());
@@ -320,17 +459,32 @@ fn clock(
     /// The clock that counts from 1970; others count from when the instance was made.
     const REALTIME: i32 = 0;
 
-    let (memory, context) = guest_memory(&mut caller)?;
-    let now = match context.granted().clock() {
-        Some(clock) => guarded("clock", || clock.now())?,
-        None => Duration::ZERO,
-    };
-    let time_told = if id == REALTIME {
-        now
+    let asked = || Asked::Clock { id };
+    let context = caller.data_mut();
+    let nanoseconds = if context.tape.is_replaying() {
+        let Answer::Time(nanoseconds) = context.replayed(asked)? else {
+            return Err(misfit().into());
+        };
+        note_place(&mut caller);
+        nanoseconds
     } else {
-        now.saturating_sub(context.created_at)
+        let now = match context.granted().clock() {
+            Some(clock) => guarded("clock", || clock.now())?,
+            None => Duration::ZERO,
+        };
+        let time_told = if id == REALTIME {
+            now
+        } else {
+            now.saturating_sub(context.created_at)
+        };
+        let nanoseconds = u64::try_from(time_told.as_nanos()).unwrap_or(u64::MAX);
+        context.tape.note(|| Event {
+            asked: asked(),
+            answer: Answer::Time(nanoseconds),
+        });
+        nanoseconds
     };
-    let nanoseconds = u64::try_from(time_told.as_nanos()).unwrap_or(u64::MAX);
+    let (memory, _) = guest_memory(&mut caller)?;
     slice_mut(memory, time, 8)?.copy_from_slice(&nanoseconds.to_le_bytes());
     Ok(0)
 }
@@ -338,6 +492,19 @@ fn clock(
 /// WASI's `random_get`: the instance's own numbers, which come from its seed where it is given one.
 fn own_random(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<i32> {
     let (memory, context) = guest_memory(&mut caller)?;
-    context.fill_random(slice_mut(memory, ptr, len)?);
+    let bytes = slice_mut(memory, ptr, len)?;
+    let asked = || Asked::Random { len: bytes.len() };
+    if context.tape.is_replaying() {
+        match context.replayed(asked)? {
+            Answer::Done(Bytes(same)) if same.len() == bytes.len() => bytes.copy_from_slice(&same),
+            _ => return Err(misfit().into()),
+        }
+        return Ok(0);
+    }
+    context.fill_random(bytes);
+    context.tape.note(|| Event {
+        asked: Asked::Random { len: bytes.len() },
+        answer: Answer::Done((&*bytes).into()),
+    });
     Ok(0)
 }

@@ -7,6 +7,9 @@ use wasmtime::{AsContextMut, Extern, Func, Global, Module, ModuleExport, StoreCo
 /// Ticks that finding out where a script is may take.
 pub(crate) const PATIENCE: u64 = 4;
 
+/// Fuel enough to walk the frames that are shown.
+pub(crate) const FUEL: u64 = 10_000_000;
+
 /// Bytes below the stack pointer that a function may use without moving it: clang's red zone,
 /// doubled.
 const RED_ZONE: i32 = 256;

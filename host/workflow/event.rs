@@ -124,6 +124,11 @@ pub enum EventKind {
         /// The one in its place.
         store_id: StoreId,
     },
+    /// The journal of an instance couldn't be written; the run goes on.
+    JournalLost {
+        /// Why.
+        message: String,
+    },
     /// A condition failed while it was looked at, and counts as false.
     ConditionFailed {
         /// The node that it follows, or `__start__`.

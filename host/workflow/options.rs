@@ -42,6 +42,8 @@ pub struct RunSettings {
     pub(crate) signatures: BTreeMap<String, Signature>,
     pub(crate) outside: Arc<Outside>,
     pub(crate) advice: Option<Advice>,
+    pub(crate) journals: Option<PathBuf>,
+    pub(crate) journal_bytes: Option<usize>,
 }
 
 /// What to tell whoever lacks a capability.
@@ -110,6 +112,21 @@ impl RunSettings {
     /// names. Where there is none, none are written.
     pub fn checkpoint_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.checkpoint_dir = Some(folder.into());
+        self
+    }
+
+    /// Has each instance of the run keep a [`Journal`](crate::Journal), and writes them to this folder, which is made
+    /// for this user alone if it isn't there: `main.journal`, and one named after each branch. Files that are
+    /// there stay, and the next ones get a number. Secrets are masked in them: see [`secret`](Self::secret). The
+    /// report says which instance's is where ([`InstanceReport::journal`](crate::workflow::InstanceReport)).
+    pub fn journal_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.journals = Some(folder.into());
+        self
+    }
+
+    /// Bytes that each journal may take, in place of [`Journal::BYTES`](crate::Journal::BYTES).
+    pub fn journal_bytes(mut self, bytes: usize) -> Self {
+        self.journal_bytes = Some(bytes);
         self
     }
 

@@ -77,7 +77,7 @@ impl Outside {
     }
 
     /// The values that are not to be seen, the longest first: one may be part of another.
-    fn hidden(&self) -> Vec<&str> {
+    pub(crate) fn hidden(&self) -> Vec<&str> {
         let secrets = self.secrets.values().filter(|value| !value.is_empty());
         let env = self.env.values().filter(|value| value.len() >= MIN_HIDDEN);
         let mut hidden: Vec<&str> = secrets.chain(env).map(String::as_str).collect();

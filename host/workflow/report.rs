@@ -1,6 +1,7 @@
 //! What a run did: every instance, and what ran on it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct InstanceReport {
     /// The instance that it began with a copy of, if it did: see `prelude` and `settings.parallel.start`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<StoreId>,
+    /// The file that its journal is in, where it was to keep one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<PathBuf>,
     /// How long the instance was there, in milliseconds.
     pub wall_ms: f64,
     /// Fuel that was burnt on it, where the pool meters it.

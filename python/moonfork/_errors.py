@@ -170,6 +170,7 @@ CLASSES: dict[str, type[Error]] = {
     "setup": OptionsRefused,
     "options": OptionsRefused,
     "host_panic": HostFailure,
+    "diverged": ScriptError,
     "internal": SandboxFailure,
     "load": LoadError,
     "run": RunError,

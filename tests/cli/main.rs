@@ -25,6 +25,7 @@ mod precompile;
 #[cfg(unix)]
 mod readme;
 mod repl;
+mod replay;
 mod results;
 mod resume;
 mod run;

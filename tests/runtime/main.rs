@@ -28,6 +28,7 @@ mod host_arguments;
 mod host_functions;
 mod hostile_guest;
 mod interpreter;
+mod journals;
 mod kill_site;
 mod lazy_copies;
 mod limits;

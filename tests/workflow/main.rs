@@ -8,6 +8,7 @@ mod cancel;
 mod check;
 mod conformance;
 mod isolation;
+mod journal;
 mod lua_files;
 mod mangled;
 mod modes;

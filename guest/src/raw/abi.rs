@@ -6,6 +6,7 @@
 //! | `moonfork_alloc(len) -> ptr` | room for requests of up to `len` bytes, or 0 when there is none; for [`wire::ROOM`] it stays until more is asked for |
 //! | `moonfork_call(op, len, bytes, max_depth) -> len \| ptr << 32` | answers the request that lies there, within this [`Allowance`]; with [`wire::FRESH`], takes the [`Seed`](wire::Seed) at its end before |
 //! | `moonfork_interrupt() -> asked` | makes the running script stop at its next instruction, if it is in Lua |
+//! | `moonfork_watch(line)` | has `stopped` called each time a script comes to that line |
 //! | `moonfork_site() -> len \| ptr << 32` | where the script was that was stopped: position, then traceback |
 //!
 //! | import from `moonfork` | meaning |
@@ -15,7 +16,7 @@
 //! | `host_ask(service, ptr, len, ptr, len) -> len \| status << 32` | asks for a service |
 //! | `host_take(ptr)` | copies what that call gave, `len` bytes, to `ptr` |
 //! | `throw()` | throws the exception by which Lua raises an error |
-//! | `stopped(ptr, len)` | takes the site of a script that was asked to stop; doesn't return, unless that was in an earlier call |
+//! | `stopped(ptr, len)` | takes the site of a script that was asked to stop; doesn't return, unless that was in an earlier call, or it is only watched |
 //! | `panicked(ptr, len)` | takes the message of a panic; doesn't return |
 //!
 //! An answer stays where it is until the next call.
@@ -26,6 +27,7 @@
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
+use super::interrupt;
 use crate::vm::Vm;
 use crate::wire::{self, Allowance, Op, Service};
 use crate::{Host, Refused};
@@ -159,6 +161,17 @@ extern "C" fn moonfork_alloc(len: usize) -> *mut u8 {
         }
         request.as_mut_ptr()
     })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn moonfork_watch(line: u32) {
+    GUEST.with_borrow(|guest| {
+        let vm = guest.vm.as_ref().expect("the module was pre-initialised");
+        vm.lua().exec_raw_lua(|raw| {
+            // SAFETY: it lives as long as the virtual machine, and nothing runs: no call is under way.
+            unsafe { interrupt::watch(raw.state(), line as i32) };
+        });
+    });
 }
 
 #[unsafe(no_mangle)]

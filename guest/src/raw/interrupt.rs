@@ -6,6 +6,7 @@
 //! runs, and the script stops itself at its next instruction. In a C function there is none to
 //! come, and the place of the call is noted.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::ptr;
 
@@ -49,6 +50,36 @@ unsafe extern "C-unwind" fn stop(state: *mut lua_State, _: *mut lua_Debug) {
     // SAFETY: Lua calls its hooks with the thread that runs, and lets them change hooks.
     let (ptr, len) = unsafe {
         ffi::lua_sethook(state, None, 0, 0);
+        site::describe_stopped(state)
+    };
+    import::stopped(ptr, len);
+}
+
+/// Has the scripts of `state` say where they are each time they come to this line, of whatever chunk.
+///
+/// Coroutines that are made from then on are watched as well.
+///
+/// # Safety
+///
+/// `state` must be alive, and idle.
+pub(super) unsafe fn watch(state: *mut lua_State, line: i32) {
+    WATCHED.set(line);
+    // SAFETY: the caller's promise.
+    unsafe { ffi::lua_sethook(state, Some(watched), ffi::LUA_MASKLINE, 0) };
+}
+
+thread_local! {
+    /// The line that is watched for.
+    static WATCHED: Cell<i32> = const { Cell::new(0) };
+}
+
+/// The hook for that: the host looks at the chunk, and doesn't return if it is the one.
+unsafe extern "C-unwind" fn watched(state: *mut lua_State, line: *mut lua_Debug) {
+    // SAFETY: Lua calls its hooks with the thread that runs, and for a line with that.
+    let (ptr, len) = unsafe {
+        if (*line).currentline != WATCHED.get() {
+            return;
+        }
         site::describe_stopped(state)
     };
     import::stopped(ptr, len);

@@ -133,6 +133,16 @@ macro_rules! calls {
                 taken.unwrap_or_else(|_| Report::empty(id, role))
             }
 
+            /// The journal that the instance has kept, if it was made to keep one
+            /// ([`RunOptions::journal`](crate::RunOptions::journal)); it ends with that, and there is nothing
+            /// the next time. Also of an instance that was stopped.
+            pub fn take_journal(&mut self) -> Option<$crate::Journal> {
+                let taken = self
+                    .access()
+                    .with(|instance, _| Ok(instance.take_journal()));
+                taken.unwrap_or_default()
+            }
+
             /// What was printed since the last time this was called.
             pub fn take_output(&mut self) -> Output {
                 let taken = self.access().with(|instance, _| Ok(instance.take_output()));

@@ -8,6 +8,8 @@ mod calls;
 mod forks;
 mod held;
 mod main;
+#[cfg(feature = "workflow")]
+mod notes;
 pub(crate) mod snapshot;
 
 use std::fmt;

@@ -12,7 +12,7 @@ use crate::wire::{Denied, Failure};
 /// What it means that the script of the call under way failed: it may lack a capability. The guest
 /// says what it was that was denied; only what is denied indeed counts.
 pub(super) fn failed(
-    context: &Context,
+    context: &mut Context,
     mut failure: Failure,
     value: Option<serde_json::Value>,
 ) -> Error {
@@ -23,7 +23,7 @@ pub(super) fn failed(
             denial.map(|denial| denial.capability.clone())
         }
         Some(Denied::Global(name)) => {
-            let capability = context.granted().missing_global(&name);
+            let capability = context.missing_global(&name);
             if let Some(capability) = &capability {
                 let needs = format!(
                     "; '{name}' needs the capability '{capability}', which was not granted"

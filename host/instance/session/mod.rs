@@ -2,6 +2,7 @@
 
 mod answer;
 mod copy;
+mod replay;
 mod request;
 mod stopped;
 
@@ -129,7 +130,7 @@ impl Session {
         header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<R> {
-        self.within_limits(terms, header, value, |session, limits| {
+        self.within_limits(terms, op, header, value, |session, limits| {
             session.set_up_and_exchange(op, limits)
         })
     }
@@ -146,7 +147,7 @@ impl Session {
             }
             Ok(())
         };
-        self.within_limits(None, chunk, value, |session, limits| {
+        self.within_limits(None, Op::Compile, chunk, value, |session, limits| {
             session.exchange(Op::Compile, limits, |bytecode, _| {
                 if bytecode.len() > MAX {
                     let message = format!("the bytecode has {} bytes", bytecode.len());
@@ -161,6 +162,7 @@ impl Session {
     fn within_limits<R>(
         &mut self,
         terms: Option<&Terms>,
+        op: Op,
         header: &impl Header,
         value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
         exchange: impl FnOnce(&mut Session, &Limits) -> Result<R>,
@@ -180,8 +182,12 @@ impl Session {
         }
         let _call = nesting::enter();
         let fuel = self.begin(terms, &limits)?;
+        let context = self.store.data_mut();
+        let room = context.output.room(limits.output);
+        context.tape.begin(op as u32, &self.request, &limits, room);
         let result = exchange(self, &limits);
-        self.settle(fuel);
+        let burnt = self.settle(fuel);
+        self.store.data_mut().tape.end(result.as_ref().err(), burnt);
         result
     }
 
@@ -221,15 +227,17 @@ impl Session {
         Ok(Some(limits.fuel))
     }
 
-    /// Books what the call cost.
-    fn settle(&mut self, fuel: Option<u64>) {
-        if let Some(fuel) = fuel {
-            let left = self.store.get_fuel().unwrap_or(0);
-            self.store.data_mut().usage.fuel += fuel.saturating_sub(left);
-        }
+    /// Books what the call cost; gives the fuel.
+    fn settle(&mut self, fuel: Option<u64>) -> u64 {
+        let burnt = match fuel {
+            Some(fuel) => fuel.saturating_sub(self.store.get_fuel().unwrap_or(0)),
+            None => 0,
+        };
         let context = self.store.data_mut();
+        context.usage.fuel += burnt;
         context.usage.wall += context.call.start.elapsed();
         context.call.awake = None;
+        burnt
     }
 
     fn set_up_and_exchange<R: DeserializeOwned>(&mut self, op: Op, limits: &Limits) -> Result<R> {
@@ -263,6 +271,7 @@ impl Session {
                 _ => Ok(()),
             }
         })?;
+        self.store.data_mut().tape.note_setup(&self.request);
         // What an instance is told of its grants is not part of the call that comes first.
         let limits = self.store.data().limits;
         let told = self.exchange(Op::Setup, &limits, read_value::<()>);
@@ -293,7 +302,11 @@ impl Session {
             }
             Err(error) => return Err(stopped(&mut self.store, &self.memory, error)),
         };
-        let answer = slice(self.memory.data(&self.store), ptr, len).map_err(Error::internal)?;
+        let (memory, context) = self.memory.data_and_store_mut(&mut self.store);
+        let answer = slice(memory, ptr, len).map_err(Error::internal)?;
+        if op != Op::Setup {
+            context.tape.note_answer(answer);
+        }
         match answer.split_first() {
             Some((&wire::OK, value)) => read(value, limits).map_err(|error| {
                 let message = error.to_string();
@@ -304,7 +317,7 @@ impl Session {
             }),
             Some((&wire::FAILED, failure)) => {
                 let (failure, value) = read_failure(failure, limits).map_err(Error::internal)?;
-                Err(failed(self.store.data(), failure, value))
+                Err(failed(context, failure, value))
             }
             _ => Err(Error::internal("the guest's answer has no status")),
         }

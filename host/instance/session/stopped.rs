@@ -5,6 +5,7 @@ use wasmtime::{AsContextMut, Memory, Store, Trap};
 use crate::Error;
 use crate::error::{ErrorKind, Site};
 use crate::store::context::{Context, Stop};
+use crate::store::interrupt;
 use crate::store::memory::{read_site, slice};
 
 /// What it means that a call into the guest ended in `error`.
@@ -26,6 +27,13 @@ pub(super) fn stopped(
         Some(Stop::Cancelled) => ErrorKind::Cancelled { at, begun: true },
         Some(Stop::HostCalls) => ErrorKind::TooManyHostCalls {
             limit: limits.host_calls,
+            at,
+        },
+        // What it is asked for, and why it can't be had, its player knows.
+        Some(Stop::Replay) => ErrorKind::Diverged {
+            call: 0,
+            recorded: None,
+            asked: None,
             at,
         },
         Some(Stop::HostPanic { function, message }) => ErrorKind::HostPanic {
@@ -53,9 +61,6 @@ pub(super) fn stopped(
 /// Asks the guest where the script was that was stopped. Its frames are gone; what Lua
 /// knows of them lies in its memory still.
 fn ask_site(store: &mut Store<Context>, memory: &Memory) -> Option<Site> {
-    /// Fuel enough to walk the frames that are shown.
-    const FUEL: u64 = 10_000_000;
-
     let context = store.data_mut();
     let interrupter = context.interrupter?;
     context.call.post_mortem = true;
@@ -66,7 +71,7 @@ fn ask_site(store: &mut Store<Context>, memory: &Memory) -> Option<Site> {
         .get_or_insert_with(|| context.awake.hold());
     let fuel = store.get_fuel();
     if fuel.is_ok() {
-        store.set_fuel(FUEL).ok()?;
+        store.set_fuel(interrupt::FUEL).ok()?;
     }
     let site = interrupter.site(store.as_context_mut());
     if let Ok(fuel) = fuel {

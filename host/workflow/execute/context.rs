@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::workflow::definition::Workflow;
 use crate::workflow::event::{Events, Moment};
 use crate::workflow::execute::budget::Budget;
+use crate::workflow::execute::journals::Journals;
 use crate::workflow::execute::terms::{Terms, VARIABLES};
 use crate::workflow::execute::workers::Workers;
 use crate::workflow::options::RunSettings;
@@ -31,6 +32,8 @@ pub(crate) struct Run<'r> {
     pub(crate) granted: Option<Granted>,
     /// The nodes that it stops at.
     pub(crate) stops: HashSet<(NodeId, Moment)>,
+    /// Where the journals of instances go, if they keep any.
+    pub(crate) journals: Option<Journals>,
 }
 
 impl<'r> Run<'r> {
@@ -51,6 +54,7 @@ impl<'r> Run<'r> {
                 .as_ref()
                 .map(|_| options.granted_names(pool)),
             stops: HashSet::new(),
+            journals: None,
         }
     }
 
@@ -87,7 +91,10 @@ impl<'r> Run<'r> {
 
     /// The options that an instance is made with.
     pub(crate) fn instance_options(&self, terms: &Terms) -> crate::RunOptions {
-        let options = terms.of_instance();
+        let mut options = terms.of_instance();
+        if let Some(journals) = &self.journals {
+            options = options.journal(journals.bytes());
+        }
         let model = &self.workflow.model;
         let modules = &self.workflow.modules;
         // They are the workflow's own: there unless its list of capabilities leaves them out.

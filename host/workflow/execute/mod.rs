@@ -13,6 +13,7 @@ pub(crate) mod finished;
 pub(crate) mod fold;
 pub(crate) mod here;
 pub(crate) mod job;
+pub(crate) mod journals;
 pub(crate) mod matrix;
 pub(crate) mod merge;
 pub(crate) mod node;

@@ -100,6 +100,9 @@ impl Path<'_> {
                 node: name.to_string(),
                 attempt,
             });
+        if attempt > 1 {
+            self.track.note_attempt(name, attempt);
+        }
         let terms = around.narrowed(&node.policy);
         let mut after = state.clone();
         let result = self

@@ -12,6 +12,7 @@ use crate::workflow::error::RunError;
 use crate::workflow::event::{EventKind, Moment};
 use crate::workflow::execute::checkpoint::{Checkpoint, Of, Saver, Stops};
 use crate::workflow::execute::context::Run;
+use crate::workflow::execute::journals::Journals;
 use crate::workflow::execute::path::{self, Ended, Flow};
 use crate::workflow::execute::position::{At, Position};
 use crate::workflow::execute::track::Track;
@@ -136,6 +137,8 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
         From::Checkpoint(checkpoint, _) => Some(checkpoint.stops()),
     };
     run.stops = find_stops(run, resumed)?;
+    run.journals =
+        Journals::of(run.options).map_err(|why| Trouble::from(Failure::own("OptionError", why)))?;
     let main = check(run)?;
     let depth = run.workflow.plan.depth();
     if depth > run.pool.max_branches() {

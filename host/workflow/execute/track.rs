@@ -87,7 +87,10 @@ impl<'r> Track<'r> {
             None => main_of(run, terms)?,
         };
         let mut track = Track::on(run, None, None, Instance::Main(main), terms);
-        track.prelude()?;
+        if let Err(trouble) = track.prelude() {
+            track.close();
+            return Err(trouble);
+        }
         if run.workflow.model.prelude.is_some() {
             // Nobody else has set it: a run has one main path.
             let _ = run.prelude.set(track.snapshot()?);
@@ -152,6 +155,7 @@ impl<'r> Track<'r> {
             branch: self.branch.as_deref().map(str::to_owned),
             replaces,
             parent: None,
+            journal: None,
             wall_ms: 0.0,
             fuel: None,
             peak_memory: 0,
@@ -231,10 +235,23 @@ impl<'r> Track<'r> {
         // What it was given may come back, and goes on from here into the state, into events and
         // into checkpoints.
         let outside = &self.run.options.outside;
-        match result {
+        let result = match result {
             Ok(value) => Ok(outside.mask_value(value)),
             Err(error) => Err(self.trouble(node, error, &left).masked(outside)),
-        }
+        };
+        // What it was given, too, is masked when the journal is written.
+        on!(&mut self.instance, handle => handle.note(|recorder| {
+            let noted = result.as_ref().map_err(|trouble| trouble.failure.message.clone());
+            recorder.note_function(function, args, noted);
+        }));
+        result
+    }
+
+    /// Notes in the instance's journal, if it keeps one, which attempt at a node begins.
+    pub(crate) fn note_attempt(&mut self, node: &str, attempt: u32) {
+        on!(&mut self.instance, handle => handle.note(|recorder| {
+            recorder.note_text(format!("attempt {attempt} at {}", chunk_name(node)));
+        }));
     }
 
     /// What a call that had what was `left` of the totals ended with.
@@ -318,6 +335,19 @@ impl<'r> Track<'r> {
 
     fn close(&mut self) {
         self.report().wall_ms = ms(self.since.elapsed());
+        let Some(journals) = &self.run.journals else {
+            return;
+        };
+        let Some(journal) = on!(&mut self.instance, handle => handle.take_journal()) else {
+            return;
+        };
+        match journals.write(self.branch.as_deref(), journal) {
+            Ok(file) => self.report().journal = Some(file),
+            Err(message) => self
+                .run
+                .events
+                .emit(self.branch.as_ref(), || EventKind::JournalLost { message }),
+        }
     }
 
     /// Drops the instance; what remains are the reports of it, and of those before it.

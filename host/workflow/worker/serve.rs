@@ -14,6 +14,7 @@ use crate::workflow::execute::budget::Budget;
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::here::Here;
 use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob, Lane};
+use crate::workflow::execute::journals::Journals;
 use crate::workflow::execute::path::Flow;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::workers::Workers as Gate;
@@ -242,6 +243,7 @@ impl<W: Write + Send + 'static> Server<'_, W> {
                 self.pool.max_branches(),
                 workflow.plan.depth(),
             ),
+            journals: Journals::of(&options)?,
             ..Run::new(workflow, self.pool, &options)
         };
         let terms = Terms::received(&fan_out.sent.terms, sent.left, cancel.clone());

@@ -24,13 +24,14 @@ use tree::{Read, Tree};
 /// The folders of `host/` from the top down. Those of one line may not need each other.
 ///
 /// What tests may do to a pool, `testing`, stands at the top: it looks into everything.
-const ORDER: [&[&str]; 9] = [
+const ORDER: [&[&str]; 10] = [
     &["cli", "testing"],
     &["workflow", "plugin"],
     &["pool"],
     &["instance"],
     &["engine"],
     &["store"],
+    &["journal"],
     &["run"],
     &["grants"],
     &["sync"],
