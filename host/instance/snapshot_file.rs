@@ -65,6 +65,32 @@ impl Frozen {
     ///
     /// `Options` when that can't be done.
     pub(crate) fn write(&self, shared: &Shared, path: &Path) -> Result<()> {
+        self.in_parts(shared, |parts| {
+            let write = || {
+                let (folder, name) = private_file::split(path)?;
+                let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
+                private_file::write(&dir, name, For::UserAlone, parts)
+            };
+            write().map_err(|error: std::io::Error| {
+                Error::options(format_args!(
+                    "the snapshot can't be written to {}: {error}",
+                    path.display()
+                ))
+            })
+        })
+    }
+
+    /// What [`write`](Self::write) writes, as bytes.
+    ///
+    /// # Errors
+    ///
+    /// When its memory can't be had.
+    pub(crate) fn to_bytes(&self, shared: &Shared) -> Result<Vec<u8>> {
+        self.in_parts(shared, |parts| Ok(parts.concat()))
+    }
+
+    /// Does something with what is written of it, part by part.
+    fn in_parts<R>(&self, shared: &Shared, with: impl FnOnce(&[&[u8]]) -> Result<R>) -> Result<R> {
         // Reading it takes the place of an instance.
         let terms = shared.terms(&RunOptions::new())?;
         let _slot = shared.slot(&shared.snapshot_slots, &terms)?;
@@ -90,17 +116,7 @@ impl Frozen {
         parts.iter().for_each(|part| hash.update(part));
         let hash = hash.finalize();
         parts.push(&hash);
-        let write = || {
-            let (folder, name) = private_file::split(path)?;
-            let dir = Dir::open_ambient_dir(folder, ambient_authority())?;
-            private_file::write(&dir, name, For::UserAlone, &parts)
-        };
-        write().map_err(|error| {
-            Error::options(format_args!(
-                "the snapshot can't be written to {}: {error}",
-                path.display()
-            ))
-        })
+        with(&parts)
     }
 
     /// Reads what [`write`](Self::write) has written.
@@ -117,7 +133,26 @@ impl Frozen {
         };
         let most = shared.limits.memory;
         let file = content(path, most).map_err(|error| refused(&error))?;
-        let (head, pieces) = parse(&file).map_err(|why| refused(&why))?;
+        Frozen::parsed(shared, &file, &refused)
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) gave.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), but for who could have written it.
+    pub(crate) fn from_bytes(shared: &Shared, bytes: &[u8]) -> Result<Frozen> {
+        Frozen::parsed(shared, bytes, &|why| {
+            Error::options(format_args!("the snapshot can't be used: {why}"))
+        })
+    }
+
+    fn parsed(
+        shared: &Shared,
+        file: &[u8],
+        refused: &dyn Fn(&dyn std::fmt::Display) -> Error,
+    ) -> Result<Frozen> {
+        let (head, pieces) = parse(file).map_err(|why| refused(&why))?;
         if head.version != VERSION {
             let other = head.version;
             return Err(refused(&format_args!(

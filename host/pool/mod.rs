@@ -224,6 +224,31 @@ impl Pool {
         replay(shared, slot, journal, options)
     }
 
+    /// As [`load_snapshot`](Self::load_snapshot), from what [`Snapshot::to_bytes`] gave. Whoever passes them on is trusted
+    /// with what scripts begin with: they show damage, not forgery.
+    ///
+    /// ```
+    /// use moonfork::Pool;
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder().build()?;
+    /// let mut main = pool.main()?;
+    /// main.exec("answer = 42")?;
+    /// let bytes = main.snapshot()?.to_bytes()?;
+    /// let other = Pool::builder().build()?;
+    /// let mut branch = other.snapshot_from_bytes(&bytes)?.branch()?;
+    /// assert_eq!(branch.eval::<u8>("answer")?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Options` when the bytes aren't that, are damaged, come from another version or guest, or are of a memory that
+    /// is larger than instances of this pool may be or has host functions that this pool has not.
+    pub fn snapshot_from_bytes(&self, bytes: &[u8]) -> Result<Snapshot> {
+        Snapshot::from_bytes(&self.inner.shared, bytes)
+    }
+
     /// Runs the prelude, for all instances to begin with.
     ///
     /// # Errors

@@ -64,8 +64,7 @@ impl RunSettings {
 
     /// Runs the branches of the outermost fan-outs in other processes, as many at a time as there are, or as
     /// [`max_workers`](Self::max_workers) says where it or the workflow does. Branches inside of those run where they
-    /// do, as many at a time in each process as could without. Those that begin with what a prelude or a fork has
-    /// left run in this process.
+    /// do, as many at a time in each process as could without.
     ///
     /// A branch has the same state, entry and events wherever it runs. What it may do is what its process
     /// grants, and a run begins only if that is all that is granted here. A process that ends while a branch runs is

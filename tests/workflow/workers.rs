@@ -322,3 +322,38 @@ nodes:
         assert_eq!(kinds, expected, "{name}");
     }
 }
+
+#[test]
+fn what_a_prelude_or_a_fork_has_left_is_in_other_processes_too() {
+    let text = "
+prelude: |
+  print('once')
+  base = worker()
+  function plus(n) return n + 1 end
+nodes:
+  - {name: set, run: more = 100}
+  - name: each
+    type: dynamic_parallel
+    items: [1, 2, 3, 4]
+    item_var: i
+    subgraph:
+      nodes:
+        - {name: own, run: 'return {n = plus(state.i) + (more or 0), base = base, here = worker()}'}
+        - {name: inner, parallel_each: [1, 2], run: 'return plus(state.item) + (more or 0)'}
+";
+    for (start, more) in [("fresh", 0), ("fork", 100)] {
+        let text = format!("{text}\nsettings: {{parallel: {{start: {start}}}}}");
+        let result = run(&text, &RunSettings::new().workers(&workers(2, false)));
+        let entries = result.state["parallel_results"].as_array().expect("a list");
+        for (index, entry) in entries.iter().enumerate() {
+            let state = &entry["state"];
+            assert_eq!(entry["success"], json!(true), "{entry}");
+            assert_eq!(state["n"], json!(index + 2 + more), "{start}");
+            assert_eq!(state["base"], json!(std::process::id()), "{start}");
+            assert_ne!(state["here"], state["base"], "{start}");
+            let inner = &state["parallel_results"];
+            assert_eq!(inner[0]["state"]["result"], json!(2 + more), "{start}");
+            assert_eq!(inner[1]["state"]["result"], json!(3 + more), "{start}");
+        }
+    }
+}

@@ -86,6 +86,29 @@ impl Snapshot {
         self.frozen.write(&self.shared, file.as_ref())
     }
 
+    /// What [`write`](Self::write) writes, as bytes, for
+    /// [`Pool::snapshot_from_bytes`](crate::Pool::snapshot_from_bytes): to be passed on by other means than a file.
+    /// Who can change them decides what scripts begin with.
+    ///
+    /// # Errors
+    ///
+    /// When its memory can't be had.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.frozen.to_bytes(&self.shared)
+    }
+
+    /// One of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::snapshot_from_bytes`](crate::Pool::snapshot_from_bytes).
+    pub(crate) fn from_bytes(shared: &Arc<Shared>, bytes: &[u8]) -> Result<Snapshot> {
+        Ok(Snapshot {
+            frozen: Arc::new(Frozen::from_bytes(shared, bytes)?),
+            shared: Arc::clone(shared),
+        })
+    }
+
     /// One that [`write`](Self::write) has written.
     ///
     /// # Errors

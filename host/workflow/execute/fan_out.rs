@@ -147,13 +147,17 @@ impl Path<'_> {
             start,
             cancel: cancel.clone(),
         };
-        // Branches of branches run where those do, and memory of this process is nowhere else.
-        let is_fresh = here.start.is_none() && self.run.prelude.get().is_none();
+        // Branches of branches run where those do.
         let away = self
             .run
             .of_workers()
-            .filter(|_| self.level == 0 && is_fresh)
-            .map(|of_run| Away::new(of_run, &branches.job, branches.terms, cancel.clone()));
+            .filter(|_| self.level == 0)
+            .map(|of_run| {
+                let start = here.start.clone();
+                let prelude = self.run.prelude.get().cloned();
+                let (job, terms) = (&branches.job, branches.terms);
+                Away::new(of_run, job, terms, start, prelude, cancel.clone())
+            });
         let place: &dyn Place = match &away {
             Some(away) => away,
             None => &here,

@@ -10,7 +10,7 @@ use crate::workflow::execute::budget::Amounts;
 use crate::workflow::execute::entry::Failed;
 use crate::workflow::execute::job::{Body, BranchEnd, FanOutJob};
 use crate::workflow::execute::terms::{Left, TermsSent};
-use crate::workflow::load::files::Sources;
+use crate::workflow::load::files::{Bytes, Sources};
 use crate::workflow::plan::NodeId;
 use crate::workflow::report::{Failure, InstanceReport};
 use crate::workflow::state::State;
@@ -90,6 +90,9 @@ pub(crate) struct FanOutSent {
     pub(crate) max_iterations: Option<usize>,
     /// Whether anybody listens to events.
     pub(crate) events: bool,
+    /// What branches begin with, if it isn't what the prelude has left; and that, if there is one.
+    pub(crate) start: Option<Bytes>,
+    pub(crate) prelude: Option<Bytes>,
 }
 
 /// One branch.

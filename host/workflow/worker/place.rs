@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Cancel;
 use crate::workflow::event::Events;
 use crate::workflow::execute::budget::{Amounts, Budget};
 use crate::workflow::execute::entry::Failed;
 use crate::workflow::execute::job::{BranchEnd, BranchJob, FanOutJob, Lane, Place};
 use crate::workflow::execute::terms::Terms;
-use crate::workflow::load::files::Sources;
+use crate::workflow::load::files::{Bytes, Sources};
 use crate::workflow::report::Failure;
 use crate::workflow::state::State;
 use crate::workflow::worker::frame;
@@ -20,6 +19,7 @@ use crate::workflow::worker::message::{
 };
 use crate::workflow::worker::pack::{Packed, pack};
 use crate::workflow::worker::process::{Process, Said, Workers};
+use crate::{Cancel, Snapshot};
 
 /// How often a branch may end its worker before it counts as failed.
 const MAX_LOST: usize = 3;
@@ -47,6 +47,8 @@ pub(crate) struct Away<'a> {
     run: OfRun<'a>,
     job: &'a FanOutJob,
     terms: &'a Terms,
+    start: Option<Snapshot>,
+    prelude: Option<Snapshot>,
     cancel: Cancel,
     /// Which fan-out of this process it is.
     number: u64,
@@ -66,6 +68,8 @@ impl<'a> Away<'a> {
         run: OfRun<'a>,
         job: &'a FanOutJob,
         terms: &'a Terms,
+        start: Option<Snapshot>,
+        prelude: Option<Snapshot>,
         cancel: Cancel,
     ) -> Away<'a> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -73,6 +77,8 @@ impl<'a> Away<'a> {
             run,
             job,
             terms,
+            start,
+            prelude,
             cancel,
             // Only that it is another one each time matters.
             number: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -115,6 +121,8 @@ impl<'a> Away<'a> {
                     max_workers: self.run.max_workers,
                     max_iterations: self.run.max_iterations,
                     events: self.run.events.are_heard(),
+                    start: bytes(self.start.as_ref())?,
+                    prelude: bytes(self.prelude.as_ref())?,
                 };
                 none.insert(Told {
                     workflow: frame::encode(&ToWorker::Workflow(Box::new(workflow)))?.into(),
@@ -124,6 +132,13 @@ impl<'a> Away<'a> {
         };
         Ok(told.clone())
     }
+}
+
+/// A snapshot as it passes.
+fn bytes(snapshot: Option<&Snapshot>) -> io::Result<Option<Bytes>> {
+    let bytes = snapshot.map(Snapshot::to_bytes).transpose();
+    let bytes = bytes.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(bytes.map(|bytes| Bytes(bytes.into())))
 }
 
 /// Takes a worker that can serve a run, which is given back at once: so that a run that can't have one doesn't

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ use crate::workflow::execute::journals::Journals;
 use crate::workflow::execute::path::Flow;
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::workers::Workers as Gate;
+use crate::workflow::load::files::Bytes;
 use crate::workflow::load::source::Source;
 use crate::workflow::model::Work;
 use crate::workflow::options::RunSettings;
@@ -26,7 +27,7 @@ use crate::workflow::worker::message::{
     BranchSent, EndSent, FanOutSent, FromWorker, Hello, SCHEMA_VERSION, ToWorker, WorkflowSent,
 };
 use crate::workflow::worker::pack::Packed;
-use crate::{Cancel, Pool};
+use crate::{Cancel, Pool, Snapshot};
 
 /// Runs branches for the process that started this one by [`Workers`](crate::workflow::Workers), one after the
 /// other on instances of `pool`, until `input` ends; a branch that runs then is stopped.
@@ -172,6 +173,8 @@ struct Server<'s, W> {
 struct FanOut {
     sent: FanOutSent,
     job: FanOutJob,
+    start: Option<Snapshot>,
+    prelude: Option<Snapshot>,
 }
 
 impl<W: Write + Send + 'static> Server<'_, W> {
@@ -184,9 +187,11 @@ impl<W: Write + Send + 'static> Server<'_, W> {
                     workflow = Some(loaded);
                     fan_out = None;
                 }),
-                ToWorker::FanOut(sent) => enter(*sent, workflow.as_ref()).map(|entered| {
-                    fan_out = Some(entered);
-                }),
+                ToWorker::FanOut(sent) => {
+                    enter(*sent, workflow.as_ref(), self.pool).map(|entered| {
+                        fan_out = Some(entered);
+                    })
+                }
                 ToWorker::Branch(sent) => match (&workflow, &fan_out) {
                     (Some((_, workflow)), Some(fan_out)) => {
                         match self.branch(workflow, fan_out, &sent) {
@@ -244,6 +249,11 @@ impl<W: Write + Send + 'static> Server<'_, W> {
                 workflow.plan.depth(),
             ),
             journals: Journals::of(&options)?,
+            prelude: fan_out
+                .prelude
+                .clone()
+                .map(OnceLock::from)
+                .unwrap_or_default(),
             ..Run::new(workflow, self.pool, &options)
         };
         let terms = Terms::received(&fan_out.sent.terms, sent.left, cancel.clone());
@@ -257,7 +267,7 @@ impl<W: Write + Send + 'static> Server<'_, W> {
             around: None,
             job: &fan_out.job,
             terms: &terms,
-            start: None,
+            start: fan_out.start.clone(),
             cancel,
         };
         let end: BranchEnd = (&here).run(&job);
@@ -296,7 +306,11 @@ fn load(sent: WorkflowSent) -> Result<(String, Workflow), String> {
 }
 
 /// Looks at a fan-out: whether the workflow has it.
-fn enter(sent: FanOutSent, workflow: Option<&(String, Workflow)>) -> Result<FanOut, String> {
+fn enter(
+    mut sent: FanOutSent,
+    workflow: Option<&(String, Workflow)>,
+    pool: &Pool,
+) -> Result<FanOut, String> {
     if sent.schema_version != SCHEMA_VERSION {
         return Err(format!("jobs of version {}", sent.schema_version));
     }
@@ -314,5 +328,15 @@ fn enter(sent: FanOutSent, workflow: Option<&(String, Workflow)>) -> Result<FanO
         return Err("a fan-out that the workflow doesn't have".to_owned());
     }
     let job = sent.job()?;
-    Ok(FanOut { sent, job })
+    let load = |bytes: Option<Bytes>| {
+        let loaded = bytes.map(|bytes| pool.snapshot_from_bytes(&bytes.0));
+        loaded.transpose().map_err(|error| error.to_string())
+    };
+    let (start, prelude) = (load(sent.start.take())?, load(sent.prelude.take())?);
+    Ok(FanOut {
+        sent,
+        job,
+        start,
+        prelude,
+    })
 }
