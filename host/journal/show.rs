@@ -312,7 +312,7 @@ mod tests {
         let bytes = encoded(&json!({"a": [1, -2, 1.0, null, true], "b": "x\ny\u{1}\"é"}));
         let shown = r#"{"a": [1, -2, 1.0, null, true], "b": "x\ny\u0001\"é"}"#;
         assert_eq!(value(&bytes, 1000), shown);
-        assert_eq!(value(&bytes, 9), "{\"a\": [1,... (28 bytes in all)");
+        assert_eq!(value(&bytes, 9), "{\"a\": [1,... (27 bytes in all)");
         assert_eq!(text(b"a\xff\n", 10), "\"a\\xff\\n\"");
         assert_eq!(text(b"abcdef", 2), "\"ab\"... (6 bytes in all)");
     }
