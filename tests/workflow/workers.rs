@@ -236,16 +236,19 @@ nodes:
       if state.item == 2 then error('no') end
       while true do end
 ";
-    let result = run(text, &RunSettings::new().workers(&workers(3, false)));
-    let entries = result.state["parallel_results"].as_array().expect("a list");
-    let types: Vec<_> = entries.iter().map(|it| it["error_type"].clone()).collect();
-    assert_eq!(types, ["CancelledError", "LuaError", "CancelledError"]);
-    assert!(
-        entries[0]["error"]
-            .as_str()
-            .unwrap()
-            .contains("'each[1]' failed first")
-    );
+    let settings = RunSettings::new().workers(&workers(3, false));
+    let ran = [run(text, &settings), run(text, &settings)].map(|result| {
+        let entries = result.state["parallel_results"].as_array().expect("a list");
+        let types: Vec<_> = entries.iter().map(|it| it["error_type"].clone()).collect();
+        assert_eq!(types, ["CancelledError", "LuaError", "CancelledError"]);
+        let error = entries[0]["error"].as_str().expect("a text");
+        assert!(error.contains("'each[1]' failed first"), "{error}");
+        let instances = result.report.instances.into_iter();
+        instances.filter_map(|it| it.worker).collect::<HashSet<_>>()
+    });
+    // They stopped their branches, and weren't ended for not doing so.
+    assert_eq!(ran[0].len(), 3);
+    assert_eq!(ran[0], ran[1]);
 }
 
 #[test]
