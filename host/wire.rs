@@ -36,6 +36,10 @@ pub enum Op {
     /// Leave nothing but what is in use, before all of the memory is copied: collect all garbage, and
     /// zero what is free, and what earlier requests and answers left. Nothing comes with it; answers null.
     Settle = 8,
+    /// Hold the values that go by numbers in what comes with it, which is as a `state`: see [`Numbered`].
+    /// They are in place of those that were held before; what is passed from there on may name them, and
+    /// its own numbers come after theirs. Answers null.
+    Keep = 9,
 }
 
 /// What a request begins with.
@@ -65,7 +69,7 @@ pub const OBJECT_COST: usize = 128;
 
 /// A value that is there several times passes once, in the `state` of a chunk: an array of a [`Numbered`]
 /// definition and the value stands for the value, and a reference for the value of that number. Numbers
-/// begin with 1; a state in which there are any is itself defined, as number 0. In what the chunk returns,
+/// begin with 1, or after those that [`Op::Keep`] gave; a state in which there are any is itself defined, as number 0. In what the chunk returns,
 /// references stand for values of its state that are as they came; there are no definitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbered {

@@ -55,6 +55,15 @@ pub struct Values {
     max_value: Cell<usize>,
     /// How deeply they may be nested.
     max_depth: Cell<usize>,
+    /// What is held from state to state under numbers.
+    kept: Cell<Option<Kept>>,
+}
+
+/// Where the registry has what was kept, and how many values that are.
+#[derive(Clone, Copy)]
+struct Kept {
+    lists: [Held; 3],
+    count: u32,
 }
 
 /// One conversion under way. Each has its own: making Lua values may collect garbage, and a
@@ -95,6 +104,32 @@ pub(crate) struct Lists {
     numbers: c_int,
     /// How deeply tables are nested in those that are tables, by their numbers.
     depths: c_int,
+    /// How many values were kept: their numbers come first, and the lists of these lie behind the others in the
+    /// same order.
+    kept: u32,
+}
+
+impl Lists {
+    /// How many lists there are of each kind.
+    const KINDS: c_int = 3;
+
+    /// Those that have this number.
+    fn of(self, number: u32) -> Lists {
+        match number <= self.kept {
+            true => self.behind(),
+            false => self,
+        }
+    }
+
+    /// Those of what was kept.
+    fn behind(self) -> Lists {
+        Lists {
+            values: self.values + Self::KINDS,
+            numbers: self.numbers + Self::KINDS,
+            depths: self.depths + Self::KINDS,
+            kept: 0,
+        }
+    }
 }
 
 /// What went wrong inside a value, and where.
@@ -175,6 +210,7 @@ impl Values {
             book: RefCell::new(book),
             max_value: Cell::new(DEFAULT_MAX_VALUE),
             max_depth: Cell::new(MAX_DEPTH),
+            kept: Cell::default(),
         })
     }
 
@@ -333,8 +369,19 @@ impl Values {
         sink.check().and(result)
     }
 
-    /// Pushes lists for values that go by numbers.
+    /// Pushes lists for values that go by numbers, and behind them those of what was kept.
     pub(crate) fn push_lists(&self, stack: Stack) -> Lists {
+        let mut lists = Self::push_empty_lists(stack);
+        if let Some(kept) = self.kept.get() {
+            lists.kept = kept.count;
+            for held in kept.lists {
+                stack.push_held(held);
+            }
+        }
+        lists
+    }
+
+    fn push_empty_lists(stack: Stack) -> Lists {
         let list = || {
             stack.push_table(0, 0);
             stack.top()
@@ -343,7 +390,34 @@ impl Values {
             values: list(),
             numbers: list(),
             depths: list(),
+            kept: 0,
         }
+    }
+
+    /// Keeps the values that go by numbers in a state, in place of what was kept before. Only for a Lua that
+    /// has lazy copies.
+    ///
+    /// # Errors
+    ///
+    /// As [`unpack`](Self::unpack).
+    pub(crate) fn keep(&self, stack: Stack, state: &[u8]) -> Result<(), Failure> {
+        let lists = Self::push_empty_lists(stack);
+        self.unpack_numbered(stack, lists, state, "state")?;
+        stack.pop();
+        let count = u32::try_from(stack.len(lists.values)).unwrap_or(u32::MAX);
+        let before = self.kept.get().map(|kept| kept.lists);
+        let hold = |list: usize| match before {
+            Some(places) => {
+                stack.hold(places[list]);
+                places[list]
+            }
+            None => stack.held(),
+        };
+        // The last one lies on top.
+        let [depths, numbers, values] = [2, 1, 0].map(hold);
+        let lists = [values, numbers, depths];
+        self.kept.set(Some(Kept { lists, count }));
+        Ok(())
     }
 
     /// Writes the last value of the stack likewise, but what came in under a number and is as it came goes out
@@ -454,7 +528,8 @@ impl Fault {
 impl Run {
     /// How deeply tables are nested in the value that goes by a number.
     fn depth_of(&self, lists: Lists, number: u32) -> usize {
-        self.stack.raw_get_index(lists.depths, number.into());
+        self.stack
+            .raw_get_index(lists.of(number).depths, number.into());
         let depth = match self.stack.item(self.stack.top()) {
             Item::Integer(depth) => usize::try_from(depth).unwrap_or(usize::MAX),
             _ => 0,

@@ -11,6 +11,7 @@ use crate::Host;
 use crate::failure::{Failure, FailureKind};
 use crate::header::{self, malformed};
 use crate::msgpack::Tokens;
+use crate::raw::lazy::HAS_COPIES;
 use crate::raw::library;
 use crate::raw::quick::Returned;
 use crate::raw::raised;
@@ -230,6 +231,14 @@ impl Vm {
             }
             Op::Settle => {
                 self.settle()?;
+                answer.push(NULL);
+                Ok(())
+            }
+            Op::Keep if !HAS_COPIES => {
+                Err(malformed("values to keep, of which there are no copies"))
+            }
+            Op::Keep => {
+                self.protected(|stack| self.sandbox.values.keep(stack, value))?;
                 answer.push(NULL);
                 Ok(())
             }
@@ -501,7 +510,7 @@ fn several_results(count: c_int) -> Failure {
 
 /// The operation with this number.
 fn operation(number: u32) -> Option<Op> {
-    const ALL: [Op; 9] = [
+    const ALL: [Op; 10] = [
         Op::Setup,
         Op::Eval,
         Op::Call,
@@ -511,6 +520,7 @@ fn operation(number: u32) -> Option<Op> {
         Op::Run,
         Op::Check,
         Op::Settle,
+        Op::Keep,
     ];
     ALL.into_iter().find(|op| *op as u32 == number)
 }

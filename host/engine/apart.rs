@@ -7,9 +7,10 @@
 
 use wasm_encoder::{
     ConstExpr, DataSection, EntityType, ExportKind, ExportSection, ImportSection, MemorySection,
-    MemoryType, Module, RawSection,
+    MemoryType, Module, RawSection, TypeSection,
 };
 use wasmparser::{Parser, Payload, TypeRef};
+use wasmtime::FuncType;
 
 /// Where the code finds its memory, and the name that the memory has in its own module.
 pub(super) const MEMORY: (&str, &str) = ("moonfork", "memory");
@@ -93,14 +94,69 @@ fn unexpected(what: &str) -> wasmtime::Error {
     wasmtime::format_err!("the guest module {what}, so its memory can't be taken apart from it")
 }
 
-/// A module of nothing but a memory, which begins with `bytes`: whole pages.
-pub(super) fn memory(bytes: &[u8]) -> Vec<u8> {
+/// A function of the host's that the code imports.
+pub(super) struct Function {
+    module: String,
+    name: String,
+    params: Vec<wasm_encoder::ValType>,
+    results: Vec<wasm_encoder::ValType>,
+}
+
+impl Function {
+    /// That of this type, by the names of its module and its own.
+    ///
+    /// # Errors
+    ///
+    /// When it takes or gives anything but numbers.
+    pub(super) fn new(module: &str, name: &str, ty: &FuncType) -> wasmtime::Result<Function> {
+        let number = |ty| match ty {
+            wasmtime::ValType::I32 => Ok(wasm_encoder::ValType::I32),
+            wasmtime::ValType::I64 => Ok(wasm_encoder::ValType::I64),
+            wasmtime::ValType::F32 => Ok(wasm_encoder::ValType::F32),
+            wasmtime::ValType::F64 => Ok(wasm_encoder::ValType::F64),
+            _ => Err(unexpected("imports a function of more than numbers")),
+        };
+        Ok(Function {
+            module: module.to_owned(),
+            name: name.to_owned(),
+            params: ty.params().map(number).collect::<wasmtime::Result<_>>()?,
+            results: ty.results().map(number).collect::<wasmtime::Result<_>>()?,
+        })
+    }
+}
+
+/// The name that a function which is handed on has, by its place among them.
+pub(super) fn function_name(place: usize) -> String {
+    place.to_string()
+}
+
+/// A module of a memory, which begins with `bytes`, whole pages; and of `functions`, which it imports and
+/// hands on.
+pub(super) fn memory(bytes: &[u8], functions: &[Function]) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    let mut imports = ImportSection::new();
+    let mut exports = ExportSection::new();
+    for (place, function) in (0..).zip(functions) {
+        let params = function.params.iter().copied();
+        types
+            .ty()
+            .function(params, function.results.iter().copied());
+        imports.import(
+            &function.module,
+            &function.name,
+            EntityType::Function(place),
+        );
+        exports.export(&function_name(place as usize), ExportKind::Func, place);
+    }
     let mut memories = MemorySection::new();
     memories.memory(memory_of((bytes.len() / PAGE) as u64));
-    let mut exports = ExportSection::new();
     exports.export(MEMORY.1, ExportKind::Memory, 0);
     let mut module = Module::new();
-    module.section(&memories).section(&exports);
+    module
+        .section(&types)
+        .section(&imports)
+        .section(&memories)
+        .section(&exports);
     // wasmtime cuts off zeros on both sides.
     let mut data = DataSection::new();
     data.active(0, &ConstExpr::i32_const(0), bytes.iter().copied());
@@ -128,12 +184,16 @@ mod tests {
         let engine = wasmtime::Engine::default();
         let module = |wasm| wasmtime::Module::new(&engine, wasm).unwrap();
         let mut store = wasmtime::Store::new(&engine, ());
-        let held = wasmtime::Instance::new(&mut store, &module(memory(&bytes)), &[]).unwrap();
-        let held = held.get_memory(&mut store, MEMORY.1).unwrap();
         let f = wasmtime::Func::wrap(&mut store, || {});
         let code = module(code(&whole).unwrap());
-        let instance =
-            wasmtime::Instance::new(&mut store, &code, &[f.into(), held.into()]).unwrap();
+        let functions = [Function::new("other", "f", &f.ty(&store)).unwrap()];
+        let holder = module(memory(&bytes, &functions));
+        let holder = wasmtime::Instance::new(&mut store, &holder, &[f.into()]).unwrap();
+        let imports = [function_name(0).as_str(), MEMORY.1].map(|name| {
+            let import = holder.get_export(&mut store, name);
+            import.unwrap()
+        });
+        let instance = wasmtime::Instance::new(&mut store, &code, &imports).unwrap();
         let at = instance
             .get_typed_func::<i32, i32>(&mut store, "at")
             .unwrap();

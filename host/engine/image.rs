@@ -199,7 +199,7 @@ impl Image {
         }
         let instance = match memory {
             None => self.pre.instantiate(&mut store)?,
-            Some(memory) => memory.instantiate(&self.linker, &mut store)?,
+            Some(memory) => memory.instantiate(&mut store)?,
         };
         Ok((store, instance))
     }

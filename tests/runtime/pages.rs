@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use moonfork::Pool;
+use moonfork::Branch;
 
 use crate::common;
 
@@ -16,11 +16,11 @@ fn faults() -> u64 {
 }
 
 /// The fewest of them in ten branches in a row, of many tens: whatever else goes on in the machine.
-fn fewest(pool: &Pool, code: &str) -> u64 {
+fn fewest(make: impl Fn() -> Branch, code: &str) -> u64 {
     let ten = (0..30).map(|_| {
         let before = faults();
         for _ in 0..10 {
-            pool.branch().unwrap().eval::<i64>(code).unwrap();
+            make().eval::<i64>(code).unwrap();
         }
         faults() - before
     });
@@ -30,13 +30,38 @@ fn fewest(pool: &Pool, code: &str) -> u64 {
 #[test]
 fn a_small_script_in_a_fresh_branch_takes_no_page_from_the_kernel() {
     let pool = common::builder().max_branches(1).build().unwrap();
+    let fresh = || pool.branch().unwrap();
     for code in [
         "return 1 + 1",
         "local t = {} for i = 1, 20 do t[i] = {x = i, text = 'item ' .. i} end return #t",
     ] {
-        assert_eq!(fewest(&pool, code), 0, "{code}");
+        assert_eq!(fewest(fresh, code), 0, "{code}");
     }
     // So they are counted.
     let large = "return #('x'):rep(1 << 20)";
-    assert!(fewest(&pool, large) > 10, "{large}");
+    assert!(fewest(fresh, large) > 10, "{large}");
+}
+
+#[test]
+fn one_that_begins_with_a_snapshot_takes_a_page_of_its_strings() {
+    let pool = common::builder().max_branches(1).build().unwrap();
+    for kilobytes in [64, 1024, 8192] {
+        let snapshot = {
+            let mut parent = pool.branch().unwrap();
+            let fill = format!(
+                "records = {{}} while collectgarbage('count') < {kilobytes} do \
+                 records[#records + 1] = {{id = #records, name = 'record ' .. #records}} end"
+            );
+            parent.exec(fill).unwrap();
+            parent.snapshot().unwrap()
+        };
+        let begun = || snapshot.branch().unwrap();
+        // The chunk's name is looked up among all strings, which are too many for the front, and put there: a page
+        // is read and then written to.
+        let asked = fewest(begun, "return 1 + 1");
+        assert!(asked <= 20, "{asked}: {kilobytes} KB");
+        // Pages of the snapshot are copied where they are written to.
+        let write = "for i = 1, 500 do records[i].id = 0 end return 1";
+        assert!(fewest(begun, write) > 10, "{kilobytes} KB, {write}");
+    }
 }

@@ -28,6 +28,7 @@ use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 use super::interrupt;
+use super::settle;
 use crate::vm::Vm;
 use crate::wire::{self, Allowance, Op, Service};
 use crate::{Host, Refused};
@@ -147,6 +148,7 @@ extern "C" fn moonfork_preinit() {
         guest.request = vec![0; wire::ROOM as usize];
         guest.answer = Vec::with_capacity(512);
     });
+    settle::set_nest_aside();
 }
 
 #[unsafe(no_mangle)]

@@ -73,18 +73,19 @@ impl Blocks {
     /// Blocks of a size that are put on its shelf, by number of steps: small ones are made the most.
     const fn stocked(steps: usize) -> usize {
         match steps {
-            1..=4 => 24,
-            5..=8 => 8,
-            _ => 2,
+            1..=4 => 16,
+            5..=8 => 4,
+            _ => 1,
         }
     }
 
-    /// Bytes that a stock takes at the most, with what the heap adds to each block.
+    /// Bytes that a stock takes, with what the heap adds to each block: its size, and what makes it a
+    /// multiple of its alignment.
     pub(super) const STOCK: usize = {
         let mut bytes = 0;
         let mut steps = 1;
         while steps <= SIZES {
-            bytes += Blocks::stocked(steps) * (steps * STEP + STEP);
+            bytes += Blocks::stocked(steps) * (steps * STEP + ALIGN);
             steps += 1;
         }
         bytes

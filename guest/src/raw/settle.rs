@@ -2,6 +2,8 @@
 //! of what was freed.
 
 #[cfg(target_family = "wasm")]
+pub(super) use heap::set_nest_aside;
+#[cfg(target_family = "wasm")]
 pub(crate) use heap::wipe;
 
 /// Nothing: only the guest's memory is ever copied.
@@ -11,6 +13,7 @@ pub(crate) fn wipe() {}
 #[cfg(target_family = "wasm")]
 mod heap {
     use std::alloc::{GlobalAlloc, Layout};
+    use std::cell::Cell;
     use std::ptr;
 
     use crate::raw::blocks::{ALIGN, Blocks};
@@ -32,6 +35,39 @@ mod heap {
     /// Bits of a head that are no part of the size.
     const FLAGS: usize = 2 * HEAD - 1;
 
+    /// Room for a stock of small blocks, and for a little beside it.
+    const NEST: Layout = match Layout::from_size_align(Blocks::STOCK + (1 << 10), ALIGN) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a stock has a size"),
+    };
+
+    thread_local! {
+        static NEST_ASIDE: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
+    }
+
+    /// Keeps memory aside for the small blocks of those who begin with a copy of all of it. The heap begins
+    /// in the front of the memory, which every instance has at hand. By the time that it is copied,
+    /// that would be full of what is in use for long: each page behind it that a small script writes to
+    /// costs as much as the rest of its start.
+    pub(crate) fn set_nest_aside() {
+        // SAFETY: the layout isn't of size zero.
+        NEST_ASIDE.set(unsafe { HEAP.alloc(NEST) });
+    }
+
+    /// Gives that to the heap, zeroed; says whether it was there still. It is for one copy: what is made in
+    /// there stays in use.
+    fn open_nest() -> bool {
+        let nest = NEST_ASIDE.replace(ptr::null_mut());
+        if !nest.is_null() {
+            // SAFETY: it was made with this layout, and nobody else has it.
+            unsafe {
+                nest.write_bytes(0, NEST.size());
+                HEAP.dealloc(nest, NEST);
+            }
+        }
+        !nest.is_null()
+    }
+
     /// Zeroes all that the heap has free. It can't be asked where that is. So it is asked for all
     /// of it, in pieces as large as they come, while it gets no more from the host.
     pub(crate) fn wipe() {
@@ -46,16 +82,17 @@ mod heap {
                 }
                 size /= 2;
             }
-            let nest = take_nest(&mut pieces);
-            // Nothing else is free while this is: what is made comes from there.
-            give_back(nest);
+            // Nothing else is free while the nest is: what is made comes from there.
+            if !open_nest() {
+                give_back(take_nest(&mut pieces));
+            }
             Blocks::stock();
             give_back(pieces);
         });
     }
 
-    /// Takes out the piece that small blocks are to come from: the first in memory that is large enough,
-    /// since the front of the memory is at hand for every instance, else the largest.
+    /// Takes out the piece that small blocks are to come from where none was set aside: the first in memory
+    /// that is large enough, since the front of the memory is at hand for every instance, else the largest.
     fn take_nest(pieces: &mut *mut Piece) -> *mut Piece {
         let is_enough = |bytes: usize| bytes >= Blocks::STOCK;
         let mut best: *mut *mut Piece = ptr::null_mut();

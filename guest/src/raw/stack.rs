@@ -379,6 +379,11 @@ impl Stack {
         unsafe { ffi::lua_rawlen(self.0, position) as u64 }
     }
 
+    /// Has the registry hold the last value, which is taken away.
+    pub(crate) fn held(self) -> Held {
+        unsafe { Held::pop(self.0) }
+    }
+
     /// Has the registry hold the last value, which is taken away, in place of `held`.
     pub(crate) fn hold(self, held: Held) {
         unsafe { ffi::lua_rawseti(self.0, ffi::LUA_REGISTRYINDEX, held.0.into()) }

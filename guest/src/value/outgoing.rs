@@ -77,6 +77,14 @@ impl Outgoing<'_> {
     /// The number of the last value, which is taken away.
     fn last_number(&self, lists: Lists) -> Option<u32> {
         let stack = self.run.stack;
+        if lists.kept > 0 {
+            stack.push_copy(stack.top());
+            let number = self.last_number(lists.behind());
+            if number.is_some() {
+                stack.pop();
+                return number;
+            }
+        }
         stack.raw_get(lists.numbers);
         let number = match stack.item(stack.top()) {
             Item::Integer(number) => u32::try_from(number).ok(),

@@ -217,8 +217,9 @@ fn show(run: &Run) {
 fn refer(run: &Run, lists: Lists, number: u32, tokens: &Tokens<'_>) -> Read<()> {
     let stack = run.stack;
     let index = u64::from(number);
+    let values = lists.of(number).values;
     if !HAS_COPIES {
-        stack.raw_get_index(lists.values, index);
+        stack.raw_get_index(values, index);
         let left = match stack.item(stack.top()) {
             Item::Integer(left) => left.cast_unsigned(),
             _ => return Err(rule(NO_VALUE)),
@@ -231,7 +232,7 @@ fn refer(run: &Run, lists: Lists, number: u32, tokens: &Tokens<'_>) -> Read<()> 
         .get()
         .checked_sub(run.depth_of(lists, number));
     reach(run, left.ok_or_else(|| rule(run.too_deep()))?);
-    stack.raw_get_index(lists.values, index);
+    stack.raw_get_index(values, index);
     if stack.last_is_nil() {
         return Err(rule(NO_VALUE));
     }
