@@ -6,13 +6,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::engine::image::LARGE_STACK;
 use crate::identity::StoreId;
 use crate::instance::copy;
 use crate::instance::frozen::Frozen;
-use crate::instance::session::Session;
+use crate::instance::session::{Session, encode};
 use crate::instance::shared::Shared;
 use crate::instance::{Instance, State};
 use crate::run::limits::Limits;
@@ -28,17 +29,35 @@ impl Header for Nothing {
     fn write(&self, _: &mut Vec<u8>) {}
 }
 
+/// A value that is passed to the guest.
+pub(crate) trait Encode {
+    /// Appends it.
+    ///
+    /// # Errors
+    ///
+    /// `Argument` when it can't pass.
+    fn encode(&self, request: &mut Vec<u8>) -> Result<()>;
+}
+
+impl<T: Serialize> Encode for T {
+    fn encode(&self, request: &mut Vec<u8>) -> Result<()> {
+        encode("state", self, request)
+    }
+}
+
 /// The part of the memory below the stack pointer, where the guest's small stack has been: its calls
 /// have ended, so nothing there is in use. The lowest bytes are never used (`xtask/src/stacks.rs`).
 const STACK_START: usize = 16;
 
 impl Instance {
-    /// Freezes its memory as it is.
+    /// Freezes its memory as it is; and where `state` writes one, with its values, which states of calls to
+    /// those that begin with it may name: see [`Op::Keep`].
     ///
     /// # Errors
     ///
-    /// `Poisoned` when it was stopped; and what may stop a call: a finalizer may run for too long.
-    pub(crate) fn freeze(&mut self) -> Result<Frozen> {
+    /// `Poisoned` when it was stopped; and what may stop a call: a finalizer may run for too long, and the
+    /// state may find no room.
+    pub(crate) fn freeze(&mut self, state: Option<&dyn Encode>) -> Result<Frozen> {
         let parent = self.live()?;
         let shared = Arc::clone(&parent.shared);
         let limits = parent.store.data().limits;
@@ -55,6 +74,10 @@ impl Instance {
         let slot = shared.slot(&shared.snapshot_slots, &terms)?;
         let id = parent.store.data().id;
         let mut copy = copy::copy(parent, &shared, slot, terms)?;
+        if let Some(state) = state {
+            let write = |request: &mut Vec<u8>| state.encode(request);
+            copy.request::<IgnoredAny>(None, Op::Keep, &Nothing, write)?;
+        }
         copy.request::<IgnoredAny>(None, Op::Settle, &Nothing, |_| Ok(()))?;
         match &mut copy.state {
             State::Live(session) => session.frozen_memory(&shared, id),

@@ -3,7 +3,7 @@
 mod chunk_cache;
 mod compile;
 mod copy;
-mod freeze;
+pub(crate) mod freeze;
 pub(crate) mod frozen;
 pub(crate) mod handle;
 pub(crate) mod replay;

@@ -168,6 +168,33 @@ impl Pool {
         Ok(Branch(Held::Own(instance)))
     }
 
+    /// As [`branch_for`](Self::branch_for), for an instance that begins with a snapshot of this pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::branch_with`]; `Options` when the snapshot is another pool's.
+    pub fn branch_from(
+        &self,
+        snapshot: &Snapshot,
+        options: &RunOptions,
+        wait: &Wait,
+    ) -> Result<Branch> {
+        let shared = &self.inner.shared;
+        if !snapshot.is_of(shared) {
+            return Err(Error::options("the snapshot belongs to another pool"));
+        }
+        let make = || {
+            let terms = shared.terms(options)?;
+            let slot = shared.branch_slots.take(shared.patience, wait.until())?;
+            Instance::beginning_with(Some(snapshot.frozen()), shared, slot, terms)
+        };
+        #[cfg(feature = "testing")]
+        if let Some(saboteur) = &self.inner.sabotage {
+            return saboteur.branch(make, || self.main_cell()).map(Branch);
+        }
+        Ok(Branch(Held::Own(make()?)))
+    }
+
     /// A fresh instance to be the main one of a workflow run, for any thread.
     ///
     /// # Errors
@@ -260,7 +287,7 @@ impl Pool {
         for chunk in prelude {
             instance.exec(None, chunk)?;
         }
-        let frozen = Arc::new(instance.freeze()?);
+        let frozen = Arc::new(instance.freeze(None)?);
         // Nobody else has the pool yet.
         let _ = shared.prelude.set(frozen);
         Ok(())

@@ -7,6 +7,7 @@ mod branches;
 mod cancel;
 mod check;
 mod conformance;
+mod fork_states;
 mod isolation;
 mod journal;
 mod lua_files;

@@ -59,7 +59,8 @@ macro_rules! forks {
             /// function; `Timeout` and the like when a finalizer in the copy is stopped by a limit;
             /// `OutOfMemory`.
             pub fn snapshot(&mut self) -> Result<Snapshot> {
-                self.access().with(|instance, _| Snapshot::of(instance))
+                self.access()
+                    .with(|instance, _| Snapshot::of(instance, None))
             }
         }
     };
@@ -69,3 +70,30 @@ forks!(Branch);
 forks!(Main);
 forks!(RunMain);
 forks!(Runtime);
+
+/// Gives a handle that workflows have what they need besides.
+#[cfg(feature = "workflow")]
+macro_rules! snapshots_with_state {
+    ($handle:ty) => {
+        impl $handle {
+            /// As [`snapshot`](Self::snapshot), with the values of a state, which states that are passed to
+            /// its branches may name in place of having them.
+            ///
+            /// # Errors
+            ///
+            /// As there; and when the state can't pass, or finds no room.
+            pub(crate) fn snapshot_with<S: serde::Serialize>(
+                &mut self,
+                state: &S,
+            ) -> Result<Snapshot> {
+                self.access()
+                    .with(|instance, _| Snapshot::of(instance, Some(state)))
+            }
+        }
+    };
+}
+
+#[cfg(feature = "workflow")]
+snapshots_with_state!(Branch);
+#[cfg(feature = "workflow")]
+snapshots_with_state!(RunMain);

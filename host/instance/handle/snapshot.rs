@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::instance::Instance;
+use crate::instance::freeze::Encode;
 use crate::instance::frozen::Frozen;
 use crate::instance::handle::{Branch, Held};
 use crate::instance::shared::Shared;
@@ -35,13 +36,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// That of an instance.
+    /// That of an instance, with the values of a state if there is one.
     ///
     /// # Errors
     ///
     /// As [`Instance::freeze`].
-    pub(crate) fn of(instance: &mut Instance) -> Result<Snapshot> {
-        let frozen = instance.freeze()?;
+    pub(crate) fn of(instance: &mut Instance, state: Option<&dyn Encode>) -> Result<Snapshot> {
+        let frozen = instance.freeze(state)?;
         Ok(Snapshot {
             shared: Arc::clone(instance.shared()),
             frozen: Arc::new(frozen),
@@ -119,6 +120,16 @@ impl Snapshot {
             frozen: Arc::new(Frozen::read(shared, file)?),
             shared: Arc::clone(shared),
         })
+    }
+
+    /// Whether it belongs to the pool that has this.
+    pub(crate) fn is_of(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
+    }
+
+    /// What instances begin with.
+    pub(crate) fn frozen(&self) -> &Arc<Frozen> {
+        &self.frozen
     }
 
     /// Bytes of memory that an instance has which begins with it.

@@ -134,7 +134,11 @@ impl Path<'_> {
             });
         let start = match self.run.workflow.model.settings.parallel.start {
             Start::Fresh => None,
-            Start::Fork => Some(self.track.snapshot()?),
+            // A worker is sent the state by itself.
+            Start::Fork if self.level == 0 && self.run.of_workers().is_some() => {
+                Some(self.track.snapshot()?.into())
+            }
+            Start::Fork => Some(self.track.beginning(&branches.job.state)?),
         };
         let cancel = branches.terms.cancel.child();
         let here = Here {
@@ -153,7 +157,7 @@ impl Path<'_> {
             .of_workers()
             .filter(|_| self.level == 0)
             .map(|of_run| {
-                let start = here.start.clone();
+                let start = here.start.as_ref().map(|start| start.snapshot.clone());
                 let prelude = self.run.prelude.get().cloned();
                 let (job, terms) = (&branches.job, branches.terms);
                 Away::new(of_run, job, terms, start, prelude, cancel.clone())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::Cancel;
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::entry::Failed;
@@ -10,11 +11,10 @@ use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob, Lane,
 use crate::workflow::execute::path::{Flow, Path};
 use crate::workflow::execute::position::At;
 use crate::workflow::execute::terms::Terms;
-use crate::workflow::execute::track::Track;
+use crate::workflow::execute::track::{Beginning, Track};
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::report::{Failure, ms};
 use crate::workflow::state::{PARALLEL_RESULTS, State};
-use crate::{Cancel, Snapshot};
 
 /// Threads of this process.
 pub(crate) struct Here<'a, 'r> {
@@ -27,7 +27,7 @@ pub(crate) struct Here<'a, 'r> {
     /// The terms around its branches.
     pub(crate) terms: &'a Terms,
     /// What their instances begin with, if it isn't what all of the run do.
-    pub(crate) start: Option<Snapshot>,
+    pub(crate) start: Option<Beginning>,
     /// Stops those that run.
     pub(crate) cancel: Cancel,
 }

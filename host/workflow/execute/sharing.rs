@@ -22,20 +22,75 @@ use crate::workflow::state::{RESULT, State};
 /// A state as it passes to a node.
 pub(crate) struct Passed {
     state: Json,
+    /// What the instance holds already, if it holds anything, and whether any of it is in the state.
+    kept: Option<Arc<Kept>>,
+    has_kept: bool,
     /// What goes by numbers, by where it lies: the number, once it has been written.
     numbers: RefCell<HashMap<*const (), Option<u32>>>,
-    /// What has been written under a number: that of the first one is 1.
+    /// What has been written under a number: that of the first one is 1, or comes after those of what is
+    /// held already.
     numbered: RefCell<Vec<Json>>,
 }
 
+/// Values that an instance holds from the start, under numbers: they pass to none of its nodes.
+pub(crate) struct Kept {
+    /// By where they lie, as long as they are here.
+    numbers: HashMap<usize, u32>,
+    /// That of the first one is 1.
+    numbered: Vec<Json>,
+}
+
+impl Kept {
+    fn number(&self, json: &Json) -> Option<u32> {
+        self.numbers.get(&json.place().addr()).copied()
+    }
+}
+
 impl Passed {
-    pub(crate) fn new(state: &State) -> Passed {
+    /// A state on its way to a node, on an instance that holds what is `kept`.
+    pub(crate) fn new(state: &State, kept: Option<&Arc<Kept>>) -> Passed {
+        Passed::found(
+            state,
+            Found {
+                kept: kept.cloned(),
+                ..Found::default()
+            },
+        )
+    }
+
+    /// A state whose values are all to be held, one by one: see [`into_kept`](Self::into_kept).
+    pub(crate) fn to_be_kept(state: &State) -> Passed {
+        let found = Found::default();
+        let mut passed = Passed::found(state, found);
+        let numbers = passed.numbers.get_mut();
+        parts(&passed.state, &mut |part| {
+            if is_worth_it(part) {
+                numbers.insert(part.place(), None);
+            }
+        });
+        passed
+    }
+
+    /// What an instance holds that was passed this.
+    pub(crate) fn into_kept(self) -> Arc<Kept> {
+        let numbered = self.numbered.into_inner();
+        let numbers = (1..).zip(&numbered);
+        Arc::new(Kept {
+            numbers: numbers
+                .map(|(number, json)| (json.place().addr(), number))
+                .collect(),
+            numbered,
+        })
+    }
+
+    fn found(state: &State, mut found: Found) -> Passed {
         let state = state.share();
-        let mut found = Found::default();
         parts(&state, &mut |part| find(part, &mut found));
         let numbers = found.numbered.into_iter().map(|place| (place, None));
         Passed {
             state,
+            kept: found.kept,
+            has_kept: found.has_kept,
             numbers: RefCell::new(numbers.collect()),
             numbered: RefCell::default(),
         }
@@ -43,11 +98,19 @@ impl Passed {
 
     /// Whether anything goes by a number: only then can there be numbers in what comes back.
     pub(crate) fn has_numbers(&self) -> bool {
-        !self.numbers.borrow().is_empty()
+        self.has_kept || !self.numbers.borrow().is_empty()
+    }
+
+    /// What the instance held before.
+    fn held(&self) -> &[Json] {
+        self.kept.as_ref().map_or(&[], |kept| &kept.numbered)
     }
 
     /// The number of a value, if it goes by one, and whether it has been written.
     fn number(&self, json: &Json) -> Option<(u32, bool)> {
+        if let Some(number) = self.kept.as_ref().and_then(|kept| kept.number(json)) {
+            return Some((number, true));
+        }
         let mut numbers = self.numbers.borrow_mut();
         let number = numbers.get_mut(&json.place())?;
         if let Some(number) = *number {
@@ -56,7 +119,7 @@ impl Passed {
         let mut numbered = self.numbered.borrow_mut();
         numbered.push(json.clone());
         // No request is that long.
-        let next = u32::try_from(numbered.len()).unwrap_or(u32::MAX);
+        let next = u32::try_from(self.held().len() + numbered.len()).unwrap_or(u32::MAX);
         *number = Some(next);
         Some((next, false))
     }
@@ -72,6 +135,7 @@ impl Passed {
         }
         let numbered = self.numbered.borrow();
         let known = Known {
+            held: self.held(),
             numbered: &numbered,
             depths: RefCell::default(),
         };
@@ -82,6 +146,9 @@ impl Passed {
 /// What a state is made of.
 #[derive(Default)]
 struct Found {
+    /// What the instance holds, and whether any of it was met.
+    kept: Option<Arc<Kept>>,
+    has_kept: bool,
     /// Values without parts that may be there several times, and were met.
     met: HashSet<*const ()>,
     /// What goes by a number.
@@ -92,6 +159,12 @@ struct Found {
 /// there again isn't looked at again.
 fn find(json: &Json, found: &mut Found) {
     let place = json.place();
+    if let Some(kept) = &found.kept
+        && kept.number(json).is_some()
+    {
+        found.has_kept = true;
+        return;
+    }
     match json {
         Json::Whole(_) => {
             if json.is_shared() && is_worth_it(json) && !found.met.insert(place) {
@@ -255,6 +328,8 @@ enum Item {
 
 /// What numbers stand for.
 struct Known<'p> {
+    /// What the instance held before, whose numbers come first.
+    held: &'p [Json],
     numbered: &'p [Json],
     /// How deeply each is nested, by where it lies, once that was asked for.
     depths: RefCell<HashMap<*const (), usize>>,
@@ -296,7 +371,10 @@ impl Known<'_> {
             .ok()
             .and_then(|it| it.checked_sub(1));
         let index = index.ok_or_else(lost)?;
-        let json = self.numbered.get(index).ok_or_else(lost)?;
+        let json = match index.checked_sub(self.held.len()) {
+            None => &self.held[index],
+            Some(index) => self.numbered.get(index).ok_or_else(lost)?,
+        };
         Ok((json, json.depth(&mut self.depths.borrow_mut())))
     }
 }
@@ -468,8 +546,8 @@ mod tests {
         let state = state(value.clone());
         let mut plain = Vec::new();
         codec::encode("state", &state, &mut plain).unwrap();
-        assert_eq!(bytes(&Passed::new(&state)), plain);
-        let returned = Passed::new(&state).resolve(answer(&value)).unwrap();
+        assert_eq!(bytes(&Passed::new(&state, None)), plain);
+        let returned = Passed::new(&state, None).resolve(answer(&value)).unwrap();
         assert_eq!(*returned.into_json().value(), value);
     }
 
@@ -496,8 +574,8 @@ mod tests {
         let mut once = all.clone();
         once.remove("results");
         once.remove("again");
-        let before = bytes(&Passed::new(&once)).len();
-        let passed = Passed::new(&all);
+        let before = bytes(&Passed::new(&once, None)).len();
+        let passed = Passed::new(&all, None);
         let written = bytes(&passed);
         assert!(
             written.len() < before + 100 * 40,
@@ -511,7 +589,7 @@ mod tests {
     #[test]
     fn numbers_stand_for_what_was_passed() {
         let all = several();
-        let passed = Passed::new(&all);
+        let passed = Passed::new(&all, None);
         bytes(&passed);
         let number = |json: &Json| {
             let numbers = passed.numbers.borrow();
@@ -548,7 +626,7 @@ mod tests {
 
     #[test]
     fn numbers_that_stand_for_nothing_are_refused() {
-        let passed = Passed::new(&several());
+        let passed = Passed::new(&several(), None);
         bytes(&passed);
         let count = passed.numbered.borrow().len() as u32;
         for (number, stands) in [(0, false), (1, true), (count, true), (count + 1, false)] {
@@ -580,7 +658,7 @@ mod tests {
         let mut all = state(json!({"a": deep}));
         let shared = all.get("a").unwrap().clone();
         all.set("b", shared);
-        let passed = Passed::new(&all);
+        let passed = Passed::new(&all, None);
         bytes(&passed);
         for (levels, fits) in [(0, true), (MAX_DEPTH - 60, true), (MAX_DEPTH - 59, false)] {
             let mut bytes = vec![0x91; levels];

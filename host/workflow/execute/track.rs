@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::context::Run;
-use crate::workflow::execute::sharing::{Answer, Passed, Returned};
+use crate::workflow::execute::sharing::{Answer, Kept, Passed, Returned};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::model::LuaText;
@@ -24,12 +24,30 @@ pub(crate) struct Track<'r> {
     /// The branch, or the main path.
     pub(crate) branch: Option<Arc<str>>,
     /// What an instance of the branch begins with, if it isn't what all of the run do.
-    start: Option<Snapshot>,
+    start: Option<Beginning>,
     instance: Instance,
     since: Instant,
     /// What instances did that are gone, and the current one last.
     reports: Vec<InstanceReport>,
     printed: Printed,
+}
+
+/// What the instances of branches begin with.
+#[derive(Clone)]
+pub(crate) struct Beginning {
+    pub(crate) snapshot: Snapshot,
+    /// What of the state is in there: its numbers are not for other values.
+    kept: Option<Arc<Kept>>,
+}
+
+impl From<Snapshot> for Beginning {
+    /// That of an instance which holds no state.
+    fn from(snapshot: Snapshot) -> Beginning {
+        Beginning {
+            snapshot,
+            kept: None,
+        }
+    }
 }
 
 enum Instance {
@@ -62,7 +80,7 @@ impl<'r> Track<'r> {
     pub(crate) fn of_branch(
         run: &'r Run<'r>,
         branch: Arc<str>,
-        start: Option<Snapshot>,
+        start: Option<Beginning>,
         terms: &Terms,
     ) -> crate::Result<Track<'r>> {
         let instance = branch_of(run, start.as_ref(), terms)?;
@@ -115,7 +133,29 @@ impl<'r> Track<'r> {
         })
     }
 
-    /// What the instance has, for branches to begin with.
+    /// What the instance has, and the state that branches begin with: they have it without having it passed.
+    ///
+    /// # Errors
+    /// If the instance can't be frozen.
+    pub(crate) fn beginning(&mut self, state: &State) -> Result<Beginning, Trouble> {
+        self.revive()?;
+        let passed = Passed::to_be_kept(state);
+        if passed.has_numbers() {
+            let snapshot = on!(&mut self.instance, handle => handle.snapshot_with(&passed));
+            // Where the two don't fit into one instance, the state passes to each branch.
+            if let Ok(snapshot) = snapshot {
+                let kept = Some(passed.into_kept());
+                return Ok(Beginning { snapshot, kept });
+            }
+        }
+        Ok(Beginning {
+            snapshot: self.snapshot()?,
+            // What this instance began with, it still holds.
+            kept: self.start.as_ref().and_then(|start| start.kept.clone()),
+        })
+    }
+
+    /// What the instance has, for others to begin with.
     ///
     /// # Errors
     /// If it can't be frozen.
@@ -127,7 +167,7 @@ impl<'r> Track<'r> {
     fn on(
         run: &'r Run<'r>,
         branch: Option<Arc<str>>,
-        start: Option<Snapshot>,
+        start: Option<Beginning>,
         instance: Instance,
         terms: &Terms,
     ) -> Track<'r> {
@@ -184,7 +224,8 @@ impl<'r> Track<'r> {
         let left = self.run.budget.left()?;
         let options = terms.of_eval(self.run.pool.limits(), &left, self.run.granted());
         let chunk = named(code, &chunk_name(node));
-        let passed = Passed::new(state);
+        let kept = self.start.as_ref().and_then(|start| start.kept.as_ref());
+        let passed = Passed::new(state, kept);
         let result = on!(&mut self.instance, handle => {
             let mut handle = handle.with(&options);
             match passed.has_numbers() {
@@ -363,8 +404,9 @@ impl<'r> Track<'r> {
 }
 
 /// A new instance for a branch, which begins with `start`, or else with what the prelude has left.
-fn branch_of(run: &Run<'_>, start: Option<&Snapshot>, terms: &Terms) -> crate::Result<Instance> {
+fn branch_of(run: &Run<'_>, start: Option<&Beginning>, terms: &Terms) -> crate::Result<Instance> {
     let options = run.instance_options(terms);
+    let start = start.map(|start| &start.snapshot);
     let branch = match start.or_else(|| run.prelude.get()) {
         Some(snapshot) => snapshot.branch_with(&options),
         None => run.pool.branch_with(&options),

@@ -17,6 +17,7 @@ use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob, Lane}
 use crate::workflow::execute::journals::Journals;
 use crate::workflow::execute::path::Flow;
 use crate::workflow::execute::terms::Terms;
+use crate::workflow::execute::track::Beginning;
 use crate::workflow::execute::workers::Workers as Gate;
 use crate::workflow::load::files::Bytes;
 use crate::workflow::load::source::Source;
@@ -267,7 +268,7 @@ impl<W: Write + Send + 'static> Server<'_, W> {
             around: None,
             job: &fan_out.job,
             terms: &terms,
-            start: fan_out.start.clone(),
+            start: fan_out.start.clone().map(Beginning::from),
             cancel,
         };
         let end: BranchEnd = (&here).run(&job);
