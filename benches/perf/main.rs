@@ -14,6 +14,7 @@ mod branches;
 mod forks;
 mod measure;
 mod memory;
+mod plugins;
 mod profile;
 mod programs;
 mod scaling;
@@ -50,6 +51,10 @@ struct Args {
     #[arg(long, hide = true)]
     pools: bool,
 
+    /// What the rows about many forks run this program as.
+    #[arg(long, hide = true)]
+    many_forks: bool,
+
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -63,6 +68,9 @@ fn main() -> Result<()> {
     if args.pools {
         return start_up::make_pools();
     }
+    if args.many_forks {
+        return forks::hold_many();
+    }
     if std::env::var_os("RUST_BACKTRACE").is_some() {
         return Err("RUST_BACKTRACE is set, which makes every Lua error slower: unset it".into());
     }
@@ -75,6 +83,7 @@ fn main() -> Result<()> {
     let mut table = Table::new(effort, args.only);
     branches::rows(&mut table)?;
     forks::rows(&mut table)?;
+    plugins::rows(&mut table)?;
     values::rows(&mut table)?;
     programs::rows(&mut table)?;
     scaling::rows(&mut table)?;

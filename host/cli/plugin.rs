@@ -212,7 +212,9 @@ fn check(args: CheckArgs) -> anyhow::Result<()> {
         verbose: args.verbose,
     };
     log.pool(&pool)?;
-    let mut host = PluginHost::builder(&pool).grants(grants);
+    let mut host = PluginHost::builder(&pool)
+        .grants(grants)
+        .run_entry_once(false);
     if args.host.kept {
         host = host.max_kept(0);
     }
@@ -262,7 +264,9 @@ fn call(args: CallArgs) -> anyhow::Result<()> {
     let mut host = PluginHost::builder(&pool)
         .path(&args.path)
         .only(&args.plugin)
-        .grants(grants);
+        .grants(grants)
+        // There is one call.
+        .run_entry_once(false);
     if args.host.kept {
         host = host.max_kept(1);
     }

@@ -138,11 +138,15 @@ impl<'c> Call<'c> {
     /// A fresh instance on the plugin's terms.
     fn branch(&self) -> Result<Branch> {
         let pool = &self.host.loader.pool;
-        pool.branch_for(&self.plugin.options, &self.options.wait)
+        let (options, wait) = (&self.plugin.options, &self.options.wait);
+        match &self.plugin.start {
+            Some(start) => pool.branch_from(&start.snapshot, options, wait),
+            None => pool.branch_for(options, wait),
+        }
     }
 
-    /// Runs the entry, if that is still to do, and then the function. Together they have
-    /// what the limits give to one call.
+    /// Runs the entry, if that is still to do and the instance didn't begin with what it leaves, and then
+    /// the function. Together they have what the limits give to one call.
     fn run_on<A, R>(&self, branch: &mut Branch, load: bool, args: &A) -> Ran<R>
     where
         A: Serialize + ?Sized,
@@ -156,7 +160,9 @@ impl<'c> Call<'c> {
             options = options.deadline(ends);
         }
         let mut loading = None;
-        if load {
+        if load && let Some(start) = &self.plugin.start {
+            loading = Some(start.cost.clone());
+        } else if load {
             let entry =
                 Chunk::body(&*self.plugin.source.entry.text).named(&*self.plugin.chunk_name);
             let result = branch.with(&options).eval::<IgnoredAny>(entry);
@@ -168,8 +174,10 @@ impl<'c> Call<'c> {
                     loaded: false,
                 };
             }
-            options = budget::left(options, limits, &report);
             loading = Some(report);
+        }
+        if let Some(loading) = &loading {
+            options = budget::left(options, limits, loading);
         }
         let mut result = branch.with(&options).call(self.export, args);
         let mut report = branch.take_report();

@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 
 use super::source::{File, Source};
 use crate::diagnostics::{Code, Place, Problem, Problems};
-use crate::{Chunk, Error, Grants, Pool, Result, RunOptions};
+use crate::{Chunk, Error, Grants, Pool, Report, Result, RunOptions};
 
 /// The types of the values at dotted paths, as a call looks for them.
 const TYPES: &str = "\
@@ -21,18 +21,25 @@ return types";
 
 /// Reports what is wrong with the Lua of a plugin: a module that doesn't parse, an entry
 /// that fails, an exported function that isn't there. Runs the entry, on the plugin's own
-/// terms.
-pub(super) fn check(source: &Source, options: &RunOptions, pool: &Pool, problems: &mut Problems) {
+/// terms, and says what that took, unless it failed.
+pub(super) fn check(
+    source: &Source,
+    options: &RunOptions,
+    pool: &Pool,
+    problems: &mut Problems,
+) -> Option<Report> {
     let before = problems.count();
     if let Err(error) = check_modules(source, pool, problems) {
         fail(source, &error, "the modules can't be checked", problems);
     }
     // What an entry says when a module of its own doesn't parse is nothing new.
-    if problems.count() == before
-        && let Err(error) = check_entry(source, options, pool, problems)
-    {
-        fail(source, &error, "the entry can't be checked", problems);
+    if problems.count() > before {
+        return None;
     }
+    check_entry(source, options, pool, problems).unwrap_or_else(|error| {
+        fail(source, &error, "the entry can't be checked", problems);
+        None
+    })
 }
 
 fn check_modules(source: &Source, pool: &Pool, problems: &mut Problems) -> Result<()> {
@@ -63,7 +70,7 @@ fn check_entry(
     options: &RunOptions,
     pool: &Pool,
     problems: &mut Problems,
-) -> Result<()> {
+) -> Result<Option<Report>> {
     let mut branch = pool.branch_with(options)?;
     let chunk = Chunk::body(&*source.entry.text).named(source.chunk_name());
     if let Err(error) = branch.eval::<IgnoredAny>(chunk) {
@@ -85,8 +92,9 @@ fn check_entry(
         } else if error.is_denied() {
             problem.with_hint("the manifest's `wants` says what the plugin may use");
         }
-        return Ok(());
+        return Ok(None);
     }
+    let report = branch.take_report();
     let exports: Vec<&String> = source.manifest.exports.keys().collect();
     let types: Vec<String> = branch.eval_with(Chunk::body(TYPES), &exports)?;
     for (name, found) in exports.iter().zip(types) {
@@ -103,7 +111,7 @@ fn check_entry(
             problem.with_hint("exported functions are globals, so not `local` ones");
         }
     }
-    Ok(())
+    Ok(Some(report))
 }
 
 /// An error of the check itself, or of the sandbox.

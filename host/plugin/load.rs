@@ -9,6 +9,7 @@ use super::admit::{Policy, admit};
 use super::check::check;
 use super::manifest::{Lifetime, Manifest};
 use super::source::{Source, find, load, written_name};
+use super::start::Start;
 use crate::diagnostics::{Code, Problem, Problems};
 use crate::{Limits, Pool, RunOptions};
 
@@ -24,6 +25,8 @@ pub(super) struct Plugin {
     pub(super) limits: Limits,
     /// The terms of its instances.
     pub(super) options: RunOptions,
+    /// What they begin with, if the entry needn't be run in each.
+    pub(super) start: Option<Start>,
     /// No other plugin of the process has the same one, not even an earlier state of this one:
     /// what is kept belongs to one generation.
     pub(super) generation: u64,
@@ -51,6 +54,8 @@ pub(super) struct Loader {
     /// The names of the plugins to load, if not all of them.
     pub(super) only: Option<Vec<String>>,
     pub(super) policy: Policy,
+    /// Whether instances may begin behind the entry.
+    pub(super) entry_once: bool,
 }
 
 /// A file or folder that should be a plugin, or one that should be full of them and can't be read.
@@ -213,16 +218,19 @@ impl Loader {
             problems.sort_since(before);
             return false;
         };
+        let begins_behind = self.entry_once && terms.grants.granted_seed().is_none();
         let options = RunOptions::new().limits(terms.limits).grants(terms.grants);
-        check(&source, &options, &self.pool, problems);
+        let report = check(&source, &options, &self.pool, problems);
         problems.sort_since(before);
         if problems.count() > before {
             return false;
         }
+        let report = report.filter(|_| begins_behind);
         let name: Arc<str> = name.into();
         let plugin = Plugin {
             name: Arc::clone(&name),
             chunk_name: source.chunk_name(),
+            start: report.and_then(|report| Start::find(&report, &source, &options, &self.pool)),
             source,
             limits: terms.limits,
             options,

@@ -49,6 +49,7 @@ mod manifest;
 mod read;
 mod report;
 mod source;
+mod start;
 mod tenant;
 
 pub use call::CallOptions;

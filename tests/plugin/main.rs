@@ -10,6 +10,8 @@ mod example;
 mod kept;
 mod limits;
 mod manifest;
+mod pages;
 mod refusal;
 mod reload;
+mod start;
 mod tenants;
