@@ -174,6 +174,7 @@ impl From<&Kept> for Limits {
     }
 }
 
+#[cfg(feature = "workflow")]
 impl Entry {
     /// About what it takes in memory, and in a file.
     pub(crate) fn cost(&self) -> usize {

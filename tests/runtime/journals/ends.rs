@@ -18,10 +18,6 @@ fn pool() -> Pool {
         .function("panics", |()| -> Result<(), HostError> {
             panic!("on purpose")
         })
-        .async_function("waits", |_, ()| async {
-            std::future::pending::<()>().await;
-            Ok::<_, HostError>(())
-        })
         .build()
         .unwrap()
 }
@@ -65,23 +61,30 @@ fn limits_of_a_call_are_its_own() {
 #[case::by_time(RunOptions::new().wall(Duration::from_millis(300)), "timeout")]
 #[case::by_somebody(RunOptions::new(), "cancelled")]
 fn one_that_waited_for_the_host_stops_there(#[case] options: RunOptions, #[case] kind: &str) {
-    let pool = pool();
     let cancel = Cancel::new();
+    let fired = (kind == "cancelled").then(|| cancel.clone());
+    let pool = common::builder()
+        .max_branches(1)
+        .function("one", |()| Ok::<_, HostError>(1))
+        .async_function("waits", move |_, ()| {
+            // Once the script waits for it.
+            if let Some(cancel) = &fired {
+                cancel.cancel();
+            }
+            async {
+                std::future::pending::<()>().await;
+                Ok::<_, HostError>(())
+            }
+        })
+        .build()
+        .unwrap();
     let options = options
         .grants(Grants::none().all_functions())
         .cancel_handle(&cancel)
         .journal(1 << 20);
     let mut branch = pool.branch_with(&options).unwrap();
-    std::thread::scope(|scope| {
-        if kind == "cancelled" {
-            scope.spawn(|| {
-                std::thread::sleep(Duration::from_millis(100));
-                cancel.cancel();
-            });
-        }
-        let error = branch.eval::<()>("one()\nwaits()").unwrap_err();
-        assert_eq!(error.code(), kind);
-    });
+    let error = branch.eval::<()>("one()\nwaits()").unwrap_err();
+    assert_eq!(error.code(), kind);
     let journal = taken(&mut branch);
     let shown = replay(&journal).to_string();
     assert!(shown.contains("eval:2: waits() -> stopped: "), "{shown}");
@@ -89,46 +92,40 @@ fn one_that_waited_for_the_host_stops_there(#[case] options: RunOptions, #[case]
 }
 
 #[test]
-fn one_that_was_cancelled_goes_on_until_it_asks_for_more() {
+fn one_that_was_cancelled_before_it_began_has_nothing_to_replay() {
     let pool = pool();
     let cancel = Cancel::new();
     let options = recording(Grants::none().all_functions()).cancel_handle(&cancel);
     let mut branch = pool.branch_with(&options).unwrap();
     cancel.cancel();
-    // It never begins, and so there is nothing to replay.
     assert!(branch.eval::<()>("one()").unwrap_err().is_cancelled());
     assert_eq!(taken(&mut branch).calls(), 0);
+}
 
+#[test]
+fn one_that_was_cancelled_goes_on_until_it_asks_for_more() {
+    let cancel = Cancel::new();
+    let fired = cancel.clone();
     let pool = common::builder()
         .max_branches(1)
-        .function_with("fires", |call, ()| {
-            // Somebody does, while the script runs on for a moment.
-            call.cancel_handle();
-            Ok::<_, HostError>(())
+        .function("fire", move |()| {
+            // The script runs on until the next tick.
+            fired.cancel();
+            Ok::<_, HostError>(1)
         })
-        .function("one", |()| Ok::<_, HostError>(1))
         .build()
         .unwrap();
-    let cancel = Cancel::new();
     let options = recording(Grants::none().all_functions()).cancel_handle(&cancel);
     let mut branch = pool.branch_with(&options).unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(50));
-            cancel.cancel();
-        });
-        let error = branch.eval::<()>("one()\nwhile true do end").unwrap_err();
-        assert!(error.is_cancelled(), "{error}");
-    });
+    let error = branch.eval::<()>("fire()\nwhile true do end").unwrap_err();
+    assert!(error.is_cancelled(), "{error}");
     let journal = taken(&mut branch);
-    let options = ReplayOptions::new().script(None, "one()\none()");
+    let options = ReplayOptions::new().script(None, "fire()\nfire()");
     let replay = super::replay_with(&journal, &options);
     assert!(matches!(replay.end(), ReplayEnd::Beyond), "{replay}");
     let shown = replay.to_string();
-    assert!(
-        shown.contains("the recorded run ended here (at eval:2): stopped: the run was cancelled"),
-        "{shown}"
-    );
+    let said = "the recorded run ended here (at eval:2): stopped: the run was cancelled";
+    assert!(shown.contains(said), "{shown}");
 }
 
 #[test]
