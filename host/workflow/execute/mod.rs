@@ -1,5 +1,6 @@
 //! From a [`Plan`](crate::workflow::Plan) to a result: nodes, branches, and what is written down on the way.
 
+mod answer;
 pub(crate) mod branches;
 pub(crate) mod budget;
 pub(crate) mod checkpoint;

@@ -6,8 +6,9 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::workflow::event::EventKind;
+use crate::workflow::execute::answer::Answer;
 use crate::workflow::execute::context::Run;
-use crate::workflow::execute::sharing::{Answer, Kept, Passed, Returned};
+use crate::workflow::execute::sharing::{Kept, Passed, Returned};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::model::LuaText;
