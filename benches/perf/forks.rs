@@ -191,9 +191,14 @@ fn workflow_branches(table: &mut Table) -> Result<()> {
         }
         let workflow = Workflow::parse(
             &format!(
-                "settings: {{parallel: {{max_workers: 1, start: {start}}}}}\n                 nodes:\n  - name: each\n    type: dynamic_parallel\n    \
-                 items: '{{{{ range(state.count) | list }}}}'\n    \
-                 run: 'return {{n = #state.rows}}'\n"
+                "
+settings: {{parallel: {{max_workers: 1, start: {start}}}}}
+nodes:
+  - name: each
+    type: dynamic_parallel
+    items: '{{{{ range(state.count) | list }}}}'
+    run: 'return {{n = #state.rows}}'
+"
             ),
             "w.yaml",
         )?;
