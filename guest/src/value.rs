@@ -113,9 +113,9 @@ impl Lists {
     /// How many lists there are of each kind.
     const KINDS: c_int = 3;
 
-    /// Those that have this number.
+    /// Those that have this number, or would have it: none has zero.
     fn of(self, number: u32) -> Lists {
-        match number <= self.kept {
+        match (1..=self.kept).contains(&number) {
             true => self.behind(),
             false => self,
         }
