@@ -237,18 +237,20 @@ nodes:
       while true do end
 ";
     let settings = RunSettings::new().workers(&workers(3, false));
-    let ran = [run(text, &settings), run(text, &settings)].map(|result| {
+    let mut workers = HashSet::new();
+    for _ in 0..4 {
+        let result = run(text, &settings);
         let entries = result.state["parallel_results"].as_array().expect("a list");
         let types: Vec<_> = entries.iter().map(|it| it["error_type"].clone()).collect();
         assert_eq!(types, ["CancelledError", "LuaError", "CancelledError"]);
         let error = entries[0]["error"].as_str().expect("a text");
         assert!(error.contains("'each[1]' failed first"), "{error}");
         let instances = result.report.instances.into_iter();
-        instances.filter_map(|it| it.worker).collect::<HashSet<_>>()
-    });
-    // They stopped their branches, and weren't ended for not doing so.
-    assert_eq!(ran[0].len(), 3);
-    assert_eq!(ran[0], ran[1]);
+        workers.extend(instances.filter_map(|it| it.worker));
+    }
+    // They stopped their branches, and weren't ended for not doing so, or others would have come in their place.
+    // Not each has a branch each time: the failure may come before the last one begins.
+    assert!((2..=3).contains(&workers.len()), "{workers:?}");
 }
 
 #[test]
