@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::Service;
+
 /// What scripts may do in a [`Folder`](crate::Folder).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -62,5 +64,20 @@ impl fmt::Display for Capability {
             Capability::Secret(name) => write!(f, "secret {name}"),
             Capability::Env(name) => write!(f, "env {name}"),
         }
+    }
+}
+
+/// The name of a service, as scripts have it.
+pub(crate) fn service_name(service: Service) -> &'static str {
+    match service {
+        Service::Module => "require",
+        Service::Read => "fs.read",
+        Service::Write => "fs.write",
+        Service::Append => "fs.append",
+        Service::List => "fs.list",
+        Service::Stat => "fs.stat",
+        Service::Remove => "fs.remove",
+        Service::MakeFolder => "fs.mkdir",
+        Service::Time => "os",
     }
 }

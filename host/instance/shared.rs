@@ -5,6 +5,7 @@ use std::hash::RandomState;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::capability::service_name;
 use crate::engine::image::Image;
 use crate::grants::Grants;
 use crate::grants::function::Functions;
@@ -17,6 +18,7 @@ use crate::run::limits::Limits;
 use crate::run::terms::Terms;
 use crate::sync::monitor::Until;
 use crate::sync::slots::{Slot, Slots};
+use crate::wire::Service;
 use crate::{Result, RunOptions};
 
 /// The shared parts of a pool.
@@ -112,17 +114,7 @@ impl Shared {
     /// Names of what scripts can call outside of the sandbox: host functions by number, and
     /// behind them the services by theirs.
     pub(crate) fn host_call_names(&self) -> impl Iterator<Item = &str> {
-        const SERVICES: [&str; 9] = [
-            "require",
-            "fs.read",
-            "fs.write",
-            "fs.append",
-            "fs.list",
-            "fs.stat",
-            "fs.remove",
-            "fs.mkdir",
-            "os",
-        ];
-        self.functions.names().chain(SERVICES)
+        let services = Service::ALL.map(service_name);
+        self.functions.names().chain(services)
     }
 }

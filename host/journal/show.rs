@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::capability;
 use crate::codec::{Token, Tokens};
 use crate::journal::entry::{Answer, Asked, Halt};
 use crate::journal::mask::split;
@@ -179,21 +180,11 @@ pub(crate) fn asked_to(asked: &Asked, max: usize) -> String {
     }
 }
 
-/// The name of a service, as scripts have it.
+/// The name of a service, by its number.
 fn service_name(number: u32) -> &'static str {
-    const NAMES: [&str; 9] = [
-        "require",
-        "fs.read",
-        "fs.write",
-        "fs.append",
-        "fs.list",
-        "fs.stat",
-        "fs.remove",
-        "fs.mkdir",
-        "os",
-    ];
     let place = usize::try_from(number).ok();
-    place.and_then(|it| NAMES.get(it)).unwrap_or(&"?")
+    let service = place.and_then(|it| Service::ALL.get(it));
+    service.map_or("?", |service| capability::service_name(*service))
 }
 
 /// What it was told.
