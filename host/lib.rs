@@ -44,6 +44,7 @@ mod pool;
 mod private_file;
 mod report;
 mod run;
+mod sparse;
 mod store;
 mod sync;
 #[cfg(feature = "testing")]

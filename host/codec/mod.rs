@@ -4,6 +4,7 @@
 //! as they do in JSON. What a Rust type asks for is read as Lua would have it: see `loose`.
 
 mod arguments;
+mod bytes;
 mod encode;
 mod extension;
 mod key;
@@ -32,6 +33,7 @@ use serde::de::{
 use serde_path_to_error::Segment;
 
 use self::arguments::Arguments;
+pub(crate) use self::bytes::Bytes;
 use self::encode::Encoder;
 pub(crate) use self::extension::Extension;
 #[cfg(feature = "workflow")]

@@ -27,6 +27,7 @@ use crate::identity::StoreId;
 use crate::instance::frozen::Frozen;
 use crate::instance::shared::Shared;
 use crate::private_file::{self, For};
+use crate::sparse::{self, Piece};
 use crate::store::accountant::check_room;
 use crate::store::global::Number;
 use crate::{Error, Result, RunOptions};
@@ -35,9 +36,6 @@ const MARK: &[u8] = b"moonfork snapshot 1\n";
 
 /// The version that writes, and reads, files: what a memory means is known to the very same alone.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Bytes that are looked at, and left out, at once.
-const PIECE: usize = 4 << 10;
 
 /// Bytes of the hash.
 const HASH: usize = 32;
@@ -55,7 +53,7 @@ struct Head {
     /// Bytes of the memory.
     memory: usize,
     /// The pieces of it that are there: where each begins, and how long it is.
-    pieces: Vec<(usize, usize)>,
+    pieces: Vec<Piece>,
 }
 
 impl Frozen {
@@ -95,7 +93,7 @@ impl Frozen {
         let terms = shared.terms(&RunOptions::new())?;
         let _slot = shared.slot(&shared.snapshot_slots, &terms)?;
         let memory = self.memory.bytes().map_err(Error::internal)?;
-        let pieces = pieces(&memory);
+        let pieces = sparse::pieces(&memory);
         let head = Head {
             version: VERSION.to_owned(),
             guest_sha256: shared.image.guest_sha256().to_owned(),
@@ -181,23 +179,6 @@ impl Frozen {
     }
 }
 
-/// Where the parts of `memory` are that aren't zero, and how long they are.
-fn pieces(memory: &[u8]) -> Vec<(usize, usize)> {
-    const ZEROS: &[u8] = &[0; PIECE];
-
-    let mut pieces: Vec<(usize, usize)> = Vec::new();
-    for (at, piece) in (0..).step_by(PIECE).zip(memory.chunks(PIECE)) {
-        if piece == &ZEROS[..piece.len()] {
-            continue;
-        }
-        match pieces.last_mut() {
-            Some((start, len)) if *start + *len == at => *len += piece.len(),
-            _ => pieces.push((at, piece.len())),
-        }
-    }
-    pieces
-}
-
 /// What is in the file, if nobody else can have put it there.
 fn content(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
     // It may be reached through links; where it really lies is what has to be well protected.
@@ -246,52 +227,11 @@ fn parse(file: &[u8]) -> Result<(Head, &[u8]), &'static str> {
 }
 
 /// The memory that a head and its pieces make.
-fn unpack(head: &Head, mut pieces: &[u8]) -> Option<Vec<u8>> {
+fn unpack(head: &Head, pieces: &[u8]) -> Option<Vec<u8>> {
     if !head.memory.is_multiple_of(PAGE) {
         return None;
     }
     let mut memory = vec![0; head.memory];
-    for (at, len) in &head.pieces {
-        let (piece, rest) = pieces.split_at_checked(*len)?;
-        memory
-            .get_mut(*at..at.checked_add(*len)?)?
-            .copy_from_slice(piece);
-        pieces = rest;
-    }
-    pieces.is_empty().then_some(memory)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memories_come_back_from_their_pieces() {
-        let mut memory = vec![0; 2 * PAGE];
-        for at in [0, 4095, 4096, 70_000, 2 * PAGE - 1] {
-            memory[at] = 1;
-        }
-        let pieces = pieces(&memory);
-        assert_eq!(pieces, [(0, 8192), (69_632, 4096), (2 * PAGE - 4096, 4096)]);
-        let packed: Vec<u8> = pieces
-            .iter()
-            .flat_map(|(at, len)| &memory[*at..at + len])
-            .copied()
-            .collect();
-        let mut head = Head {
-            version: String::new(),
-            guest_sha256: String::new(),
-            parent: StoreId::next(),
-            stream: 0,
-            globals: Vec::new(),
-            room: None,
-            told: Told::default(),
-            memory: memory.len(),
-            pieces,
-        };
-        assert_eq!(unpack(&head, &packed).unwrap(), memory);
-        assert!(unpack(&head, &packed[1..]).is_none());
-        head.pieces[0].0 = usize::MAX;
-        assert!(unpack(&head, &packed).is_none());
-    }
+    sparse::restore(&mut memory, &head.pieces, pieces)?;
+    Some(memory)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
-use crate::journal::bytes::Bytes;
+use crate::codec::Bytes;
 use crate::run::limits::Limits;
 
 /// Something that happened to an instance, in order.

@@ -1,9 +1,9 @@
 //! What must not be seen, taken out of a journal.
 
-use crate::codec::{Token, Tokens};
-use crate::journal::bytes::Bytes;
+use memchr::memmem;
+
+use crate::codec::{Bytes, Token, Tokens};
 use crate::journal::entry::{Answer, Asked, Call, Entry, Event, Note};
-use crate::journal::memory::find;
 use crate::wire::{self, Service};
 
 /// What is there in place of it.
@@ -25,7 +25,7 @@ impl<'m> Mask<'m> {
     fn plain(&mut self, bytes: &mut Vec<u8>) {
         for text in self.hidden {
             let mut at = 0;
-            while let Some(found) = find(&bytes[at..], text.as_bytes()) {
+            while let Some(found) = memmem::find(&bytes[at..], text.as_bytes()) {
                 let start = at + found;
                 bytes.splice(start..start + text.len(), MASK.iter().copied());
                 at = start + MASK.len();

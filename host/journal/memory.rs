@@ -1,12 +1,11 @@
 //! Memories that instances began with in place of the guest's own, as journals have them.
 
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::journal::bytes::Bytes;
-
-/// Bytes that are looked at, and left out, at once.
-const PIECE: usize = 4 << 10;
+use crate::codec::Bytes;
+use crate::sparse::{self, Piece};
 
 /// A memory, and what of an instance's state lies beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,27 +17,16 @@ pub(crate) struct Memory {
     /// Bytes of the memory.
     len: usize,
     /// Where the pieces of it are that aren't zero, and how long they are.
-    pieces: Vec<(usize, usize)>,
+    pieces: Vec<Piece>,
     /// Those pieces.
     bytes: Bytes,
 }
 
 impl Memory {
     pub(crate) fn new(memory: &[u8], globals: Vec<i64>, room: Option<(u32, u32)>) -> Memory {
-        const ZEROS: &[u8] = &[0; PIECE];
-
-        let mut pieces: Vec<(usize, usize)> = Vec::new();
-        let mut bytes = Vec::new();
-        for (at, piece) in (0..).step_by(PIECE).zip(memory.chunks(PIECE)) {
-            if piece == &ZEROS[..piece.len()] {
-                continue;
-            }
-            bytes.extend_from_slice(piece);
-            match pieces.last_mut() {
-                Some((start, len)) if *start + *len == at => *len += piece.len(),
-                _ => pieces.push((at, piece.len())),
-            }
-        }
+        let pieces = sparse::pieces(memory);
+        let bytes = pieces.iter().map(|(at, len)| &memory[*at..at + len]);
+        let bytes = bytes.collect::<Vec<_>>().concat();
         Memory {
             globals,
             room,
@@ -59,17 +47,7 @@ impl Memory {
             return false;
         };
         memory.fill(0);
-        let mut rest = self.bytes.0.as_slice();
-        for (at, len) in &self.pieces {
-            let end = at.checked_add(*len);
-            let to = end.and_then(|end| memory.get_mut(*at..end));
-            let (Some(to), Some((piece, others))) = (to, rest.split_at_checked(*len)) else {
-                return false;
-            };
-            to.copy_from_slice(piece);
-            rest = others;
-        }
-        rest.is_empty()
+        sparse::restore(memory, &self.pieces, &self.bytes.0).is_some()
     }
 
     /// Writes stars over each of these texts, and says how often.
@@ -77,7 +55,7 @@ impl Memory {
         let mut count = 0;
         for text in hidden {
             let mut at = 0;
-            while let Some(found) = find(&self.bytes.0[at..], text.as_bytes()) {
+            while let Some(found) = memmem::find(&self.bytes.0[at..], text.as_bytes()) {
                 let start = at + found;
                 at = start + text.len();
                 self.bytes.0[start..at].fill(b'*');
@@ -99,31 +77,15 @@ impl Memory {
     }
 }
 
-/// Where `text` is in `bytes` first.
-pub(crate) fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
-    let (first, _) = text.split_first()?;
-    let mut at = 0;
-    loop {
-        at += bytes[at..].iter().position(|byte| byte == first)?;
-        if bytes[at..].starts_with(text) {
-            return Some(at);
-        }
-        at += 1;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn memories_come_back_from_their_pieces() {
+    fn a_memory_takes_the_place_of_another() {
         let mut memory = vec![0; 100_000];
-        for at in [0, 4095, 4096, 70_000, 99_999] {
-            memory[at] = 1;
-        }
+        memory[70_000] = 1;
         let kept = Memory::new(&memory, Vec::new(), None);
-        assert_eq!(kept.bytes.0.len(), 2 * PIECE + PIECE + 100_000 % PIECE);
         let mut other = vec![7; 100_000];
         assert!(kept.restore(&mut other));
         assert_eq!(other, memory);
@@ -135,10 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_found_and_masked() {
-        assert_eq!(find(b"aab", b"ab"), Some(1));
-        assert_eq!(find(b"aab", b"b!"), None);
-        assert_eq!(find(b"", b"b"), None);
+    fn texts_are_masked() {
         let mut memory = Memory::new(b"a secret, a secret", Vec::new(), None);
         assert_eq!(memory.mask(&["secret"]), 2);
         assert_eq!(memory.bytes.0, b"a ******, a ******");

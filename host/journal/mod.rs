@@ -1,7 +1,6 @@
 //! Journals: what an instance was asked to do, and what its scripts asked the host for, so that all of it
 //! can be run again, alone and offline.
 
-pub(crate) mod bytes;
 pub(crate) mod entry;
 mod file;
 mod mask;

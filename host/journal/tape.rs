@@ -2,8 +2,8 @@
 //! answers from what was written down.
 
 use crate::StoreId;
+use crate::codec::Bytes;
 use crate::journal::Journal;
-use crate::journal::bytes::Bytes;
 #[cfg(feature = "workflow")]
 use crate::journal::entry::Note;
 use crate::journal::entry::{Answer, Asked, COST, Call, End, Entry, Event, Kept};

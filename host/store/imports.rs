@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use wasmtime::{AsContextMut, Caller, ExternType, FuncType, Linker, Module, Val};
 
 use crate::capability::{Access, Capability};
+use crate::codec::Bytes;
 use crate::grants::files::Refusal;
 use crate::grants::function::Failed;
 use crate::grants::granted::{Denial, Granted, Lookup, split_path};
-use crate::journal::bytes::Bytes;
 use crate::journal::entry::{Answer, Asked, Event, Halt};
 use crate::store::context::{Context, Stop, guarded};
 use crate::store::memory::{guest_memory, read_site, slice, slice_mut};

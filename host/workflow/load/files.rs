@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
+
 /// Files by their paths.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
@@ -41,7 +43,7 @@ impl Files {
         }
         let bytes: Arc<[u8]> = read()?.into();
         self.known
-            .insert(name.into_owned(), Bytes(Arc::clone(&bytes)));
+            .insert(name.into_owned(), codec::Bytes(Arc::clone(&bytes)));
         Ok(bytes)
     }
 
@@ -59,32 +61,5 @@ pub(crate) struct Sources {
     pub(crate) files: BTreeMap<String, Bytes>,
 }
 
-/// What is in a file.
-#[derive(Clone, Debug)]
-pub(crate) struct Bytes(pub(crate) Arc<[u8]>);
-
-impl Serialize for Bytes {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Bytes, D::Error> {
-        struct Visitor;
-
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Bytes;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(bytes.into()))
-            }
-        }
-
-        source.deserialize_bytes(Visitor)
-    }
-}
+/// What is in a file, or is as large.
+pub(crate) type Bytes = codec::Bytes<Arc<[u8]>>;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::codec;
 use crate::workflow::event::Events;
 use crate::workflow::execute::budget::{Amounts, Budget};
 use crate::workflow::execute::entry::Failed;
@@ -138,7 +139,7 @@ impl<'a> Away<'a> {
 fn bytes(snapshot: Option<&Snapshot>) -> io::Result<Option<Bytes>> {
     let bytes = snapshot.map(Snapshot::to_bytes).transpose();
     let bytes = bytes.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(bytes.map(|bytes| Bytes(bytes.into())))
+    Ok(bytes.map(|bytes| codec::Bytes(bytes.into())))
 }
 
 /// Takes a worker that can serve a run, which is given back at once: so that a run that can't have one doesn't

@@ -38,7 +38,7 @@ const ORDER: [&[&str]; 10] = [
 ];
 
 /// What lies at the top of `host/` and may be needed by all of it.
-const LEAVES: [&str; 9] = [
+const LEAVES: [&str; 10] = [
     "capability",
     "chunk",
     "codec",
@@ -47,6 +47,7 @@ const LEAVES: [&str; 9] = [
     "identity",
     "private_file",
     "report",
+    "sparse",
     "wire",
 ];
 
