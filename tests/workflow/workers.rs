@@ -362,3 +362,25 @@ nodes:
         }
     }
 }
+
+#[test]
+fn a_worker_that_is_kept_has_the_prelude_of_each_run() {
+    let text = "
+prelude: base = math.random(1 << 30)
+nodes:
+  - {name: mine, run: 'return {base = base}'}
+  - {name: each, parallel_each: [1, 2], run: return base}
+  - {name: again, parallel_each: [1, 2], run: return base}
+";
+    let settings = RunSettings::new().workers(&workers(1, false));
+    let bases = [(); 2].map(|()| {
+        let result = run(text, &settings);
+        let base = result.state["base"].clone();
+        for entry in result.state["parallel_results"].as_array().expect("a list") {
+            assert_eq!(entry["state"]["result"], base);
+        }
+        base
+    });
+    // Or it would be no matter whose it is.
+    assert_ne!(bases[0], bases[1]);
+}

@@ -72,6 +72,8 @@ pub(crate) struct WorkflowSent {
     /// The hash of what it does: the worker has to come to the same.
     pub(crate) hash: String,
     pub(crate) sources: Sources,
+    /// What the prelude has left, if there is one.
+    pub(crate) prelude: Option<Bytes>,
 }
 
 /// What the branches of a fan-out have in common.
@@ -90,9 +92,8 @@ pub(crate) struct FanOutSent {
     pub(crate) max_iterations: Option<usize>,
     /// Whether anybody listens to events.
     pub(crate) events: bool,
-    /// What branches begin with, if it isn't what the prelude has left; and that, if there is one.
+    /// What branches begin with, if it isn't what the prelude has left.
     pub(crate) start: Option<Bytes>,
-    pub(crate) prelude: Option<Bytes>,
 }
 
 /// One branch.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::codec;
@@ -53,15 +53,14 @@ pub(crate) struct Away<'a> {
     cancel: Cancel,
     /// Which fan-out of this process it is.
     number: u64,
-    /// What workers are told of it: written once, when the first one has to know.
-    told: Mutex<Option<Told>>,
+    /// What workers are told, as it is written: made once, when the first one has to know.
+    told: Mutex<Told>,
 }
 
-/// Messages as they are written.
-#[derive(Clone)]
+#[derive(Default)]
 struct Told {
-    workflow: Arc<[u8]>,
-    fan_out: Arc<[u8]>,
+    workflow: Option<Arc<[u8]>>,
+    fan_out: Option<Arc<[u8]>>,
 }
 
 impl<'a> Away<'a> {
@@ -92,47 +91,60 @@ impl<'a> Away<'a> {
         if process.fan_out == Some(self.number) {
             return Ok(());
         }
-        let Told { workflow, fan_out } = self.told()?;
-        if process.workflow.as_deref() != Some(self.run.hash) {
-            process.tell(&workflow)?;
-            process.workflow = Some(self.run.hash.to_owned());
+        let hash = self.prelude.as_ref().map(|prelude| *prelude.hash());
+        let workflow = Some((self.run.hash.to_owned(), hash));
+        if process.workflow != workflow {
+            process.tell(&self.workflow()?)?;
+            process.workflow = workflow;
         }
-        process.tell(&fan_out)?;
+        process.tell(&self.fan_out()?)?;
         process.fan_out = Some(self.number);
         Ok(())
     }
 
-    fn told(&self) -> io::Result<Told> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = match &mut *told {
-            Some(told) => told,
-            none => {
-                let workflow = WorkflowSent {
-                    hash: self.run.hash.to_owned(),
-                    sources: self.run.sources.clone(),
-                };
-                let fan_out = FanOutSent {
-                    schema_version: SCHEMA_VERSION,
-                    workflow: self.run.hash.to_owned(),
-                    body: self.job.body,
-                    fan_in: self.job.fan_in,
-                    timeout: self.job.timeout,
-                    state: pack(&self.job.state, &State::default()),
-                    terms: self.terms.sent(),
-                    max_workers: self.run.max_workers,
-                    max_iterations: self.run.max_iterations,
-                    events: self.run.events.are_heard(),
-                    start: bytes(self.start.as_ref())?,
-                    prelude: bytes(self.prelude.as_ref())?,
-                };
-                none.insert(Told {
-                    workflow: frame::encode(&ToWorker::Workflow(Box::new(workflow)))?.into(),
-                    fan_out: frame::encode(&ToWorker::FanOut(Box::new(fan_out)))?.into(),
-                })
-            }
-        };
-        Ok(told.clone())
+    fn workflow(&self) -> io::Result<Arc<[u8]>> {
+        once(&mut self.told().workflow, || {
+            Ok(ToWorker::Workflow(Box::new(WorkflowSent {
+                hash: self.run.hash.to_owned(),
+                sources: self.run.sources.clone(),
+                prelude: bytes(self.prelude.as_ref())?,
+            })))
+        })
     }
+
+    fn fan_out(&self) -> io::Result<Arc<[u8]>> {
+        once(&mut self.told().fan_out, || {
+            Ok(ToWorker::FanOut(Box::new(FanOutSent {
+                schema_version: SCHEMA_VERSION,
+                workflow: self.run.hash.to_owned(),
+                body: self.job.body,
+                fan_in: self.job.fan_in,
+                timeout: self.job.timeout,
+                state: pack(&self.job.state, &State::default()),
+                terms: self.terms.sent(),
+                max_workers: self.run.max_workers,
+                max_iterations: self.run.max_iterations,
+                events: self.run.events.are_heard(),
+                start: bytes(self.start.as_ref())?,
+            })))
+        })
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A message as it is written, which is done the first time.
+fn once(
+    written: &mut Option<Arc<[u8]>>,
+    message: impl FnOnce() -> io::Result<ToWorker>,
+) -> io::Result<Arc<[u8]>> {
+    if let Some(written) = written {
+        return Ok(Arc::clone(written));
+    }
+    let message = frame::encode(&message()?)?;
+    Ok(Arc::clone(written.insert(message.into())))
 }
 
 /// A snapshot as it passes.

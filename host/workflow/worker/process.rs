@@ -109,8 +109,9 @@ pub(crate) struct Process {
     said: Receiver<Said>,
     sender: Sender<Said>,
     pub(crate) hello: Hello,
-    /// The hash of the workflow, and the number of the fan-out, that it was told last.
-    pub(crate) workflow: Option<String>,
+    /// The hash of the workflow, and that of what its prelude has left, that it was told last; and the number of the
+    /// fan-out.
+    pub(crate) workflow: Option<(String, Option<[u8; 32]>)>,
     pub(crate) fan_out: Option<u64>,
     /// How many branches it was given.
     pub(crate) branches: u64,

@@ -175,16 +175,23 @@ struct FanOut {
     sent: FanOutSent,
     job: FanOutJob,
     start: Option<Snapshot>,
+}
+
+/// A workflow whose fan-outs may come.
+struct Loaded {
+    hash: String,
+    workflow: Workflow,
+    /// What its prelude has left, if it has one.
     prelude: Option<Snapshot>,
 }
 
 impl<W: Write + Send + 'static> Server<'_, W> {
     fn run(&self, jobs: &Receiver<ToWorker>) -> io::Result<()> {
-        let mut workflow: Option<(String, Workflow)> = None;
+        let mut workflow: Option<Loaded> = None;
         let mut fan_out: Option<FanOut> = None;
         for message in jobs {
             let done = match message {
-                ToWorker::Workflow(sent) => load(*sent).map(|loaded| {
+                ToWorker::Workflow(sent) => load(*sent, self.pool).map(|loaded| {
                     workflow = Some(loaded);
                     fan_out = None;
                 }),
@@ -194,7 +201,7 @@ impl<W: Write + Send + 'static> Server<'_, W> {
                     })
                 }
                 ToWorker::Branch(sent) => match (&workflow, &fan_out) {
-                    (Some((_, workflow)), Some(fan_out)) => {
+                    (Some(workflow), Some(fan_out)) => {
                         match self.branch(workflow, fan_out, &sent) {
                             Ok(end) => {
                                 self.out.say(&FromWorker::End(Box::new(end)))?;
@@ -217,10 +224,11 @@ impl<W: Write + Send + 'static> Server<'_, W> {
 
     fn branch(
         &self,
-        workflow: &Workflow,
+        loaded: &Loaded,
         fan_out: &FanOut,
         sent: &BranchSent,
     ) -> Result<EndSent, String> {
+        let workflow = &loaded.workflow;
         let cancel = match &self.settings.cancel {
             Some(cancel) => cancel.child(),
             None => Cancel::new(),
@@ -250,7 +258,7 @@ impl<W: Write + Send + 'static> Server<'_, W> {
                 workflow.plan.depth(),
             ),
             journals: Journals::of(&options)?,
-            prelude: fan_out
+            prelude: loaded
                 .prelude
                 .clone()
                 .map(OnceLock::from)
@@ -295,27 +303,33 @@ fn item_of(item: &Packed) -> Result<Arc<Value>, String> {
 }
 
 /// Reads a workflow, which has to be the one that the run has.
-fn load(sent: WorkflowSent) -> Result<(String, Workflow), String> {
+fn load(sent: WorkflowSent, pool: &Pool) -> Result<Loaded, String> {
     let workflow = Source::given(sent.sources)
         .load()
         .map_err(|error| format!("the workflow can't be read here: {error}"))?;
     let hash = workflow.fingerprint().to_owned();
-    match hash == sent.hash {
-        true => Ok((hash, workflow)),
-        false => Err("the workflow does something else here than where the run is".to_owned()),
+    if hash != sent.hash {
+        return Err("the workflow does something else here than where the run is".to_owned());
     }
+    Ok(Loaded {
+        hash,
+        workflow,
+        prelude: snapshot(sent.prelude, pool)?,
+    })
+}
+
+/// A memory that branches begin with.
+fn snapshot(bytes: Option<Bytes>, pool: &Pool) -> Result<Option<Snapshot>, String> {
+    let loaded = bytes.map(|bytes| pool.snapshot_from_bytes(&bytes.0));
+    loaded.transpose().map_err(|error| error.to_string())
 }
 
 /// Looks at a fan-out: whether the workflow has it.
-fn enter(
-    mut sent: FanOutSent,
-    workflow: Option<&(String, Workflow)>,
-    pool: &Pool,
-) -> Result<FanOut, String> {
+fn enter(mut sent: FanOutSent, loaded: Option<&Loaded>, pool: &Pool) -> Result<FanOut, String> {
     if sent.schema_version != SCHEMA_VERSION {
         return Err(format!("jobs of version {}", sent.schema_version));
     }
-    let Some((_, workflow)) = workflow.filter(|(hash, _)| *hash == sent.workflow) else {
+    let Some(Loaded { workflow, .. }) = loaded.filter(|it| it.hash == sent.workflow) else {
         return Err("a fan-out of another workflow".to_owned());
     };
     let nodes = &workflow.model.nodes;
@@ -329,15 +343,6 @@ fn enter(
         return Err("a fan-out that the workflow doesn't have".to_owned());
     }
     let job = sent.job()?;
-    let load = |bytes: Option<Bytes>| {
-        let loaded = bytes.map(|bytes| pool.snapshot_from_bytes(&bytes.0));
-        loaded.transpose().map_err(|error| error.to_string())
-    };
-    let (start, prelude) = (load(sent.start.take())?, load(sent.prelude.take())?);
-    Ok(FanOut {
-        sent,
-        job,
-        start,
-        prelude,
-    })
+    let start = snapshot(sent.start.take(), pool)?;
+    Ok(FanOut { sent, job, start })
 }
