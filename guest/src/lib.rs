@@ -4,6 +4,7 @@
 //! imports. Built for the machine at hand it is an ordinary library around [`vm::Vm`], so
 //! that everything but the calling convention is tested with plain `cargo test`.
 
+mod callee;
 mod failure;
 mod header;
 mod host;

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value, ffi};
 
 use crate::Host;
+use crate::raw::gate::Gate;
 use crate::raw::library::{self, Library};
 use crate::raw::memory::Account;
 use crate::raw::raised;
 use crate::raw::random::{self, Random};
 use crate::raw::reserve;
-use crate::raw::stack::Gate;
 use crate::value::Values;
 use crate::wire::Service;
 
@@ -134,7 +134,7 @@ fn native(lua: &Lua, library: &'static Library) -> mlua::Result<Table> {
         ("view", library::view),
         ("print", library::print),
         ("clock", library::clock),
-        ("module", library::module),
+        ("module", library::modules::module),
     ];
     for (name, function) in functions {
         native.set(name, library.function(lua, function, &[])?)?;
@@ -143,7 +143,7 @@ fn native(lua: &Lua, library: &'static Library) -> mlua::Result<Table> {
         ("text_only", library::load),
         ("counting", library::collectgarbage),
         ("telling", library::telling),
-        ("requiring", library::require),
+        ("requiring", library::modules::require),
     ];
     for (name, function) in around {
         let make = move |lua: &Lua, own: Value| library.function(lua, function, &[own]);

@@ -1,11 +1,11 @@
-//! What the guest can ask of the host: its imports, and what is left of WASI in it.
+//! What the guest can ask of the host: its imports.
 
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use wasmtime::{AsContextMut, Caller, ExternType, FuncType, Linker, Module, Val};
+use wasmtime::{Caller, Linker, Module};
 
 use crate::capability::{Access, Capability};
 use crate::codec::Bytes;
@@ -15,13 +15,12 @@ use crate::grants::granted::{Denial, Granted, Lookup, split_path};
 use crate::journal::entry::{Answer, Asked, Event, Halt};
 use crate::store::context::{Context, Stop, guarded};
 use crate::store::memory::{guest_memory, read_site, slice, slice_mut};
-use crate::store::{exception, interrupt};
+use crate::store::replayed::{misfit, note_place, stop};
+use crate::store::{exception, wasi};
 use crate::wire::{self, Header, Service};
 
 /// Where the guest's imports come from.
 const HOST_MODULE: &str = "moonfork";
-const WASI_MODULE: &str = "wasi_snapshot_preview1";
-
 /// Defines all that `module` imports.
 ///
 /// # Errors
@@ -44,7 +43,8 @@ pub(crate) fn define(linker: &mut Linker<Context>, module: &Module) -> wasmtime:
     linker.func_wrap(HOST_MODULE, "throw", exception::throw)?;
     linker.func_wrap(HOST_MODULE, "stopped", stopped)?;
     linker.func_wrap(HOST_MODULE, "panicked", panicked)?;
-    deny_wasi(linker, module)
+    let others = module.imports();
+    wasi::define(linker, others.filter(|it| it.module() != HOST_MODULE))
 }
 
 /// Import `print`: text that a script printed.
@@ -263,39 +263,7 @@ fn replayed(
     caller.data_mut().reply(answer)
 }
 
-/// Notes where a replayed script is, which costs it nothing.
-fn note_place(caller: &mut Caller<'_, Context>) {
-    let Some(interrupter) = caller.data().interrupter else {
-        return;
-    };
-    let fuel = caller.get_fuel();
-    let mut ask = || {
-        if fuel.is_ok() {
-            caller.set_fuel(interrupt::FUEL).ok()?;
-        }
-        let (ptr, len) = interrupter.site(caller.as_context_mut()).ok()?;
-        let (memory, _) = guest_memory(caller).ok()?;
-        read_site(slice(memory, ptr, len).ok()?)
-    };
-    let site = ask();
-    if let Ok(fuel) = fuel {
-        // It could be set a moment ago.
-        let _ = caller.set_fuel(fuel);
-    }
-    if let (Some(site), Some(player)) = (site, caller.data_mut().tape.player()) {
-        player.note_place(site.position);
-    }
-}
-
 impl Context {
-    /// What a replayed script is answered.
-    fn replayed(&mut self, asked: impl FnOnce() -> Asked) -> Result<Answer, Stop> {
-        match self.tape.answer(asked) {
-            Some(Ok(answer)) => Ok(answer),
-            _ => Err(Stop::Replay),
-        }
-    }
-
     /// Answers a script.
     fn reply(&mut self, answer: Answer) -> wasmtime::Result<u64> {
         match answer {
@@ -334,21 +302,6 @@ impl Context {
         let status = wire::DENIED | number << wire::STATUS_BITS;
         self.keep(status, message.into_bytes())
     }
-}
-
-/// Why a script was stopped, when that is replayed.
-fn stop(halt: Halt) -> Stop {
-    match halt {
-        Halt::Deadline => Stop::Deadline,
-        Halt::Cancelled => Stop::Cancelled,
-        Halt::Panic { function, message } => Stop::HostPanic { function, message },
-        Halt::Failed(message) => Stop::Guest(message),
-    }
-}
-
-/// A journal was made up that has an answer of one kind for a question of another.
-fn misfit() -> Stop {
-    Stop::Guest("the journal's answer doesn't fit what was asked for".into())
 }
 
 /// As much of a path as a message repeats.
@@ -399,112 +352,4 @@ fn panicked(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Re
     let (memory, _) = guest_memory(&mut caller)?;
     let message = String::from_utf8_lossy(slice(memory, ptr, len.min(KEPT))?).into_owned();
     Err(Stop::Guest(message).into())
-}
-
-/// `ENOSYS`: the function is not supported.
-const ENOSYS: i32 = 52;
-
-/// Answers what is left of WASI in the guest with "not supported", but for a clock, which
-/// stands unless one was granted, and random numbers of the instance's own.
-///
-/// No WASI context exists, so there is nothing that could be granted by mistake, and none of
-/// the async runtime that wasmtime's own implementation blocks on.
-fn deny_wasi(linker: &mut Linker<Context>, module: &Module) -> wasmtime::Result<()> {
-    for import in module.imports() {
-        if import.module() == HOST_MODULE {
-            continue;
-        }
-        let ExternType::Func(ty) = import.ty() else {
-            return Err(unexpected(import.module(), import.name()));
-        };
-        match (import.module(), import.name()) {
-            (WASI_MODULE, "clock_time_get") => {
-                linker.func_wrap(WASI_MODULE, "clock_time_get", clock)?;
-            }
-            (WASI_MODULE, "random_get") => {
-                linker.func_wrap(WASI_MODULE, "random_get", own_random)?;
-            }
-            (WASI_MODULE, name) => deny(linker, name, ty)?,
-            (module, name) => return Err(unexpected(module, name)),
-        }
-    }
-    Ok(())
-}
-
-fn unexpected(module: &str, name: &str) -> wasmtime::Error {
-    wasmtime::format_err!("the guest module imports '{name}' from '{module}', which is not there")
-}
-
-fn deny(linker: &mut Linker<Context>, name: &str, ty: FuncType) -> wasmtime::Result<()> {
-    let called = name.to_owned();
-    linker.func_new(WASI_MODULE, name, ty, move |_, _, results| {
-        match results {
-            [result] => *result = Val::I32(ENOSYS),
-            // Only `proc_exit` has no result.
-            _ => return Err(Stop::Guest(format!("it called '{called}'")).into()),
-        }
-        Ok(())
-    })?;
-    Ok(())
-}
-
-/// WASI's `clock_time_get`: the time of the clock that was granted, else always zero. Nothing of
-/// the host's, but no failure either, which libc takes for a reason to abort.
-fn clock(
-    mut caller: Caller<'_, Context>,
-    id: i32,
-    _precision: i64,
-    time: u32,
-) -> wasmtime::Result<i32> {
-    /// The clock that counts from 1970; others count from when the instance was made.
-    const REALTIME: i32 = 0;
-
-    let asked = || Asked::Clock { id };
-    let context = caller.data_mut();
-    let nanoseconds = if context.tape.is_replaying() {
-        let Answer::Time(nanoseconds) = context.replayed(asked)? else {
-            return Err(misfit().into());
-        };
-        note_place(&mut caller);
-        nanoseconds
-    } else {
-        let now = match context.granted().clock() {
-            Some(clock) => guarded("clock", || clock.now())?,
-            None => Duration::ZERO,
-        };
-        let time_told = if id == REALTIME {
-            now
-        } else {
-            now.saturating_sub(context.created_at)
-        };
-        let nanoseconds = u64::try_from(time_told.as_nanos()).unwrap_or(u64::MAX);
-        context.tape.note(|| Event {
-            asked: asked(),
-            answer: Answer::Time(nanoseconds),
-        });
-        nanoseconds
-    };
-    let (memory, _) = guest_memory(&mut caller)?;
-    slice_mut(memory, time, 8)?.copy_from_slice(&nanoseconds.to_le_bytes());
-    Ok(0)
-}
-
-/// WASI's `random_get`: the instance's own numbers, which come from its seed where it is given one.
-fn own_random(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Result<i32> {
-    let (memory, context) = guest_memory(&mut caller)?;
-    let bytes = slice_mut(memory, ptr, len)?;
-    let asked = || Asked::Random { len: bytes.len() };
-    if context.tape.is_replaying() {
-        match context.replayed(asked)? {
-            Answer::Done(Bytes(same)) if same.len() == bytes.len() => bytes.copy_from_slice(&same),
-            _ => return Err(misfit().into()),
-        }
-        return Ok(0);
-    }
-    context.fill_random(bytes);
-    context.tape.note(|| Event {
-        asked: Asked::Random { len: bytes.len() },
-        answer: Answer::Done((&*bytes).into()),
-    });
-    Ok(0)
 }

@@ -8,3 +8,5 @@ pub(crate) mod imports;
 pub(crate) mod interrupt;
 pub(crate) mod memory;
 pub(crate) mod random;
+mod replayed;
+mod wasi;

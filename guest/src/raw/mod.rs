@@ -8,6 +8,7 @@
 #[cfg(target_family = "wasm")]
 mod abi;
 mod blocks;
+pub(crate) mod gate;
 #[cfg(target_family = "wasm")]
 mod heap;
 #[cfg(target_family = "wasm")]

@@ -9,7 +9,8 @@ use std::mem::{MaybeUninit, offset_of};
 
 use mlua::{Lua, Value, ffi};
 
-use super::stack::{Gate, Held};
+use super::gate::Gate;
+use super::stack::Held;
 use crate::msgpack::{Token, Tokens};
 
 /// What a function returned.

@@ -4,7 +4,11 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{Digits, MAX_RESERVED, Object, Run, Shape};
+use super::MAX_RESERVED;
+use super::book::Shape;
+use super::object::Object;
+use super::run::Run;
+use super::sink::Digits;
 use crate::number::{NOT_FINITE, too_large};
 use crate::path::Step;
 

@@ -7,7 +7,10 @@ use std::str;
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Serialize, de};
 
-use super::{Cause, Digits, Entry, Lists, Run, Shape};
+use super::book::{Entry, Shape};
+use super::kept::Lists;
+use super::run::{Cause, Run};
+use super::sink::Digits;
 use crate::number::NOT_FINITE;
 use crate::path::Step;
 use crate::raw::stack::Item;

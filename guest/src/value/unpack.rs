@@ -5,13 +5,17 @@
 
 use std::ffi::c_int;
 
-use super::{
-    Cause, Digits, Fault, Lists, MAX_ARGUMENTS, MAX_RESERVED, Object, Run, Shape, TABLE, Values,
-};
+use super::book::Shape;
+use super::kept::Lists;
+use super::object::Object;
+use super::run::{Cause, Fault, Run};
+use super::sink::Digits;
+use super::{MAX_ARGUMENTS, MAX_RESERVED, Values};
 use crate::failure::Failure;
 use crate::msgpack::{Token, Tokens};
 use crate::number::{NOT_FINITE, too_large};
 use crate::path::{Path, Step};
+use crate::raw::gate::TABLE;
 use crate::raw::lazy::HAS_COPIES;
 use crate::raw::stack::{Item, Stack};
 use crate::wire::Numbered;

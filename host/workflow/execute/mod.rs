@@ -1,6 +1,7 @@
 //! From a [`Plan`](crate::workflow::Plan) to a result: nodes, branches, and what is written down on the way.
 
 mod answer;
+mod best;
 pub(crate) mod branches;
 pub(crate) mod budget;
 pub(crate) mod checkpoint;

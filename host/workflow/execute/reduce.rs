@@ -4,13 +4,13 @@
 //! are put together in the end. What comes of it is the same each time: lists and sets go by the index of their
 //! branch, sums are exact and rounded once, and of equal values the first branch's counts.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
-use crate::workflow::execute::exact::{self, ExactSum};
+use crate::workflow::execute::best::{Best, join_best, precedes};
+use crate::workflow::execute::exact::ExactSum;
 use crate::workflow::json::Json;
 use crate::workflow::model::Reducer;
 
@@ -49,14 +49,6 @@ enum What {
     },
     /// That of the branch with the largest index.
     Last(Option<(usize, Json)>),
-}
-
-#[derive(Clone, Debug)]
-struct Best {
-    /// The first branch that gave one of the kind.
-    first: (usize, Arc<str>),
-    /// The branch's index, and its value.
-    best: (usize, Json),
 }
 
 impl Reduction {
@@ -358,36 +350,6 @@ fn put_first(
                 known.insert(item);
             }
         }
-    }
-}
-
-/// The better of two; of equal ones that of the first branch.
-fn join_best(into: &mut Option<Best>, other: Option<Best>, reducer: Reducer) {
-    let Some(other) = other else { return };
-    let Some(known) = into else {
-        *into = Some(other);
-        return;
-    };
-    if other.first.0 < known.first.0 {
-        known.first = other.first;
-    }
-    let (ours, theirs) = (known.best.1.kind(), other.best.1.kind());
-    let is_better = precedes(reducer, theirs, ours);
-    if is_better || (other.best.0 < known.best.0 && !precedes(reducer, ours, theirs)) {
-        known.best = other.best;
-    }
-}
-
-/// Whether one value is better than another, and not just as good. Both are of one kind.
-fn precedes(reducer: Reducer, one: &Value, other: &Value) -> bool {
-    let order = match (one, other) {
-        (Value::Number(one), Value::Number(other)) => exact::compare(one, other),
-        (Value::String(one), Value::String(other)) => one.cmp(other),
-        _ => Ordering::Equal,
-    };
-    match reducer {
-        Reducer::Min => order.is_lt(),
-        _ => order.is_gt(),
     }
 }
 

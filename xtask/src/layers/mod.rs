@@ -1,4 +1,4 @@
-//! `cargo xtask layers`: imports in `host/` run one way.
+//! `cargo xtask layers`: imports in `host/` run one way, and no file is too long.
 //!
 //! The order is [`ORDER`]: a file may need what is below its own folder, never what is above or
 //! beside it; anyone may need a leaf, and leaves need leaves alone. No files need each other in a
@@ -8,6 +8,7 @@
 
 mod graph;
 mod known;
+mod length;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -19,6 +20,7 @@ use anyhow::{Result, bail};
 
 use graph::Graph;
 use known::KNOWN;
+use length::LONGER;
 use tree::{Read, Tree};
 
 /// The folders of `host/` from the top down. Those of one line may not need each other.
@@ -65,13 +67,14 @@ const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
 pub(crate) fn run(workspace: &Path) -> Result<()> {
     let graph = read(&|file| std::fs::read_to_string(workspace.join("host").join(file)).ok())?;
     print(&graph);
-    let problems = problems(&graph, KNOWN);
+    let mut problems = problems(&graph, KNOWN);
+    problems.extend(length::problems(workspace, LONGER)?);
     for problem in &problems {
         println!("{problem}");
     }
     match problems.len() {
         0 => Ok(()),
-        many => bail!("{many} problems with the order of imports"),
+        many => bail!("{many} problems"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rstest::rstest;
 
-use super::{KNOWN, problems, read};
+use super::{KNOWN, LONGER, length, problems, read};
 
 #[test]
 fn imports_in_the_host_run_one_way() {
@@ -16,6 +16,30 @@ fn imports_in_the_host_run_one_way() {
     assert!(graph.needs.len() > 400, "{}", graph.needs.len());
     let problems = problems(&graph, KNOWN);
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let problems = length::problems(workspace, LONGER).unwrap();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    // Those that are known to be are found.
+    let found = length::problems(workspace, &[]).unwrap();
+    assert_eq!(found.len(), LONGER.len(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_file_that_is_shorter_by_now_is_taken_off_the_list() {
+    let workspace = tempfile::tempdir().unwrap();
+    let host = workspace.path().join("host");
+    std::fs::create_dir(&host).unwrap();
+    let write = |lines: usize| {
+        std::fs::write(host.join("lib.rs"), "\n".repeat(lines)).unwrap();
+        let known = [("host/lib.rs", "it is a test's")];
+        [&[], &known[..]].map(|known| length::problems(workspace.path(), known).unwrap().len())
+    };
+    assert_eq!(write(500), [0, 1]);
+    assert_eq!(write(501), [1, 0]);
 }
 
 /// A small house in order. `sync` is below `pool`.
