@@ -1,6 +1,7 @@
 //! What of a live instance is copied into a fresh one, and what that has of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::thread;
 
 use wasmtime::{Extern, Global};
 
@@ -93,17 +94,19 @@ impl Session {
             Some(_) => None,
         };
         let own = memory.data_mut(&mut *store);
-        for (at, theirs) in (0..).step_by(PIECE).zip(theirs.chunks(PIECE)) {
-            let own = &mut own[at..at + theirs.len()];
-            let is_same = match initial {
-                _ if at >= begun => theirs == &ZEROS[..theirs.len()],
-                Some(initial) => theirs == &initial[at..at + theirs.len()],
-                None => theirs == own,
-            };
-            if !is_same {
-                own.copy_from_slice(theirs);
+        let initial = |at: usize, len: usize| match initial {
+            _ if at >= begun => Some(&ZEROS[..len]),
+            Some(initial) => Some(&initial[at..at + len]),
+            None => None,
+        };
+        at_once(own, theirs, |at, own, theirs| {
+            let places = (at..).step_by(PIECE);
+            for ((at, own), theirs) in places.zip(own.chunks_mut(PIECE)).zip(theirs.chunks(PIECE)) {
+                if theirs != initial(at, theirs.len()).unwrap_or(own) {
+                    own.copy_from_slice(theirs);
+                }
             }
-        }
+        });
         Ok(())
     }
 
@@ -136,4 +139,34 @@ impl Session {
         self.ready = !news.is_any();
         self.inherited = Some(told);
     }
+}
+
+/// Has `copy` copy all of one memory to another, part by part, with each part's place in them: by several
+/// threads where it is large. Most of the time goes into page faults, which processors take side by side.
+fn at_once(to: &mut [u8], from: &[u8], copy: impl Fn(usize, &mut [u8], &[u8]) + Sync) {
+    /// Bytes of a part.
+    const PART: usize = 256 << 10;
+    /// Bytes for which a thread pays: it takes some 50 us to start, in which as much could be copied by one.
+    const ENOUGH: usize = 2 << 20;
+    /// More don't copy faster: they wait for the same locks of the kernel's.
+    const MAX_THREADS: usize = 4;
+    static PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, Into::into));
+
+    let parts = (0..).step_by(PART);
+    let parts = Mutex::new(parts.zip(to.chunks_mut(PART)).zip(from.chunks(PART)));
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let copy_parts = || {
+        while let Some(((at, to), from)) = next() {
+            copy(at, to, from);
+        }
+    };
+    let threads = (from.len() / ENOUGH).min(*PROCESSORS).min(MAX_THREADS);
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // One that can't be had isn't needed: what it would copy is copied here.
+            let _ = thread::Builder::new().spawn_scoped(scope, copy_parts);
+        }
+        copy_parts();
+    });
 }
