@@ -77,6 +77,8 @@ pub use journal::Journal;
 pub use journal::replay::{Replay, ReplayEnd, ReplayOptions};
 pub use pool::Pool;
 pub use pool::builder::PoolBuilder;
+#[cfg(feature = "compile")]
+pub use pool::compiled_lua::CompiledLua;
 pub use report::output::Output;
 pub use report::{Origin, Outcome, Report};
 pub use run::amount::{Amount, Unit};

@@ -16,6 +16,13 @@ pub fn compiled_chunks(pool: &Pool) -> usize {
     pool.compiled_chunks()
 }
 
+/// What the chunk compiles to, as [`PoolBuilder::compile`](crate::PoolBuilder::compile) has it translated; nothing
+/// where it doesn't parse.
+#[cfg(feature = "compile")]
+pub fn bytecode<'c>(pool: &Pool, chunk: impl Into<crate::Chunk<'c>>) -> Option<Vec<u8>> {
+    pool.bytecode(&chunk.into())
+}
+
 /// A copy of all linear memory that the branch has at the moment; empty once it has ended.
 pub fn memory_of(branch: &Branch) -> Vec<u8> {
     branch.0.with(Instance::copy_memory)

@@ -28,8 +28,26 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let shipped = Pool::builder().build()?.branch()?;
     let free = Pool::builder().unstoppable().build()?.branch()?;
     let metered = Pool::builder().metered().build()?.branch()?;
+    let compiled = PROGRAMS
+        .iter()
+        .fold(Pool::builder(), |builder, (_, code)| builder.compile(*code))
+        .build()?
+        .branch()?;
+    let compiled_metered = PROGRAMS
+        .iter()
+        .fold(Pool::builder().metered(), |builder, (_, code)| {
+            builder.compile(*code)
+        })
+        .build()?
+        .branch()?;
     let mut sandboxes = [
         Sandbox::new(shipped, MEAN, Goal::AtMost(1.5)),
+        Sandbox::new(compiled, COMPILED, Goal::AtMost(0.85)),
+        Sandbox::new(
+            compiled_metered,
+            "  the same, compiled, with epochs and fuel",
+            Goal::AtMost(1.0),
+        ),
         Sandbox::new(free, "  the same without epochs", Goal::None),
         Sandbox::new(
             metered,
@@ -50,6 +68,8 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
 }
 
 const MEAN: &str = "Lua-heavy work, geometric mean of 15 programs";
+
+const COMPILED: &str = "Lua-heavy work, compiled";
 
 /// A branch that runs all programs.
 struct Sandbox {
@@ -91,8 +111,10 @@ fn program(table: &mut Table, name: &str, code: &str, sandboxes: &mut [Sandbox])
             &mut once(|| branch.eval::<serde_json::Value>(code)),
             &mut once(|| lua.load(code).eval::<mlua::Value>()),
         )?;
-        if place == 0 {
-            table.add_times(&format!("  {name}"), Goal::None, pair);
+        match place {
+            0 => table.add_times(&format!("  {name}"), Goal::None, pair),
+            1 => table.add_times(&format!("  {name}, compiled"), Goal::None, pair),
+            _ => {}
         }
         sandbox.pairs.push(pair);
     }

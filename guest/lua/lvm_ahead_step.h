@@ -531,7 +531,7 @@
       }
       break;
     }
-    case OP_CALL: {  /* of a Lua function, with all of its arguments */
+    case OP_CALL: {  /* of a Lua function that isn't translated, with all of its arguments */
       StkId ra = RA(i);
       CallInfo *next = ci->next;
       int b = GETARG_B(i);
@@ -542,7 +542,8 @@
         goto back;
       callee = clLvalue(s2v(ra));
       p = callee->p;
-      if (top - ra <= p->numparams || L->stack_last.p - top <= p->maxstacksize)
+      if (top - ra <= p->numparams || L->stack_last.p - top <= p->maxstacksize ||
+          l_unlikely(p->compiled != 0))
         goto back;
       L->top.p = top;
       ci->u.l.savedpc = pc;

@@ -266,6 +266,7 @@ impl Vm {
         for _ in 0..2 {
             self.sandbox.lua.gc_collect()?;
         }
+        settle::forget_compiled(&self.sandbox.lua);
         settle::wipe();
         // Whoever begins with the copy is seeded: the same state gives the same bytes.
         self.sandbox.random.seed(0, 0);

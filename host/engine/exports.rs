@@ -2,6 +2,8 @@
 
 use wasmtime::{ExternType, Module, ModuleExport, Mutability};
 
+#[cfg(feature = "compile")]
+use crate::engine::translated::TranslatedExports;
 use crate::store::interrupt::InterrupterExports;
 
 /// Places of the module's exports: looking them up by name costs as much as a small call.
@@ -11,6 +13,9 @@ pub(crate) struct Exports {
     pub(crate) call: ModuleExport,
     /// Where a script is: a guest that can't tell is none the worse for it.
     pub(crate) interrupter: Option<InterrupterExports>,
+    /// What functions need that are translated: a guest that has none is none the worse for it.
+    #[cfg(feature = "compile")]
+    pub(crate) translated: Option<TranslatedExports>,
     /// The globals that change while the guest runs: a stack pointer.
     pub(crate) globals: Vec<ModuleExport>,
 }
@@ -37,6 +42,8 @@ impl Exports {
             alloc: export("moonfork_alloc")?,
             call: export("moonfork_call")?,
             interrupter: InterrupterExports::of(module),
+            #[cfg(feature = "compile")]
+            translated: TranslatedExports::of(module),
             globals: globals
                 .filter_map(|export| module.get_export_index(export.name()))
                 .collect(),

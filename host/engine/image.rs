@@ -15,6 +15,8 @@ use crate::engine::compiled::{self, CompiledCode, Part, Places, Processors};
 use crate::engine::exports::Exports;
 use crate::engine::frozen::{Code, FrozenMemory};
 use crate::engine::ticker::Ticker;
+#[cfg(feature = "compile")]
+use crate::engine::translated::{MODULES, TakenPlaces, Translated};
 use crate::engine::{WASM_STACK, apart};
 use crate::report::hex;
 use crate::run::limits::Limits;
@@ -51,6 +53,9 @@ pub(crate) struct Image {
     ticker: Ticker,
     fixed_memory: usize,
     metered: bool,
+    /// Places of the guest's table that translated functions have.
+    #[cfg(feature = "compile")]
+    taken: TakenPlaces,
 }
 
 /// What compiled code looks at while it runs.
@@ -180,7 +185,22 @@ impl Image {
             ticker: Ticker::start(engine).map_err(wasmtime::Error::new)?,
             fixed_memory,
             metered,
+            #[cfg(feature = "compile")]
+            taken: TakenPlaces::new(),
         })
+    }
+
+    /// Translates and compiles what a chunk compiles to; nothing where the guest isn't made for that.
+    ///
+    /// # Errors
+    ///
+    /// When it isn't bytecode, or doesn't compile.
+    #[cfg(feature = "compile")]
+    pub(crate) fn translate(&self, bytecode: &[u8]) -> wasmtime::Result<Option<Translated>> {
+        let Some(exports) = &self.exports.translated else {
+            return Ok(None);
+        };
+        Translated::new(self.pre.module().engine(), exports, &self.taken, bytecode).map(Some)
     }
 
     /// A store with `context` in it and a fresh instance in that, which begins with `memory` if there is
@@ -310,6 +330,12 @@ enum Reservation {
 /// processor has at hand. Places that no instance may take cost address space alone.
 const LISTS_BY_THREAD: u32 = 128;
 
+/// Modules of translated functions that an instance may have.
+#[cfg(feature = "compile")]
+const TRANSLATED: u32 = MODULES;
+#[cfg(not(feature = "compile"))]
+const TRANSLATED: u32 = 0;
+
 /// Bytes at the start of a memory that are copied for the next instance, so that they needn't be asked
 /// of the kernel page by page: what almost every script touches lies there (`xtask/src/layout.rs`).
 /// As in `guest/wasi/recipe.toml`.
@@ -327,7 +353,7 @@ impl Plan {
         let mut pooling = PoolingAllocationConfig::new();
         pooling
             // One that begins with a frozen memory has that in an instance of its own.
-            .total_core_instances(self.slots.saturating_mul(2))
+            .total_core_instances(self.slots.saturating_mul(2 + TRANSLATED))
             // An instance that has thrown an exception has a heap for it, which takes a second
             // memory out of the same pool.
             .total_memories(self.slots.saturating_mul(2))
@@ -344,7 +370,7 @@ impl Plan {
             // that is swapped out or being moved isn't (docs/threat-model.md).
             .linear_memory_keep_resident(HOT)
             // As large as the guest's table is: written over, rather than given back.
-            .table_keep_resident(4 << 10)
+            .table_keep_resident(8 << 10)
             .pagemap_scan(Enabled::No);
 
         let mut config = Config::new();

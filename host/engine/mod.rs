@@ -6,6 +6,8 @@ pub(crate) mod exports;
 pub(crate) mod frozen;
 pub(crate) mod image;
 pub(crate) mod ticker;
+#[cfg(feature = "compile")]
+pub(crate) mod translated;
 
 /// Stack that compiled Lua may use, in bytes. wasmtime counts it from where the call enters and traps
 /// beyond it. Lua's own limit of 200 nested C calls has to come first, as an error that

@@ -14,6 +14,7 @@ use crate::instance::stack;
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;
 use crate::store::context::Context;
+use crate::sync::slots::Slot;
 use crate::wire::Chunk;
 
 /// How long compiling may take: a few ticks, since whoever asks waits for it outside of their
@@ -28,16 +29,45 @@ pub(crate) fn bytecode(
     with_state: bool,
 ) -> Option<Vec<u8>> {
     let slot = shared.compiler_slots.try_take()?;
-    let terms = Terms {
+    compiled(shared, chunk, with_state, slot, terms(shared, WALL))
+}
+
+/// How long it may take where somebody asked for it.
+#[cfg(feature = "compile")]
+const PATIENT: Duration = Duration::from_secs(5);
+
+/// The same, which waits for a slot, and takes its time.
+#[cfg(feature = "compile")]
+pub(crate) fn bytecode_patiently(
+    shared: &Arc<Shared>,
+    chunk: &Chunk<'_>,
+    with_state: bool,
+) -> Option<Vec<u8>> {
+    let terms = terms(shared, PATIENT);
+    let slot = shared.slot(&shared.compiler_slots, &terms).ok()?;
+    compiled(shared, chunk, with_state, slot, terms)
+}
+
+fn terms(shared: &Shared, wall: Duration) -> Terms {
+    Terms {
         limits: Limits {
-            wall: shared.limits.wall.min(WALL),
+            wall: shared.limits.wall.min(wall),
             ..shared.limits
         },
         deadline: None,
         cancel: None,
         granted: None,
         journal: None,
-    };
+    }
+}
+
+fn compiled(
+    shared: &Arc<Shared>,
+    chunk: &Chunk<'_>,
+    with_state: bool,
+    slot: Slot,
+    terms: Terms,
+) -> Option<Vec<u8>> {
     let context = Context::new(
         terms,
         Arc::clone(&shared.nothing),

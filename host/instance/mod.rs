@@ -1,7 +1,7 @@
 //! One wasmtime store with one instance in it, which is one Lua virtual machine.
 
 mod chunk_cache;
-mod compile;
+pub(crate) mod compile;
 mod copy;
 pub(crate) mod freeze;
 pub(crate) mod frozen;
@@ -11,6 +11,8 @@ mod session;
 pub(crate) mod shared;
 mod snapshot_file;
 pub(crate) mod stack;
+#[cfg(feature = "compile")]
+pub(crate) mod translations;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -242,6 +244,11 @@ impl Instance {
             Some(state) => encode("state", state, request),
             None => Ok(()),
         };
+        #[cfg(feature = "compile")]
+        if let Some(translated) = self.translated(&chunk, state.is_some())? {
+            let bytecode = Bytecode(&translated.bytecode);
+            return self.request(terms, Op::Run, &bytecode, value);
+        }
         match self.bytecode(&chunk, state.is_some()) {
             Some(bytecode) => self.request(terms, Op::Run, &Bytecode(&bytecode), value),
             None => self.request(terms, Op::Eval, &chunk, value),
@@ -256,6 +263,38 @@ impl Instance {
     /// Runs `chunk`, whatever it returns.
     pub(crate) fn exec(&mut self, terms: Option<&Terms>, chunk: &Chunk<'_>) -> Result<()> {
         self.eval(terms, chunk, None::<&()>).map(|IgnoredAny| ())
+    }
+
+    /// What `chunk` is translated to, if it is one of those that are. The instance has its functions
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when wasmtime can't make an instance of their module.
+    #[cfg(feature = "compile")]
+    fn translated(
+        &mut self,
+        chunk: &wire::Chunk<'_>,
+        with_state: bool,
+    ) -> Result<Option<Arc<crate::engine::translated::Translated>>> {
+        let State::Live(session) = &mut self.state else {
+            return Ok(None);
+        };
+        if !session.translates() {
+            return Ok(None);
+        }
+        let shared = Arc::clone(&session.shared);
+        let compile = || compile::bytecode_patiently(&shared, chunk, with_state);
+        let found = shared
+            .translations
+            .get(&shared.image, chunk, with_state, compile);
+        let Some(translated) = found else {
+            return Ok(None);
+        };
+        let installed = session
+            .install(&translated)
+            .map_err(|error| Error::internal(format_args!("translated functions: {error:#}")))?;
+        Ok(installed.then_some(translated))
     }
 
     /// What `chunk` compiles to, if it came before.

@@ -14,6 +14,8 @@ use crate::grants::lineage::Lineage;
 use crate::grants::module::Modules;
 use crate::instance::chunk_cache::ChunkCache;
 use crate::instance::frozen::Frozen;
+#[cfg(feature = "compile")]
+use crate::instance::translations::Translations;
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;
 use crate::sync::monitor::Until;
@@ -33,6 +35,9 @@ pub(crate) struct Shared {
     pub(crate) nothing: Arc<Granted>,
     /// Bytecode of chunks that came again.
     pub(crate) chunks: ChunkCache,
+    /// Chunks that are translated to WebAssembly.
+    #[cfg(feature = "compile")]
+    pub(crate) translations: Translations,
     /// Those of the instances that compile them.
     pub(crate) compiler_slots: Slots,
     /// Those of branches.
@@ -78,6 +83,8 @@ impl Shared {
             functions,
             modules,
             chunks: ChunkCache::new(),
+            #[cfg(feature = "compile")]
+            translations: Translations::new(false),
             compiler_slots: Slots::new(Self::COMPILERS as usize),
             branch_slots,
             snapshot_slots: Slots::new(Self::SNAPSHOTS as usize),
@@ -85,6 +92,15 @@ impl Shared {
             prelude: OnceLock::new(),
             random: RandomState::new(),
         })
+    }
+
+    /// The same, with all chunks translated.
+    #[cfg(all(feature = "compile", feature = "testing"))]
+    pub(crate) fn translating_all(self) -> Shared {
+        Shared {
+            translations: Translations::new(true),
+            ..self
+        }
     }
 
     /// The terms of a new instance.

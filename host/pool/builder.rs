@@ -46,6 +46,12 @@ pub struct PoolBuilder {
     grants: Grants,
     places: Places,
     prelude: Vec<Chunk<'static>>,
+    /// Chunks to be translated.
+    #[cfg(feature = "compile")]
+    compiled: Vec<Chunk<'static>>,
+    /// Whether all are.
+    #[cfg(all(feature = "compile", feature = "testing"))]
+    compile_all: bool,
     /// Another module to run than our guest.
     #[cfg(feature = "testing")]
     foreign: Option<Vec<u8>>,
@@ -86,6 +92,10 @@ impl Default for PoolBuilder {
             grants: Grants::none(),
             places: Places::default(),
             prelude: Vec::new(),
+            #[cfg(feature = "compile")]
+            compiled: Vec::new(),
+            #[cfg(all(feature = "compile", feature = "testing"))]
+            compile_all: false,
             #[cfg(feature = "testing")]
             foreign: None,
             #[cfg(feature = "testing")]
@@ -270,6 +280,41 @@ impl PoolBuilder {
         self
     }
 
+    /// Translates this chunk to WebAssembly when the pool is built, for all instances that run it: loops over
+    /// numbers then take a fifth of the time, calls and tables two thirds, and what is spent in the
+    /// string library as long as before. `docs/compiled-lua.md` has figures, what it costs, and what is
+    /// never translated; [`Pool::compiled_lua`] tells what became of each chunk.
+    ///
+    /// It is for the very text under the very name, run without a state. What the chunk does, the errors that it raises,
+    /// and its limits are the same; it burns other fuel. An instance that keeps a journal
+    /// interprets all the same, and so do functions that a [`prelude`](Self::prelude) has made.
+    ///
+    /// **Only for Lua that you trust as far as to approve of it**: a script then shapes what the compiler of
+    /// machine code is given (`docs/threat-model.md`).
+    ///
+    /// ```
+    /// use moonfork::Pool;
+    /// # fn main() -> moonfork::Result<()> {
+    /// let sum = "local sum = 0 for i = 1, 1000 do sum = sum + i end return sum";
+    /// let pool = Pool::builder().compile(sum).build()?;
+    /// assert_eq!(pool.compiled_lua()[0].functions(), 1);
+    /// assert_eq!(pool.branch()?.eval::<i64>(sum)?, 500_500);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "compile")]
+    pub fn compile<'c>(mut self, chunk: impl Into<Chunk<'c>>) -> Self {
+        self.compiled.push(chunk.into().into_owned());
+        self
+    }
+
+    /// Translates whatever chunk is run, when it is first run.
+    #[cfg(all(feature = "compile", feature = "testing"))]
+    pub fn compile_all(mut self) -> Self {
+        self.compile_all = true;
+        self
+    }
+
     /// What instances may do besides computing, unless they are made with grants of their own:
     /// nothing, if this isn't called.
     pub fn grants(mut self, grants: Grants) -> Self {
@@ -399,6 +444,11 @@ impl PoolBuilder {
             kept,
             waiting,
         )?;
+        #[cfg(all(feature = "compile", feature = "testing"))]
+        let shared = match self.compile_all {
+            true => shared.translating_all(),
+            false => shared,
+        };
         let pool = Pool {
             inner: Arc::new(Inner {
                 shared: Arc::new(shared),
@@ -410,6 +460,10 @@ impl PoolBuilder {
                 sabotage: self.sabotage.map(Saboteur::new),
             }),
         };
+        #[cfg(feature = "compile")]
+        for chunk in &self.compiled {
+            pool.translate(chunk)?;
+        }
         if !self.prelude.is_empty() {
             pool.run_prelude(&self.prelude)?;
         }

@@ -1,6 +1,8 @@
 //! The pool: where instances come from.
 
 pub(crate) mod builder;
+#[cfg(feature = "compile")]
+pub(crate) mod compiled_lua;
 mod direct;
 mod run_async;
 #[cfg(feature = "testing")]

@@ -7,8 +7,18 @@ use std::sync::OnceLock;
 
 use moonfork::{Pool, PoolBuilder};
 
-/// Settings for a pool that finds the guest compiled already, after the first test of all.
+/// Settings for a pool that finds the guest compiled already, after the first test of all. With
+/// `MOONFORK_TEST_COMPILED` in the environment, it translates all chunks to WebAssembly that are run, so that
+/// whatever is tested is tested of those.
 pub(crate) fn builder() -> PoolBuilder {
+    match std::env::var_os("MOONFORK_TEST_COMPILED") {
+        Some(_) => interpreting_builder().compile_all(),
+        None => interpreting_builder(),
+    }
+}
+
+/// The same, for what is about bytecode: it never translates a chunk by itself.
+pub(crate) fn interpreting_builder() -> PoolBuilder {
     Pool::builder().cache_dir(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))
 }
 

@@ -55,7 +55,7 @@ fn outcome(pool: &Pool, chunk: &Chunk<'_>, state: Option<&Value>) -> Result<Valu
 #[case::value("return print", None)]
 #[case::overflow("local function deep() return 1 + deep() end return deep()", None)]
 fn every_run_gives_the_same(#[case] code: &str, #[case] state: Option<Value>) {
-    let pool = common::builder().build().unwrap();
+    let pool = common::interpreting_builder().build().unwrap();
     for chunk in [Chunk::new(code), Chunk::body(code).named("node 'n'")] {
         let runs: Vec<_> = (0..RUNS)
             .map(|_| outcome(&pool, &chunk, state.as_ref()))
@@ -68,7 +68,7 @@ fn every_run_gives_the_same(#[case] code: &str, #[case] state: Option<Value>) {
 
 #[test]
 fn a_text_is_compiled_when_it_comes_again() {
-    let pool = common::builder().build().unwrap();
+    let pool = common::interpreting_builder().build().unwrap();
     let mut counts = Vec::new();
     for _ in 0..3 {
         let sum: i64 = pool.branch().unwrap().eval("return 20 + 22").unwrap();
@@ -80,7 +80,7 @@ fn a_text_is_compiled_when_it_comes_again() {
 
 #[test]
 fn what_does_not_parse_is_not_kept() {
-    let pool = common::builder().build().unwrap();
+    let pool = common::interpreting_builder().build().unwrap();
     for _ in 0..RUNS {
         let error = pool.branch().unwrap().eval::<Value>("1 +").unwrap_err();
         assert!(error.is_syntax());
@@ -90,7 +90,7 @@ fn what_does_not_parse_is_not_kept() {
 
 #[test]
 fn the_same_text_under_another_name_or_in_another_role_is_another_chunk() {
-    let pool = common::builder().build().unwrap();
+    let pool = common::interpreting_builder().build().unwrap();
     let message = |chunk: Chunk<'_>, state: Option<&Value>| {
         outcome(&pool, &chunk, state).unwrap_err()[0].clone()
     };
@@ -112,7 +112,7 @@ fn the_same_text_under_another_name_or_in_another_role_is_another_chunk() {
 
 #[test]
 fn a_script_that_ruins_its_own_branch_ruins_no_other() {
-    let pool = common::builder().build().unwrap();
+    let pool = common::interpreting_builder().build().unwrap();
     let code = "local sum = 0 for _, v in ipairs({1, 2, 3}) do sum = sum + v end \
         local before = _G.ruined ruined = true \
         ipairs = nil load = nil setmetatable(_G, {__index = function() return 0 end}) \
@@ -127,7 +127,7 @@ fn a_script_that_ruins_its_own_branch_ruins_no_other() {
 
 #[test]
 fn bytecode_is_never_taken_for_a_text() {
-    let pool = common::builder().build().unwrap();
+    let pool = common::interpreting_builder().build().unwrap();
     for text in ["\x1bLua", "\x1bLuaT\0\x19\r\n"] {
         for _ in 0..RUNS {
             let error = pool.branch().unwrap().eval::<Value>(text).unwrap_err();
@@ -147,7 +147,10 @@ fn bytecode_is_never_taken_for_a_text() {
 
 #[test]
 fn compiling_takes_no_branch() {
-    let pool = common::builder().max_branches(1).build().unwrap();
+    let pool = common::interpreting_builder()
+        .max_branches(1)
+        .build()
+        .unwrap();
     let mut only = pool.branch().unwrap();
     for run in 0..RUNS {
         assert_eq!(only.eval::<i64>("40 + 2").unwrap(), 42);
@@ -158,7 +161,7 @@ fn compiling_takes_no_branch() {
 
 #[test]
 fn nothing_that_is_granted_is_used_for_it() {
-    let pool = common::builder()
+    let pool = common::interpreting_builder()
         .function("count", |(): ()| Ok(1))
         .module("m", "return 1")
         .grants(Grants::none().function("count").all_modules())
@@ -174,7 +177,7 @@ fn nothing_that_is_granted_is_used_for_it() {
 
 #[test]
 fn where_fuel_is_metered_every_run_burns_the_same() {
-    let pool = common::builder().metered().build().unwrap();
+    let pool = common::interpreting_builder().metered().build().unwrap();
     let burnt: Vec<_> = (0..RUNS)
         .map(|_| {
             let mut branch = pool.branch().unwrap();
@@ -188,7 +191,7 @@ fn where_fuel_is_metered_every_run_burns_the_same() {
 
 #[test]
 fn limits_hold_for_what_was_compiled_before() {
-    let pool = common::builder().build().unwrap();
+    let pool = common::interpreting_builder().build().unwrap();
     let code = "return ('x'):rep(state)";
     for _ in 0..RUNS {
         let text: String = pool.branch().unwrap().eval_with(code, &3).unwrap();

@@ -13,6 +13,7 @@ mod cancel;
 mod caught_errors;
 mod compiled_chunks;
 mod compiled_code;
+mod compiled_lua;
 mod coroutine_yields;
 mod denials;
 mod determinism;

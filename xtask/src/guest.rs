@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::compile::{PACKAGE, compile};
 use crate::layout;
 use crate::patch::Selection;
+use crate::places;
 use crate::provenance::{self, Inputs, ModuleRecord, Provenance};
 use crate::recipe::Recipe;
 use crate::snapshot;
@@ -105,6 +106,8 @@ pub(crate) fn build(
     let checked = stacks::split(&arranged, stacks).context("checking its stacks")?;
     let module = snapshot::preinitialise(workspace, &checked, &recipe.snapshot)
         .context("pre-initialising the guest")?;
+    let module = places::reserve(&module, recipe.table.reserved)
+        .context("making places for translated functions")?;
     state::check(&module).context("looking for what changes while it runs")?;
     Ok(module)
 }

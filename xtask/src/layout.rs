@@ -333,6 +333,7 @@ impl Plan {
                         let kind = match export.kind {
                             ExternalKind::Func => ExportKind::Func,
                             ExternalKind::Memory => ExportKind::Memory,
+                            ExternalKind::Table => ExportKind::Table,
                             ExternalKind::Global if export.index == 0 => ExportKind::Global,
                             ExternalKind::Global => continue,
                             _ => bail!("'{}' is exported", export.name),

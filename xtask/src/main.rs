@@ -21,6 +21,7 @@ mod layout;
 mod licenses;
 mod patch;
 mod perf;
+mod places;
 #[path = "../../host/build/provenance.rs"]
 mod provenance;
 mod recipe;

@@ -17,6 +17,8 @@ pub(crate) struct Recipe {
     pub(crate) link: Link,
     /// Where in memory things lie.
     pub(crate) memory: Memory,
+    /// The table of functions.
+    pub(crate) table: Table,
     /// Pre-initialising.
     pub(crate) snapshot: World,
 }
@@ -46,6 +48,13 @@ pub(crate) struct Memory {
     pub(crate) small_data: u32,
     /// Bytes of the large stack.
     pub(crate) large_stack: u32,
+}
+
+/// The table of functions.
+#[derive(Deserialize)]
+pub(crate) struct Table {
+    /// Places for translated functions: see `places.rs`.
+    pub(crate) reserved: u32,
 }
 
 impl Recipe {

@@ -6,6 +6,22 @@ pub(super) use heap::set_nest_aside;
 #[cfg(target_family = "wasm")]
 pub(crate) use heap::wipe;
 
+/// Has all functions interpreted that were translated: what begins with the copy has other ones.
+#[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
+pub(crate) fn forget_compiled(lua: &mlua::Lua) {
+    unsafe extern "C-unwind" {
+        /// See guest/lua/19-compiled-code.patch.
+        fn moonfork_forget_compiled(state: *mut mlua::ffi::lua_State);
+    }
+
+    // SAFETY: the state is alive; nothing runs, and nothing is made meanwhile.
+    lua.exec_raw_lua(|raw| unsafe { moonfork_forget_compiled(raw.state()) });
+}
+
+/// Nothing: no function is.
+#[cfg(not(all(target_family = "wasm", not(feature = "plain-lua"))))]
+pub(crate) fn forget_compiled(_: &mlua::Lua) {}
+
 /// Nothing: only the guest's memory is ever copied.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn wipe() {}

@@ -53,6 +53,8 @@ impl Session {
         parent: &mut Session,
     ) -> wasmtime::Result<()> {
         self.copy_memory(parent)?;
+        #[cfg(feature = "compile")]
+        self.inherit_translated(parent)?;
         for (own, theirs) in self.globals().into_iter().zip(parent.globals()) {
             Number::of(&theirs, &mut parent.store)?.put(&own, &mut self.store)?;
         }

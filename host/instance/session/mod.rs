@@ -5,6 +5,8 @@ mod copy;
 mod replay;
 mod request;
 mod stopped;
+#[cfg(feature = "compile")]
+mod translated;
 
 use std::sync::Arc;
 
@@ -65,6 +67,9 @@ pub(crate) struct Session {
     frozen: Option<Arc<Frozen>>,
     /// What those were told that it is a copy of.
     inherited: Option<Arc<Told>>,
+    /// The chunks whose translated functions it has.
+    #[cfg(feature = "compile")]
+    translated: Vec<Arc<crate::engine::translated::Translated>>,
     pub(crate) shared: Arc<Shared>,
     _slot: Slot,
 }
@@ -102,6 +107,8 @@ impl Session {
             room: shared.image.room(),
             frozen: None,
             inherited: None,
+            #[cfg(feature = "compile")]
+            translated: Vec::new(),
             shared: Arc::clone(shared),
             _slot: slot,
         };

@@ -1,0 +1,136 @@
+//! The chunks of a pool that are translated to WebAssembly: which those are is said when the pool is
+//! built.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::image::Image;
+use crate::engine::translated::Translated;
+use crate::wire::Chunk;
+
+/// What is translated.
+pub(crate) struct Translations {
+    key: RandomState,
+    /// By a keyed hash of the text and all that makes a difference to it.
+    known: Mutex<HashMap<u64, Vec<Known>>>,
+    /// Whether whatever is run is translated.
+    all: bool,
+}
+
+/// A chunk that is known.
+struct Known {
+    name: String,
+    line: u32,
+    code: Vec<u8>,
+    expression: bool,
+    with_state: bool,
+    /// Nothing where it can't be.
+    translated: Option<Arc<Translated>>,
+}
+
+impl Translations {
+    /// Of nothing so far; or of `all`, each chunk when it is first run.
+    pub(crate) fn new(all: bool) -> Translations {
+        Translations {
+            key: RandomState::new(),
+            known: Mutex::new(HashMap::new()),
+            all,
+        }
+    }
+
+    fn hash(&self, chunk: &Chunk<'_>, with_state: bool) -> u64 {
+        self.key.hash_one((
+            &chunk.name,
+            chunk.line,
+            &chunk.code,
+            chunk.expression,
+            with_state,
+        ))
+    }
+
+    /// What `chunk` was translated to, if it was; or is, if all are.
+    pub(crate) fn get(
+        &self,
+        image: &Image,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+        compile: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<Arc<Translated>> {
+        let hash = self.hash(chunk, with_state);
+        {
+            // It is whole whatever panicked.
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.is_empty() && !self.all {
+                return None;
+            }
+            let found = known.get(&hash).and_then(|chunks| {
+                let mut chunks = chunks.iter();
+                chunks.find(|known| known.is(chunk, with_state))
+            });
+            if let Some(known) = found {
+                return known.translated.clone();
+            }
+        }
+        match self.all {
+            true => self.translate(image, chunk, with_state, compile).ok()?,
+            false => None,
+        }
+    }
+
+    /// Translates `chunk`, from the bytecode that `compile` gives, for all that run it from there on. Nothing
+    /// where there is none, or the guest isn't made for that.
+    ///
+    /// # Errors
+    ///
+    /// When it doesn't compile.
+    pub(crate) fn translate(
+        &self,
+        image: &Image,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+        compile: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> wasmtime::Result<Option<Arc<Translated>>> {
+        // Not while the lock is held: it takes long.
+        let translated = match compile() {
+            Some(bytecode) => image.translate(&bytecode)?.map(Arc::new),
+            None => None,
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunks = known.entry(self.hash(chunk, with_state)).or_default();
+        // Somebody else may have been quicker.
+        if let Some(known) = chunks.iter().find(|known| known.is(chunk, with_state)) {
+            return Ok(known.translated.clone());
+        }
+        chunks.push(Known {
+            name: chunk.name.clone().into_owned(),
+            line: chunk.line,
+            code: chunk.code.clone().into_owned(),
+            expression: chunk.expression,
+            with_state,
+            translated: translated.clone(),
+        });
+        Ok(translated)
+    }
+
+    /// All that were translated.
+    pub(crate) fn all(&self) -> Vec<(String, Arc<Translated>)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.values().flatten();
+        let translated = known.filter_map(|known| {
+            let translated = known.translated.as_ref()?;
+            Some((known.name.clone(), Arc::clone(translated)))
+        });
+        translated.collect()
+    }
+}
+
+impl Known {
+    /// Whether it is this one: hashes may be the same.
+    fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
+        self.code == *chunk.code
+            && self.name == chunk.name
+            && (self.line, self.expression, self.with_state)
+                == (chunk.line, chunk.expression, with_state)
+    }
+}

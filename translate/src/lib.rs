@@ -1,0 +1,145 @@
+//! Translates Lua 5.4 bytecode to a WebAssembly module that shares the memory, the table of functions and
+//! the slow paths of moonfork's guest.
+//!
+//! Each function of Lua's becomes one of the module's, which does what the interpreter would do with the
+//! same frame: it keeps nothing that isn't in Lua's own stack and frame as well, so that it may hand
+//! over to the interpreter at any instruction. `guest/lua/compiled.h` is the other side, and says what the
+//! two have agreed on.
+//!
+//! Bytecode is read with every index in it checked. What isn't bytecode of that guest is refused as
+//! a whole ([`Malformed`]); a function that can't be translated stays interpreted, and is counted with the
+//! reason ([`Refused`]). Nothing panics, whatever is passed in.
+//!
+//! The module imports nothing but what the guest exports, so the worst that a wrong translation can do is
+//! what a script could do to its own instance anyway.
+
+mod check;
+mod dump;
+mod emit;
+mod flow;
+mod instruction;
+mod layout;
+mod module;
+
+use std::fmt;
+
+pub use dump::Malformed;
+pub use layout::{HELPERS, MEMORY, TABLE};
+
+/// How much is translated at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Instructions of a function's. Compiling WebAssembly takes more than linear time in a function's
+    /// size.
+    pub function: usize,
+    /// Instructions of all functions together; those beyond stay interpreted.
+    pub chunk: usize,
+}
+
+impl Default for Limits {
+    /// 1,000 and 5,000.
+    fn default() -> Limits {
+        Limits {
+            function: 1000,
+            chunk: 5000,
+        }
+    }
+}
+
+/// A chunk, translated.
+#[derive(Clone, Debug)]
+pub struct Translation {
+    /// The module, which puts its functions into the guest's table when it is instantiated; nothing where no
+    /// function was translated.
+    pub module: Option<Vec<u8>>,
+    /// The bytecode, in which each function says its place in that table.
+    pub bytecode: Vec<u8>,
+    /// How many functions were translated. They are at so many places from the first on.
+    pub functions: u16,
+    /// How many instructions those have.
+    pub instructions: usize,
+    /// Those that weren't.
+    pub refused: Vec<Refused>,
+}
+
+/// A function that stays interpreted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The line that it begins on; 0 for the chunk itself.
+    pub line: u32,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a function stays interpreted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is larger than [`Limits::function`], or what comes before it is as large as [`Limits::chunk`].
+    TooLarge,
+    /// It has a `goto` that leads into a loop.
+    JumpIntoLoop,
+    /// There is no place left in the table.
+    NoPlace,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::TooLarge => "it is too large",
+            Reason::JumpIntoLoop => "it jumps into a loop",
+            Reason::NoPlace => "there is no place for it",
+        })
+    }
+}
+
+/// Translates `bytecode`, which the guest's Lua has dumped, for `places` of its table, from `first` on.
+///
+/// # Errors
+///
+/// When it isn't such bytecode.
+pub fn translate(
+    bytecode: &[u8],
+    first: u16,
+    places: u16,
+    limits: Limits,
+) -> Result<Translation, Malformed> {
+    let functions = dump::read(bytecode)?;
+    for function in &functions {
+        check::check(function)?;
+    }
+    let places = places.min(u16::MAX - first);
+    let mut bodies = Vec::new();
+    let mut refused = Vec::new();
+    let mut bytecode = bytecode.to_vec();
+    let mut instructions = 0;
+    let mut sites = 0;
+    for function in &functions {
+        let size = function.code.len();
+        let place = u16::try_from(bodies.len()).unwrap_or(u16::MAX);
+        let reason = if size > limits.function || instructions + size > limits.chunk {
+            Reason::TooLarge
+        } else if place >= places {
+            Reason::NoPlace
+        } else if let Some(body) = emit::emit(function, place.into(), &mut sites) {
+            let at = function.place_at;
+            bytecode[at..at + 2].copy_from_slice(&(first + place).to_le_bytes());
+            bodies.push(body);
+            instructions += size;
+            continue;
+        } else {
+            Reason::JumpIntoLoop
+        };
+        refused.push(Refused {
+            line: function.line,
+            reason,
+        });
+    }
+    Ok(Translation {
+        functions: u16::try_from(bodies.len()).unwrap_or(u16::MAX),
+        module: (!bodies.is_empty()).then(|| module::assemble(&bodies, first, sites)),
+        bytecode,
+        instructions,
+        refused,
+    })
+}
