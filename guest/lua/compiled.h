@@ -538,23 +538,32 @@ Next moonfork_op_return (lua_State *L, CallInfo *ci, const Instruction *pc,
 }
 
 
+/* As `luaH_getshortstr`, in place; NULL if there is no such key. */
+l_sinline const TValue *findfield (const Table *t, const TString *key) {
+  const Node *n = gnode(t, lmod(key->hash, sizenode(t)));
+  for (;;) {
+    if (keyisshrstr(n) && keystrval(n) == key)
+      return gval(n);
+    if (gnext(n) == 0)
+      return NULL;
+    n += gnext(n);
+  }
+}
+
+
 /* The value of a field, there or where metatables lead to, without calls; else NULL. */
 EXPORTED("field")
 const TValue *moonfork_field (lua_State *L, Table *h, TString *key) {
   int loop;
   for (loop = 0; loop < 8; loop++) {
-    const TValue *slot = luaH_getshortstr(h, key);
+    const TValue *slot = findfield(h, key);
     Table *mt = h->metatable;
-    if (!isempty(slot))
+    if (slot != NULL && !isempty(slot))
       return slot;
-    if (mt == NULL)
-      return &G(L)->nilvalue;
-    if (isoriginal(mt))
-      return NULL;
-    slot = fasttm(L, mt, TM_INDEX);
-    if (slot == NULL)
-      return &G(L)->nilvalue;
-    if (!ttistable(slot))
+    if (mt == NULL || (mt->flags & (1u << TM_INDEX)))  /* no `__index`? */
+      return (mt != NULL && isoriginal(mt)) ? NULL : &G(L)->nilvalue;
+    slot = findfield(mt, G(L)->tmname[TM_INDEX]);
+    if (slot == NULL || !ttistable(slot))
       return NULL;
     h = hvalue(slot);
   }
@@ -570,13 +579,26 @@ const TValue *moonfork_set_field (lua_State *L, CallInfo *ci, const Instruction 
   StkId base = ci->func.p + 1;
   Instruction i = pc[-1];
   TValue *value = RKC(i);
-  const TValue *slot = luaH_getshortstr(h, key);
+  const TValue *slot = findfield(h, key);
   TValue t, name;
-  sethvalue(L, &t, h);
-  if (l_likely(!isempty(slot))) {
-    luaV_finishfastset(L, &t, slot, value);
+  if (l_likely(slot != NULL && !isempty(slot))) {
+    setobj2t(L, cast(TValue *, slot), value);
+    luaC_barrierback(L, obj2gco(h), value);
     return slot;
   }
+  if (slot == NULL && h->metatable == NULL) {  /* a new key, where it belongs? As in `ahead` */
+    Node *node = gnode(h, lmod(key->hash, sizenode(h)));
+    if (isempty(gval(node)) && !isdummy(h) && !isblack(h)) {
+      keytt(node) = ctb(LUA_VSHRSTR);
+      keyval(node).gc = obj2gco(key);
+      setobj2t(L, gval(node), value);
+      invalidateTMcache(h);
+      return gval(node);
+    }
+  }
+  if (slot == NULL)
+    slot = luaH_getshortstr(h, key);  /* what says that it is absent */
+  sethvalue(L, &t, h);
   setsvalue(L, &name, key);
   luaV_depth = depth;
   ci->u.l.savedpc = pc;
