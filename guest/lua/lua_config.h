@@ -4,6 +4,7 @@
 #ifndef MOONFORK_LUA_CONFIG_H
 #define MOONFORK_LUA_CONFIG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct lua_State;
@@ -51,6 +52,85 @@ int moonfork_error(struct lua_State *L);
 /* As `lua_pcallk`, for a C function that returns `UNWINDING` at once if this does. */
 int moonfork_pcallk(struct lua_State *L, int nargs, int nresults, int errfunc, intptr_t ctx,
                     int (*k)(struct lua_State *, int, intptr_t));
+
+/*
+ * Three of the C library's functions, for texts that mostly are of a few characters: that library
+ * goes from byte to byte, and calls of it cost. WebAssembly reads words at any address, the lowest
+ * byte first.
+ */
+
+/* `memcpy` */
+static inline void moonfork_copy(char *to, const char *from, size_t length)
+{
+    if (length > 16) {
+        __builtin_memcpy(to, from, length);
+    } else if (length >= 8) {
+        uint64_t first, last;
+        __builtin_memcpy(&first, from, 8);
+        __builtin_memcpy(&last, from + length - 8, 8);
+        __builtin_memcpy(to, &first, 8);
+        __builtin_memcpy(to + length - 8, &last, 8);
+    } else if (length >= 4) {
+        uint32_t first, last;
+        __builtin_memcpy(&first, from, 4);
+        __builtin_memcpy(&last, from + length - 4, 4);
+        __builtin_memcpy(to, &first, 4);
+        __builtin_memcpy(to + length - 4, &last, 4);
+    } else if (length > 0) {
+        char first = from[0], middle = from[length / 2], last = from[length - 1];
+        to[0] = first;
+        to[length / 2] = middle;
+        to[length - 1] = last;
+    }
+}
+
+/* Whether `memcmp` gives 0. */
+static inline int moonfork_same(const char *a, const char *b, size_t length)
+{
+    uint64_t left, right;
+    if (length >= 8) {
+        size_t at;
+        for (at = 0; at + 8 < length; at += 8) {
+            __builtin_memcpy(&left, a + at, 8);
+            __builtin_memcpy(&right, b + at, 8);
+            if (left != right)
+                return 0;
+        }
+        __builtin_memcpy(&left, a + length - 8, 8);
+        __builtin_memcpy(&right, b + length - 8, 8);
+        return left == right;
+    }
+    if (length >= 4) {
+        uint32_t first, last, other;
+        __builtin_memcpy(&first, a, 4);
+        __builtin_memcpy(&other, b, 4);
+        if (first != other)
+            return 0;
+        __builtin_memcpy(&last, a + length - 4, 4);
+        __builtin_memcpy(&other, b + length - 4, 4);
+        return last == other;
+    }
+    return length == 0 || (a[0] == b[0] && a[length / 2] == b[length / 2] &&
+                           a[length - 1] == b[length - 1]);
+}
+
+/* `memchr`, which gives `end` if there is none. */
+static inline const char *moonfork_find(const char *s, const char *end, int c)
+{
+    const uint64_t ones = 0x0101010101010101;
+    const uint64_t wanted = ones * (unsigned char)c;
+    for (; end - s >= 8; s += 8) {
+        uint64_t word;
+        __builtin_memcpy(&word, s, 8);
+        word ^= wanted;
+        word = (word - ones) & ~word & ones << 7; /* the lowest bit is right */
+        if (word != 0)
+            return s + (__builtin_ctzll(word) >> 3);
+    }
+    while (s < end && (unsigned char)*s != (unsigned char)c)
+        s++;
+    return s;
+}
 
 /* Writes `value` to `to`, as "%lld" does; gives the length. */
 static inline int moonfork_decimal(char *to, long long value)

@@ -7,7 +7,6 @@
   __label__ getint, getstr, setint, setstr, ret;  /* of this copy */
   Instruction i = *(pc++);
   /* what several instructions share that have to do with tables */
-  Table *h;
   const TString *key;
   lua_Unsigned n;
   const TValue *value;
@@ -169,8 +168,10 @@
           goto back;
         h = hvalue(value);
         find(h, key, value);
-        if (value == NULL || isempty(value))  /* further up? */
-          goto back;
+        if (value == NULL || isempty(value)) {
+          name = key;
+          goto further;
+        }
       }
       setobj2s(L, ra, value);
       break;
@@ -538,7 +539,12 @@
       StkId top = (b != 0) ? ra + b : L->top.p;
       LClosure *callee;
       const Proto *p;
-      if (!ttisLclosure(s2v(ra)) || next == NULL || l_unlikely(L->hookmask))
+      if (!ttisLclosure(s2v(ra))) {
+        if (ttislcf(s2v(ra)) && b > 1 && GETARG_C(i) == 2 && l_likely(!L->hookmask))
+          goto known;
+        goto back;
+      }
+      if (next == NULL || l_unlikely(L->hookmask))
         goto back;
       callee = clLvalue(s2v(ra));
       p = callee->p;
@@ -557,6 +563,17 @@
       k = p->k;
       base = ra + 1;
       break;
+    }
+    case OP_RETURN: {  /* of two values, for at most as many */
+      int wanted = ci->nresults;
+      StkId ra = RA(i);
+      if (GETARG_B(i) != 3 || GETARG_C(i) != 0 || TESTARG_k(i) || wanted > 2 ||
+          l_unlikely(L->hookmask))
+        goto back;
+      setobjs2s(L, base - 1, ra);
+      setobjs2s(L, base, ra + 1);
+      L->top.p = base - 1 + (wanted < 0 ? 2 : wanted);
+      goto ret;
     }
     case OP_RETURN0: {  /* for at most one result */
       int wanted = ci->nresults;

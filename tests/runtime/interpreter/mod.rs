@@ -20,6 +20,8 @@ const LOG: &str = "local log = {} \
 #[case::calls(include_str!("calls.lua"))]
 #[case::loops(include_str!("loops.lua"))]
 #[case::collector(include_str!("collector.lua"))]
+#[case::patterns(include_str!("patterns.lua"))]
+#[case::texts(include_str!("texts.lua"))]
 fn a_script_gives_what_it_gives_natively(#[case] script: &str) {
     let script = format!("{LOG}{script}");
     let pool = Pool::builder().max_branches(1).limits(Limits::unlimited());
