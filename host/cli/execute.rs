@@ -14,7 +14,7 @@ use super::end::{Interrupted, Mistake};
 use super::resumption::Resumption;
 use super::signal::Signal;
 use super::target::{ReportArgs, ResultArgs, Targets};
-use super::workers::Where;
+use super::workers::WhereArgs;
 use super::{journals, log, narrate, stream, terms};
 
 /// The arguments of a run, wherever it begins.
@@ -27,10 +27,8 @@ pub(super) struct ExecuteArgs {
     #[arg(long, value_name = "N")]
     max_workers: Option<NonZeroUsize>,
 
-    /// Run branches in other processes: `local:N` are N processes of this program, with the limits and
-    /// grants of this one.
-    #[arg(long, value_name = "WHERE")]
-    workers: Option<Where>,
+    #[command(flatten)]
+    place: WhereArgs,
 
     /// How many nodes may run on one path, whatever the workflow says.
     #[arg(long, value_name = "N")]
@@ -111,8 +109,8 @@ impl ExecuteArgs {
         let mut options = self.options(workflow, from, &signal.watch(), &unwritten)?;
         // One more than the branches: an action may run Lua as well.
         let slots = workflow.branches_at_once(&options).saturating_add(1);
-        if let Some(place) = self.workers {
-            options = options.workers(&place.workers(slots, matches)?);
+        if let Some(workers) = self.place.workers(slots, matches)? {
+            options = options.workers(&workers);
         }
         let terms::Ready { pool, options } = self.terms.prepare(slots, options, self.log.quiet)?;
         self.log.pool(&pool)?;

@@ -5,6 +5,8 @@
 
 mod actions;
 mod cache;
+#[cfg(feature = "nats")]
+mod crew;
 mod end;
 mod eval;
 mod execute;
@@ -18,6 +20,8 @@ mod json;
 mod limits;
 mod log;
 mod narrate;
+#[cfg(feature = "nats")]
+mod nats;
 mod plugin;
 mod precompile;
 mod prelude;
@@ -76,8 +80,11 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Lists, checks and calls plugins.
     Plugin(plugin::PluginArgs),
-    /// Runs branches for a run in another process, which starts it.
+    /// Runs branches for runs in other processes, on this machine or others.
     Worker(worker::WorkerArgs),
+    /// Shows the workers of a server of NATS: who is there, busy with what, and what was given up.
+    #[cfg(feature = "nats")]
+    Workers(crew::CrewArgs),
     /// Compiles the sandbox's Lua to a file that an application can be shipped with.
     Precompile(precompile::PrecompileArgs),
 }
@@ -111,6 +118,8 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::inspect(args),
         Command::Plugin(args) => plugin::plugin(args),
         Command::Worker(args) => worker::worker(&args),
+        #[cfg(feature = "nats")]
+        Command::Workers(args) => crew::crew(&args),
         Command::Precompile(args) => precompile::precompile(&args),
     }
 }

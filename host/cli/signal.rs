@@ -76,3 +76,39 @@ impl Signal {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Does this when the process is told to stop, by Ctrl-C or SIGTERM; told a second time, it ends.
+///
+/// # Errors
+/// If there can be no handler.
+#[cfg(all(feature = "nats", unix))]
+pub(super) fn on_stop(stop: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+        .context("the handler of Ctrl-C and SIGTERM can't be set")?;
+    let wait = move || {
+        for (count, _) in signals.forever().enumerate() {
+            match count {
+                0 => stop(),
+                _ => std::process::exit(INTERRUPTED.into()),
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("moonfork-signals".to_owned());
+    thread.spawn(wait).context("no thread waits for signals")?;
+    Ok(())
+}
+
+/// The same, by Ctrl-C alone.
+#[cfg(all(feature = "nats", not(unix)))]
+pub(super) fn on_stop(stop: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    let mut is_stopping = false;
+    ctrlc::set_handler(move || {
+        if std::mem::replace(&mut is_stopping, true) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        stop();
+    })
+    .context("the handler of Ctrl-C can't be set")
+}

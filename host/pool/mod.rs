@@ -342,6 +342,11 @@ impl Pool {
         self.inner.shared.branch_slots.total()
     }
 
+    /// The SHA-256 of the guest module that instances are made of, as 64 hexadecimal digits.
+    pub fn guest_sha256(&self) -> &str {
+        self.inner.shared.image.guest_sha256()
+    }
+
     /// How many workflow runs may be under way at once.
     pub fn max_runs(&self) -> usize {
         self.inner.run_slots.total()

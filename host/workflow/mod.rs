@@ -55,6 +55,17 @@ mod signature;
 mod state;
 mod worker;
 
+/// Branches on other machines, by way of a server of NATS: see [`Workers::nats`].
+#[cfg(feature = "nats")]
+#[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
+pub mod nats {
+    pub use super::worker::queue::access::Nats;
+    pub use super::worker::queue::serve::Worker;
+    #[cfg(feature = "testing")]
+    pub use moonfork_nats::Sabotage;
+    pub use moonfork_nats::{Backlog, Busy, Dead, Error, Overview, Stopper, WorkerShown};
+}
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,8 +89,8 @@ pub use plan::outline::{Outline, OutlineNode, OutlineWay, WayKind};
 pub use report::{Failure, InstanceReport, NodeReport, RunOutcome, RunReport, SCHEMA_VERSION};
 pub use selection::{Outputs, Selection, SelectionError};
 pub use signature::{Argument, Signature};
-pub use worker::process::Workers;
 pub use worker::serve::serve;
+pub use worker::workers::Workers;
 
 impl Workflow {
     /// Loads a workflow from a file. Nothing in it is run.

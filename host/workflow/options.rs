@@ -12,7 +12,7 @@ use crate::workflow::event::{Event, Listener};
 use crate::workflow::outside::Outside;
 use crate::workflow::signature::Signature;
 use crate::workflow::worker::message::Granted;
-use crate::workflow::worker::process::Workers;
+use crate::workflow::worker::workers::Workers;
 use crate::{Access, Cancel, Capability, Grants, Pool};
 
 /// Settings of one run. The default is what the workflow says.

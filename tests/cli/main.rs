@@ -19,6 +19,8 @@ mod inspect;
 #[cfg(unix)]
 mod markdown;
 #[cfg(unix)]
+mod nats;
+#[cfg(unix)]
 mod page;
 mod plugin;
 mod precompile;

@@ -17,6 +17,7 @@ mod parallel;
 mod plan;
 mod prelude;
 mod problems;
+mod queue;
 mod reduce;
 mod run;
 mod shared_states;

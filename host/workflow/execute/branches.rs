@@ -14,7 +14,7 @@ use crate::workflow::execute::entry::Entry;
 use crate::workflow::execute::finished::{Finished, FinishedBranch};
 use crate::workflow::execute::fold::{Partials, Reductions};
 use crate::workflow::execute::here::full_name;
-use crate::workflow::execute::job::{BranchEnd, BranchJob, FanOutJob, Lane, Place};
+use crate::workflow::execute::job::{BranchEnd, BranchJob, FanOutJob, Place, Work};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::model::{Collect, Merge, Together};
 use crate::workflow::report::{Failure, InstanceReport};
@@ -128,6 +128,37 @@ impl Gathered {
     }
 }
 
+/// What one thread takes of the branches, and what they gave.
+struct Share<'s, 'a> {
+    run: &'s FanOutRun<'a>,
+    gathered: Gathered,
+}
+
+impl Work for Share<'_, '_> {
+    fn next(&mut self) -> Option<BranchJob> {
+        loop {
+            let index = self.run.take()?;
+            match self.run.known(index) {
+                Some(known) => self.run.ended_before(index, known, &mut self.gathered),
+                None => {
+                    let item = self.run.branches.item(index).map(|(item, _)| item);
+                    return Some(BranchJob { index, item });
+                }
+            }
+        }
+    }
+
+    #[cfg(feature = "nats")]
+    fn left(&self) -> usize {
+        let taken = self.run.next.load(Ordering::Relaxed);
+        self.run.branches.names.len().saturating_sub(taken)
+    }
+
+    fn end(&mut self, job: &BranchJob, end: BranchEnd) {
+        self.run.came_to(job.index, end, &mut self.gathered);
+    }
+}
+
 impl FanOutRun<'_> {
     /// Counts branches that succeeded before the run was resumed: with them, a race may be over.
     pub(crate) fn count_known(&self) {
@@ -201,31 +232,28 @@ impl FanOutRun<'_> {
 
     /// What one thread does: branches, until there are none left.
     fn work(&self) -> Gathered {
-        let mut gathered = Gathered::new(self.reductions);
-        let mut lane = self.place.lane();
-        loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            if index >= self.branches.names.len() {
-                return gathered;
-            }
-            self.branch(index, &mut *lane, &mut gathered);
-        }
+        let mut share = Share {
+            run: self,
+            gathered: Gathered::new(self.reductions),
+        };
+        self.place.lane().run(&mut share);
+        share.gathered
     }
 
-    fn branch(&self, index: usize, lane: &mut dyn Lane, into: &mut Gathered) {
+    /// The next branch that nobody has taken.
+    fn take(&self) -> Option<usize> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        (index < self.branches.names.len()).then_some(index)
+    }
+
+    fn known(&self, index: usize) -> Option<FinishedBranch> {
+        let known = self.known.get(index)?;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.take()
+    }
+
+    fn came_to(&self, index: usize, mut end: BranchEnd, into: &mut Gathered) {
         let name = &self.branches.names[index];
-        let known = self.known.get(index).and_then(|known| {
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.take()
-        });
-        if let Some(known) = known {
-            return self.ended_before(index, known, into);
-        }
-        let job = BranchJob {
-            index,
-            item: self.branches.item(index).map(|(item, _)| item),
-        };
-        let mut end = lane.run(&job);
         if end.result.is_ok() && !self.wins(name) {
             let failure = Failure::cancelled("it came too late");
             end = end.failed_with(failure);

@@ -50,6 +50,12 @@ impl Budget {
         Ok(all)
     }
 
+    /// Whether there is any total.
+    #[cfg(feature = "nats")]
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// What was taken of it since it was these limits.
     pub(crate) fn spent(&self, limits: &PartialLimits) -> Amounts {
         let before = Budget::new(limits);
@@ -102,19 +108,39 @@ impl Amounts {
         })
     }
 
+    /// What is left of these where so much of them was used.
+    #[cfg(feature = "nats")]
+    pub(crate) fn less(&self, used: &Amounts) -> Amounts {
+        let left = self.0.iter().map(|(name, amount)| {
+            let used = used.0.iter().find(|(it, _)| it == name);
+            let left = amount.saturating_sub(used.map_or(0, |(_, used)| *used));
+            (name.clone(), left)
+        });
+        Amounts(left.collect())
+    }
+
+    /// Whether there is so little of one that not even a call that does nothing can do with it.
+    #[cfg(feature = "nats")]
+    pub(crate) fn are_used_up(&self) -> bool {
+        let mut limits = PartialLimits::default();
+        let mut known = self.known();
+        known.any(|(limit, amount)| limits.set(limit, amount_of(limit, amount)).is_err())
+    }
+
     pub(crate) fn limits(&self) -> PartialLimits {
         let mut limits = PartialLimits::default();
         for (limit, amount) in self.known() {
             // One that can't be was none on the other side, either.
-            let _ = limits.set(
-                limit,
-                match limit.unit() {
-                    Unit::Bytes => Amount::Bytes(amount),
-                    Unit::Time => Amount::Time(Duration::from_nanos(amount)),
-                    _ => Amount::Count(amount),
-                },
-            );
+            let _ = limits.set(limit, amount_of(limit, amount));
         }
         limits
+    }
+}
+
+fn amount_of(limit: Limit, amount: u64) -> Amount {
+    match limit.unit() {
+        Unit::Bytes => Amount::Bytes(amount),
+        Unit::Time => Amount::Time(Duration::from_nanos(amount)),
+        _ => Amount::Count(amount),
     }
 }

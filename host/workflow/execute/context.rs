@@ -11,10 +11,13 @@ use crate::workflow::execute::budget::Budget;
 use crate::workflow::execute::journals::Journals;
 use crate::workflow::execute::terms::{Terms, VARIABLES};
 use crate::workflow::execute::workers::Workers;
+use crate::workflow::model::Where;
 use crate::workflow::options::RunSettings;
 use crate::workflow::plan::NodeId;
+use crate::workflow::worker::away::OfRun;
+use crate::workflow::worker::elsewhere::Opened;
 use crate::workflow::worker::message::Granted;
-use crate::workflow::worker::place::OfRun;
+use crate::workflow::worker::workers::Workers as Elsewhere;
 use crate::{Grants, Pool, Snapshot};
 
 /// What all parts of a run share.
@@ -30,6 +33,7 @@ pub(crate) struct Run<'r> {
     pub(crate) prelude: OnceLock<Snapshot>,
     /// What is granted, where branches run in other processes.
     pub(crate) granted: Option<Granted>,
+    pub(crate) opened: Opened,
     /// The nodes that it stops at.
     pub(crate) stops: HashSet<(NodeId, Moment)>,
     /// Where the journals of instances go, if they keep any.
@@ -53,15 +57,18 @@ impl<'r> Run<'r> {
                 .workers
                 .as_ref()
                 .map(|_| options.granted_names(pool)),
+            opened: Opened::default(),
             stops: HashSet::new(),
             journals: None,
         }
     }
 
     /// What workers have to know of the run, if it has any.
-    pub(crate) fn of_workers(&self) -> Option<OfRun<'_>> {
-        Some(OfRun {
-            workers: self.options.workers.as_ref()?,
+    pub(crate) fn of_workers(&self) -> Option<(&Elsewhere, OfRun<'_>)> {
+        if self.workflow.model.settings.parallel.place == Some(Where::Local) {
+            return None;
+        }
+        let of_run = OfRun {
             events: &self.events,
             budget: &self.budget,
             started: self.started,
@@ -70,7 +77,8 @@ impl<'r> Run<'r> {
             granted: self.granted.as_ref()?,
             max_workers: self.workers.most(),
             max_iterations: self.options.max_iterations.map(NonZeroUsize::get),
-        })
+        };
+        Some((self.options.workers.as_ref()?, of_run))
     }
 
     /// The terms of the whole run.

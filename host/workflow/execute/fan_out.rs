@@ -17,7 +17,7 @@ use crate::workflow::model::{Collect, Start};
 use crate::workflow::plan::{FanOutId, NodeId};
 use crate::workflow::report::Failure;
 use crate::workflow::state::{PARALLEL_RESULTS, State};
-use crate::workflow::worker::place::Away;
+use crate::workflow::worker::away::Away;
 
 impl Path<'_> {
     /// Runs the branches of a fan-out that edges say, and puts what they gave into the state.
@@ -151,21 +151,24 @@ impl Path<'_> {
             start,
             cancel: cancel.clone(),
         };
+        let said = self.run.options.said(self.run.workflow);
+        let said = said.map_or(branches.most, |said| branches.most.min(said.get()));
         // Branches of branches run where those do.
-        let away = self
-            .run
-            .of_workers()
-            .filter(|_| self.level == 0)
-            .map(|of_run| {
-                let start = here.start.as_ref().map(|start| start.snapshot.clone());
-                let prelude = self.run.prelude.get().cloned();
-                let (job, terms) = (&branches.job, branches.terms);
-                Away::new(of_run, job, terms, start, prelude, cancel.clone())
-            });
-        let place: &dyn Place = match &away {
-            Some(away) => away,
-            None => &here,
-        };
+        let elsewhere = self.run.of_workers().filter(|_| self.level == 0);
+        let elsewhere = elsewhere.map(|(workers, run)| {
+            let away = Away {
+                run,
+                job: &branches.job,
+                terms: branches.terms,
+                start: here.start.as_ref().map(|start| start.snapshot.clone()),
+                prelude: self.run.prelude.get().cloned(),
+                cancel: cancel.clone(),
+                most: (said < usize::MAX).then_some(said),
+            };
+            self.run.opened.place(workers, away)
+        });
+        let elsewhere = elsewhere.transpose()?;
+        let place: &dyn Place = elsewhere.as_deref().unwrap_or(&here);
         let work = FanOutRun {
             events: &self.run.events,
             around: self.track.branch.clone(),
@@ -179,9 +182,7 @@ impl Path<'_> {
             won: Mutex::default(),
             next: Default::default(),
         };
-        let most = place.at_once().min(branches.most).min(count);
-        let said = self.run.options.said(self.run.workflow);
-        let threads = said.map_or(most, |said| most.min(said.get()));
+        let threads = place.at_once().min(said).min(count);
         if let Some(running) = &mut self.running {
             running.pause();
         }

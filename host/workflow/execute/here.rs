@@ -7,7 +7,7 @@ use crate::Cancel;
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::entry::Failed;
-use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob, Lane, Place};
+use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob, Lane, Place, Work};
 use crate::workflow::execute::path::{Flow, Path};
 use crate::workflow::execute::position::At;
 use crate::workflow::execute::terms::Terms;
@@ -43,7 +43,17 @@ impl Place for Here<'_, '_> {
 }
 
 impl Lane for &Here<'_, '_> {
-    fn run(&mut self, job: &BranchJob) -> BranchEnd {
+    fn run(&mut self, work: &mut dyn Work) {
+        while let Some(job) = work.next() {
+            let end = self.branch(&job);
+            work.end(&job, end);
+        }
+    }
+}
+
+impl Here<'_, '_> {
+    /// Runs a branch to its end, or until the fan-out is cancelled.
+    pub(crate) fn branch(&self, job: &BranchJob) -> BranchEnd {
         let workers = &self.run.workers;
         let Some(running) = workers.begin(self.level, self.terms.deadline, &self.cancel) else {
             return BranchEnd::failed(Failure::cancelled("it did not begin"), Duration::ZERO);
@@ -100,9 +110,7 @@ impl Lane for &Here<'_, '_> {
             reports,
         }
     }
-}
 
-impl Here<'_, '_> {
     /// Does what a branch is for, on its path and the state that it starts on, which becomes the one
     /// that goes into its entry; where it fails, the one that it had reached. The answer is the state that it
     /// ended with, where that is another one.

@@ -104,15 +104,28 @@ impl BranchEnd {
 
 /// Where the branches of a fan-out run.
 pub(crate) trait Place: Sync {
-    /// How many of them may run there at a time, as far as the place knows.
+    /// How many threads may be needed to have as many run there at a time as the place can.
     fn at_once(&self) -> usize;
 
-    /// What runs branches one after the other, for one thread to use.
+    /// What runs branches, for one thread to use.
     fn lane(&self) -> Box<dyn Lane + '_>;
 }
 
-/// What runs branches one after the other.
+/// What runs branches.
 pub(crate) trait Lane {
-    /// Runs a branch to its end, or until the fan-out is cancelled.
-    fn run(&mut self, job: &BranchJob) -> BranchEnd;
+    /// Runs branches until there are none left: each to its end, or until the fan-out is cancelled.
+    fn run(&mut self, work: &mut dyn Work);
+}
+
+/// The branches that nobody has taken yet, and where they come to their ends.
+pub(crate) trait Work {
+    /// The next branch, which has to be given an end.
+    fn next(&mut self) -> Option<BranchJob>;
+
+    /// How many may come, at most.
+    #[cfg(feature = "nats")]
+    fn left(&self) -> usize;
+
+    /// Takes in how a branch went: once for each.
+    fn end(&mut self, job: &BranchJob, end: BranchEnd);
 }

@@ -17,11 +17,11 @@ use crate::workflow::execute::path::{self, Ended, Flow};
 use crate::workflow::execute::position::{At, Position};
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
+use crate::workflow::model::Where;
 use crate::workflow::options::RunSettings;
 use crate::workflow::plan::NodeId;
 use crate::workflow::report::{Failure, InstanceReport, RunOutcome, RunReport, SCHEMA_VERSION, ms};
 use crate::workflow::state::State;
-use crate::workflow::worker::place;
 use crate::{Pool, RunMain};
 
 /// What a run gave that came to its end, or to a node that it stops at.
@@ -149,10 +149,8 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
         );
         return Err(Failure::own("BusyError", message).into());
     }
-    if depth > 0
-        && let Some(of_run) = run.of_workers()
-    {
-        place::check(&of_run)?;
+    if depth > 0 {
+        check_workers(run)?;
     }
     let begin = begin(run, from)?;
     let schema = &run.workflow.model.schema;
@@ -160,6 +158,23 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
         .check(&begin.state)
         .map_err(|why| Failure::own("SchemaError", why))?;
     Ok(Begin { main, ..begin })
+}
+
+/// Makes sure of workers, where branches are to run on some.
+fn check_workers(run: &Run<'_>) -> Result<(), Failure> {
+    let parallel = &run.workflow.model.settings.parallel;
+    match run.of_workers() {
+        Some((workers, of_run)) => {
+            let pool = (run.pool, parallel.pool.as_deref());
+            run.opened.check(workers, &of_run, pool)
+        }
+        None if parallel.place == Some(Where::Workers) => {
+            let message = "`settings.parallel.where` is `workers`, and the run is given none: by `--workers`, \
+                           or `RunSettings::workers`";
+            Err(Failure::own("OptionError", message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a workflow with a known mistake, before any of it runs. Where Lua had to be parsed for

@@ -34,6 +34,17 @@ pub(crate) struct Left {
     of: Option<Duration>,
 }
 
+#[cfg(feature = "nats")]
+impl Left {
+    /// What is left when this much of it has passed.
+    pub(crate) fn after(self, time: Duration) -> Left {
+        Left {
+            left: self.left.saturating_sub(time),
+            ..self
+        }
+    }
+}
+
 /// The capability of the workflow's variables.
 pub(crate) const VARIABLES: &str = "variables";
 

@@ -412,9 +412,11 @@ pub(crate) const PARALLEL: Keys = Keys {
         "max_workers",
         "merge",
         "merge_strategy",
+        "pool",
         "start",
         "strategy",
         "timeout",
+        "where",
     ]],
     elsewhere: &[
         ("until", ONE_FAN_OUT),

@@ -20,6 +20,7 @@ mod spanned;
 pub(crate) use policy::{Capabilities, ErrorMode, OnError, Policy, Retry};
 pub(crate) use settings::{
     Collect, Config, Merge, MergeStrategy, Parallel, Reducer, Reducers, Settings, Start, Together,
+    Where,
 };
 pub(crate) use spanned::Spanned;
 

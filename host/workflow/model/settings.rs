@@ -54,6 +54,26 @@ pub(crate) struct Parallel {
     /// What a branch may take in all.
     pub(crate) timeout: Option<Duration>,
     pub(crate) start: Start,
+    /// Where branches run, and on whose workers: no part of what a workflow does.
+    #[serde(skip)]
+    pub(crate) place: Option<Where>,
+    #[serde(skip)]
+    pub(crate) pool: Option<String>,
+}
+
+/// Where the branches of a workflow run, if it says so itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// In the process of the run, whatever workers it is given.
+    Local,
+    /// On workers, which have to be given.
+    Workers,
+}
+
+impl Where {
+    /// All of them, by the words for them.
+    pub(crate) const WORDS: [(&str, Where); 2] =
+        [("local", Where::Local), ("workers", Where::Workers)];
 }
 
 /// What the instance of a branch begins with.

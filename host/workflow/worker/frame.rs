@@ -32,6 +32,24 @@ pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A message by itself.
+///
+/// # Errors
+/// If it can't be written down.
+#[cfg(feature = "nats")]
+pub(crate) fn to_bytes(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    rmp_serde::to_vec_named(message).map_err(io::Error::other)
+}
+
+/// A message that came by itself.
+///
+/// # Errors
+/// If it is none.
+#[cfg(feature = "nats")]
+pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    rmp_serde::from_slice(bytes).map_err(io::Error::other)
+}
+
 /// Writes a message.
 ///
 /// # Errors

@@ -61,9 +61,21 @@ pub(crate) struct Hello {
 pub(crate) struct Granted(pub(crate) BTreeSet<String>);
 
 impl Granted {
-    /// What of this the other lacks.
-    pub(crate) fn lacking_in<'g>(&'g self, other: &'g Granted) -> Vec<&'g str> {
-        self.0.difference(&other.0).map(String::as_str).collect()
+    /// Refuses workers that grant less.
+    ///
+    /// # Errors
+    /// What they lack.
+    pub(crate) fn check_in(&self, other: &Granted) -> Result<(), Failure> {
+        let lacking: Vec<&str> = self.0.difference(&other.0).map(String::as_str).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "the workers lack what the run grants: {}; nothing was sent to them: grant it to the \
+             program that they are, too, or run branches in this process",
+            lacking.join(", ")
+        );
+        Err(Failure::own("DeniedError", message))
     }
 }
 

@@ -4,9 +4,15 @@
 //! a fan-out begins with, once for each fan-out. Then it is sent branches, one at a time, and sends back what
 //! happens in them and how they end. What a worker grants is up to whoever starts it.
 
+pub(crate) mod away;
+pub(crate) mod elsewhere;
 pub(crate) mod frame;
+pub(crate) mod hosted;
 pub(crate) mod message;
 pub(crate) mod pack;
 pub(crate) mod place;
 pub(crate) mod process;
+#[cfg(feature = "nats")]
+pub(crate) mod queue;
 pub(crate) mod serve;
+pub(crate) mod workers;

@@ -5,22 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::codec;
-use crate::workflow::event::Events;
-use crate::workflow::execute::budget::{Amounts, Budget};
+use crate::workflow::execute::budget::Amounts;
 use crate::workflow::execute::entry::Failed;
-use crate::workflow::execute::job::{BranchEnd, BranchJob, FanOutJob, Lane, Place};
-use crate::workflow::execute::terms::Terms;
-use crate::workflow::load::files::{Bytes, Sources};
+use crate::workflow::execute::job::{BranchEnd, BranchJob, Lane, Place, Work};
 use crate::workflow::report::Failure;
-use crate::workflow::state::State;
+use crate::workflow::worker::away::Away;
 use crate::workflow::worker::frame;
-use crate::workflow::worker::message::{
-    BranchSent, EndSent, FanOutSent, FromWorker, Granted, SCHEMA_VERSION, ToWorker, WorkflowSent,
-};
-use crate::workflow::worker::pack::{Packed, pack};
-use crate::workflow::worker::process::{Process, Said, Workers};
-use crate::{Cancel, Snapshot};
+use crate::workflow::worker::message::{BranchSent, EndSent, FromWorker, Granted, ToWorker};
+use crate::workflow::worker::pack::Packed;
+use crate::workflow::worker::process::{Process, Processes, Said};
 
 /// How often a branch may end its worker before it counts as failed.
 const MAX_LOST: usize = 3;
@@ -28,29 +21,10 @@ const MAX_LOST: usize = 3;
 /// How long a worker may take to stop a branch when it was told to, or its time is over, before it is ended.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What of a run its workers have to know, or tell.
-#[derive(Clone, Copy)]
-pub(crate) struct OfRun<'r> {
-    pub(crate) workers: &'r Workers,
-    pub(crate) events: &'r Events,
-    pub(crate) budget: &'r Budget,
-    pub(crate) started: Instant,
-    pub(crate) hash: &'r str,
-    pub(crate) sources: &'r Sources,
-    /// What nodes are granted.
-    pub(crate) granted: &'r Granted,
-    pub(crate) max_workers: usize,
-    pub(crate) max_iterations: Option<usize>,
-}
-
 /// Processes, and the fan-out that they are to run branches of.
-pub(crate) struct Away<'a> {
-    run: OfRun<'a>,
-    job: &'a FanOutJob,
-    terms: &'a Terms,
-    start: Option<Snapshot>,
-    prelude: Option<Snapshot>,
-    cancel: Cancel,
+pub(crate) struct ProcessPlace<'a> {
+    processes: &'a Processes,
+    away: Away<'a>,
     /// Which fan-out of this process it is.
     number: u64,
     /// What workers are told, as it is written: made once, when the first one has to know.
@@ -63,23 +37,12 @@ struct Told {
     fan_out: Option<Arc<[u8]>>,
 }
 
-impl<'a> Away<'a> {
-    pub(crate) fn new(
-        run: OfRun<'a>,
-        job: &'a FanOutJob,
-        terms: &'a Terms,
-        start: Option<Snapshot>,
-        prelude: Option<Snapshot>,
-        cancel: Cancel,
-    ) -> Away<'a> {
+impl<'a> ProcessPlace<'a> {
+    pub(crate) fn new(processes: &'a Processes, away: Away<'a>) -> ProcessPlace<'a> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Away {
-            run,
-            job,
-            terms,
-            start,
-            prelude,
-            cancel,
+        ProcessPlace {
+            processes,
+            away,
             // Only that it is another one each time matters.
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             told: Mutex::default(),
@@ -91,8 +54,8 @@ impl<'a> Away<'a> {
         if process.fan_out == Some(self.number) {
             return Ok(());
         }
-        let hash = self.prelude.as_ref().map(|prelude| *prelude.hash());
-        let workflow = Some((self.run.hash.to_owned(), hash));
+        let hash = self.away.prelude.as_ref().map(|prelude| *prelude.hash());
+        let workflow = Some((self.away.run.hash.to_owned(), hash));
         if process.workflow != workflow {
             process.tell(&self.workflow()?)?;
             process.workflow = workflow;
@@ -104,29 +67,13 @@ impl<'a> Away<'a> {
 
     fn workflow(&self) -> io::Result<Arc<[u8]>> {
         once(&mut self.told().workflow, || {
-            Ok(ToWorker::Workflow(Box::new(WorkflowSent {
-                hash: self.run.hash.to_owned(),
-                sources: self.run.sources.clone(),
-                prelude: bytes(self.prelude.as_ref())?,
-            })))
+            Ok(ToWorker::Workflow(Box::new(self.away.workflow()?)))
         })
     }
 
     fn fan_out(&self) -> io::Result<Arc<[u8]>> {
         once(&mut self.told().fan_out, || {
-            Ok(ToWorker::FanOut(Box::new(FanOutSent {
-                schema_version: SCHEMA_VERSION,
-                workflow: self.run.hash.to_owned(),
-                body: self.job.body,
-                fan_in: self.job.fan_in,
-                timeout: self.job.timeout,
-                state: pack(&self.job.state, &State::default()),
-                terms: self.terms.sent(),
-                max_workers: self.run.max_workers,
-                max_iterations: self.run.max_iterations,
-                events: self.run.events.are_heard(),
-                start: bytes(self.start.as_ref())?,
-            })))
+            Ok(ToWorker::FanOut(Box::new(self.away.fan_out()?)))
         })
     }
 
@@ -147,71 +94,64 @@ fn once(
     Ok(Arc::clone(written.insert(message.into())))
 }
 
-/// A snapshot as it passes.
-fn bytes(snapshot: Option<&Snapshot>) -> io::Result<Option<Bytes>> {
-    let bytes = snapshot.map(Snapshot::to_bytes).transpose();
-    let bytes = bytes.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(bytes.map(|bytes| codec::Bytes(bytes.into())))
-}
-
 /// Takes a worker that can serve a run, which is given back at once: so that a run that can't have one doesn't
 /// begin.
 ///
 /// # Errors
 /// What it lacks, or why there is none.
-pub(crate) fn check(run: &OfRun<'_>) -> Result<(), Failure> {
-    let process = take(run)?;
-    run.workers.give_back(process);
+pub(crate) fn check(processes: &Processes, granted: &Granted) -> Result<(), Failure> {
+    let process = take(processes, granted)?;
+    processes.give_back(process);
     Ok(())
 }
 
-fn take(run: &OfRun<'_>) -> Result<Process, Failure> {
-    let process = run
-        .workers
+fn take(processes: &Processes, granted: &Granted) -> Result<Process, Failure> {
+    let process = processes
         .take()
         .map_err(|why| Failure::own("ExecutionError", why))?;
-    let lacking = run.granted.lacking_in(&process.hello.grants);
-    if lacking.is_empty() {
-        return Ok(process);
-    }
-    let message = format!(
-        "the workers lack what the run grants: {}; nothing was sent to them: grant it to the \
-         program that they are, too, or run branches in this process",
-        lacking.join(", ")
-    );
-    Err(Failure::own("DeniedError", message))
+    granted.check_in(&process.hello.grants)?;
+    Ok(process)
 }
 
-impl Place for Away<'_> {
+impl Place for ProcessPlace<'_> {
     fn at_once(&self) -> usize {
-        self.run.workers.count().get()
+        self.processes.count.get()
     }
 
     fn lane(&self) -> Box<dyn Lane + '_> {
-        Box::new(AwayLane {
-            away: self,
+        Box::new(ProcessLane {
+            place: self,
             process: None,
         })
     }
 }
 
 /// A worker, from its first branch to its last.
-struct AwayLane<'a> {
-    away: &'a Away<'a>,
+struct ProcessLane<'a> {
+    place: &'a ProcessPlace<'a>,
     process: Option<Process>,
 }
 
-impl Drop for AwayLane<'_> {
+impl Drop for ProcessLane<'_> {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
-            self.away.run.workers.give_back(process);
+            self.place.processes.give_back(process);
         }
     }
 }
 
-impl Lane for AwayLane<'_> {
-    fn run(&mut self, job: &BranchJob) -> BranchEnd {
-        let away = self.away;
+impl Lane for ProcessLane<'_> {
+    fn run(&mut self, work: &mut dyn Work) {
+        while let Some(job) = work.next() {
+            let end = self.branch(&job);
+            work.end(&job, end);
+        }
+    }
+}
+
+impl ProcessLane<'_> {
+    fn branch(&mut self, job: &BranchJob) -> BranchEnd {
+        let away = &self.place.away;
         let fail = |failure| BranchEnd::failed(failure, Duration::ZERO);
         let mut lost = String::new();
         for _ in 0..MAX_LOST {
@@ -232,10 +172,11 @@ impl Lane for AwayLane<'_> {
             if kept.as_mut().is_some_and(Process::has_ended) {
                 kept = None;
             }
-            let mut process = match kept.map_or_else(|| take(&away.run), Ok) {
-                Ok(process) => process,
-                Err(failure) => return fail(failure),
-            };
+            let mut process =
+                match kept.map_or_else(|| take(self.place.processes, away.run.granted), Ok) {
+                    Ok(process) => process,
+                    Err(failure) => return fail(failure),
+                };
             let sent = BranchSent {
                 number: process.branches,
                 index: job.index,
@@ -245,7 +186,7 @@ impl Lane for AwayLane<'_> {
                 totals,
             };
             process.branches += 1;
-            match away.branch(&mut process, &sent) {
+            match self.place.branch(&mut process, &sent) {
                 Outcome::Ended(end, is_alive) => {
                     if is_alive {
                         self.process = Some(process);
@@ -270,7 +211,7 @@ enum Outcome {
     Lost,
 }
 
-impl Away<'_> {
+impl ProcessPlace<'_> {
     fn branch(&self, process: &mut Process, sent: &BranchSent) -> Outcome {
         let began = Instant::now();
         let number = sent.number;
@@ -291,16 +232,18 @@ impl Away<'_> {
             return Outcome::Lost;
         }
         // A wait that is over when the fan-out is cancelled.
-        let _watch = self.cancel.on_cancel(process.waker());
-        let own = self.job.timeout.map(|time| began + time);
-        let over = self.terms.deadline.map(|it| it.at());
+        let _watch = self.away.cancel.on_cancel(process.waker());
+        let own = self.away.job.timeout.map(|time| began + time);
+        let over = self.away.terms.deadline.map(|it| it.at());
         let over = own.into_iter().chain(over).min().map(|at| at + GRACE);
         let mut stopped: Option<Instant> = None;
         loop {
             let until = stopped.map(|at| at + GRACE).into_iter().chain(over).min();
             let time = until.map(|at| at.saturating_duration_since(Instant::now()));
             match process.wait(time) {
-                Some(Said::Message(FromWorker::Event(event))) => self.run.events.pass_on(&event),
+                Some(Said::Message(FromWorker::Event(event))) => {
+                    self.away.run.events.pass_on(&event)
+                }
                 Some(Said::Message(FromWorker::End(end))) if end.number == number => {
                     return self.ended(*end, process);
                 }
@@ -313,7 +256,7 @@ impl Away<'_> {
                 }
                 Some(Said::Gone) => return Outcome::Lost,
                 Some(Said::Look) => {
-                    if self.cancel.is_cancelled() && stopped.is_none() {
+                    if self.away.cancel.is_cancelled() && stopped.is_none() {
                         stopped = Some(Instant::now());
                         let cancel = frame::encode(&ToWorker::Cancel(number));
                         if !cancel.is_ok_and(|cancel| process.tell(&cancel).is_ok()) {
@@ -335,8 +278,8 @@ impl Away<'_> {
     }
 
     fn ended(&self, end: EndSent, process: &Process) -> Outcome {
-        self.run.budget.spend_amounts(&end.spent);
-        match end.end(&self.job.state, &process.hello.worker) {
+        self.away.run.budget.spend_amounts(&end.spent);
+        match end.end(&self.away.job.state, &process.hello.worker) {
             Ok(end) => Outcome::Ended(end.into(), true),
             Err(why) => {
                 let message = format!("what its worker sent can't be read: {why}");

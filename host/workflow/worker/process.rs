@@ -1,12 +1,11 @@
 //! Processes that branches run in: started when they are needed, and ended with the last handle.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io::{self, BufReader, Write};
 use std::num::NonZeroUsize;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,54 +15,23 @@ use crate::workflow::worker::message::{FromWorker, Hello, SCHEMA_VERSION};
 /// How long a worker may take to begin to serve.
 const START: Duration = Duration::from_secs(60);
 
-/// Processes that branches run in, in place of threads of this one: see
-/// [`RunSettings::workers`](crate::workflow::RunSettings::workers).
-///
-/// Each is a program that calls [`serve`](crate::workflow::serve) on its standard input and output, such as
-/// `moonfork worker --stdio`. They are started when they are needed, serve one branch at a time, and are ended when
-/// the last clone of this is dropped; a program whose input ends is to end as well, so that none
-/// is left when this process is killed. What they write to standard error goes to that of this process.
-///
-/// ```no_run
-/// use std::num::NonZeroUsize;
-/// use moonfork::Pool;
-/// use moonfork::workflow::{RunSettings, Workers, Workflow};
-///
-/// let four = NonZeroUsize::new(4).expect("it is not zero");
-/// let workers = Workers::processes(four, "moonfork", ["worker", "--stdio"]);
-/// let workflow = Workflow::load("flow.yaml")?;
-/// let pool = Pool::builder().build()?;
-/// workflow.run(&pool, (), &RunSettings::new().workers(&workers))?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone)]
-pub struct Workers(Arc<Inner>);
-
-struct Inner {
+/// Processes of one program, with the same arguments.
+#[derive(Debug)]
+pub(crate) struct Processes {
     program: OsString,
     arguments: Vec<OsString>,
-    count: NonZeroUsize,
+    pub(crate) count: NonZeroUsize,
     idle: Mutex<Vec<Process>>,
 }
 
-impl Workers {
-    /// At most `count` processes at a time, each of them `program` with these arguments.
-    pub fn processes<A: Into<OsString>>(
-        count: NonZeroUsize,
-        program: impl AsRef<OsStr>,
-        arguments: impl IntoIterator<Item = A>,
-    ) -> Workers {
-        Workers(Arc::new(Inner {
-            program: program.as_ref().to_owned(),
-            arguments: arguments.into_iter().map(Into::into).collect(),
+impl Processes {
+    pub(crate) fn new(count: NonZeroUsize, program: &OsStr, arguments: Vec<OsString>) -> Processes {
+        Processes {
+            program: program.to_owned(),
+            arguments,
             count,
             idle: Mutex::default(),
-        }))
-    }
-
-    /// How many there may be at a time.
-    pub fn count(&self) -> NonZeroUsize {
-        self.0.count
+        }
     }
 
     /// One that does nothing, or a new one.
@@ -74,7 +42,7 @@ impl Workers {
         loop {
             let idle = self.idle().pop();
             let Some(mut process) = idle else {
-                return Process::start(&self.0.program, &self.0.arguments);
+                return Process::start(&self.program, &self.arguments);
             };
             // One that ended while it did nothing is no branch's fault.
             if !process.has_ended() {
@@ -89,20 +57,12 @@ impl Workers {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Process>> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Workers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workers")
-            .field("program", &self.0.program)
-            .field("count", &self.0.count)
-            .finish_non_exhaustive()
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A process that serves. It is ended when this is dropped.
+#[derive(Debug)]
 pub(crate) struct Process {
     child: Owned,
     input: ChildStdin,
@@ -118,6 +78,7 @@ pub(crate) struct Process {
 }
 
 /// What comes to whoever waits for a process.
+#[derive(Debug)]
 pub(crate) enum Said {
     Message(FromWorker),
     /// Its output is over, or no message.
@@ -227,6 +188,7 @@ impl Process {
 }
 
 /// A process that doesn't outlive this.
+#[derive(Debug)]
 struct Owned(Child);
 
 impl Owned {

@@ -2,33 +2,17 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
-use serde_json::Value;
-
-use crate::workflow::definition::Workflow;
-use crate::workflow::event::{Event, Events, Listener};
-use crate::workflow::execute::budget::Budget;
-use crate::workflow::execute::context::Run;
-use crate::workflow::execute::here::Here;
-use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob, Lane};
-use crate::workflow::execute::journals::Journals;
-use crate::workflow::execute::path::Flow;
-use crate::workflow::execute::terms::Terms;
-use crate::workflow::execute::track::Beginning;
-use crate::workflow::execute::workers::Workers as Gate;
-use crate::workflow::load::files::Bytes;
-use crate::workflow::load::source::Source;
-use crate::workflow::model::Work;
+use crate::workflow::event::{Event, Listener};
 use crate::workflow::options::RunSettings;
 use crate::workflow::worker::frame;
+use crate::workflow::worker::hosted::{self, FanOut, Host, Loaded};
 use crate::workflow::worker::message::{
-    BranchSent, EndSent, FanOutSent, FromWorker, Hello, SCHEMA_VERSION, ToWorker, WorkflowSent,
+    BranchSent, EndSent, FromWorker, Hello, SCHEMA_VERSION, ToWorker,
 };
-use crate::workflow::worker::pack::Packed;
-use crate::{Cancel, Pool, Snapshot};
+use crate::{Cancel, Pool};
 
 /// Runs branches for the process that started this one by [`Workers`](crate::workflow::Workers), one after the
 /// other on instances of `pool`, until `input` ends; a branch that runs then is stopped.
@@ -170,33 +154,18 @@ struct Server<'s, W> {
     stops: &'s Stops,
 }
 
-/// A fan-out whose branches may come.
-struct FanOut {
-    sent: FanOutSent,
-    job: FanOutJob,
-    start: Option<Snapshot>,
-}
-
-/// A workflow whose fan-outs may come.
-struct Loaded {
-    hash: String,
-    workflow: Workflow,
-    /// What its prelude has left, if it has one.
-    prelude: Option<Snapshot>,
-}
-
 impl<W: Write + Send + 'static> Server<'_, W> {
     fn run(&self, jobs: &Receiver<ToWorker>) -> io::Result<()> {
         let mut workflow: Option<Loaded> = None;
         let mut fan_out: Option<FanOut> = None;
         for message in jobs {
             let done = match message {
-                ToWorker::Workflow(sent) => load(*sent, self.pool).map(|loaded| {
+                ToWorker::Workflow(sent) => hosted::load(*sent, self.pool).map(|loaded| {
                     workflow = Some(loaded);
                     fan_out = None;
                 }),
                 ToWorker::FanOut(sent) => {
-                    enter(*sent, workflow.as_ref(), self.pool).map(|entered| {
+                    hosted::enter(*sent, workflow.as_ref(), self.pool).map(|entered| {
                         fan_out = Some(entered);
                     })
                 }
@@ -228,61 +197,17 @@ impl<W: Write + Send + 'static> Server<'_, W> {
         fan_out: &FanOut,
         sent: &BranchSent,
     ) -> Result<EndSent, String> {
-        let workflow = &loaded.workflow;
-        let cancel = match &self.settings.cancel {
-            Some(cancel) => cancel.child(),
-            None => Cancel::new(),
-        };
+        let cancel = hosted::cancel(self.settings);
         self.stops.begin(sent.number, &cancel);
-        let item = sent.item.as_ref().map(item_of).transpose()?;
-        let job = BranchJob {
-            index: sent.index,
-            item,
-        };
-        let limits = sent.totals.limits();
-        let mut options = self.settings.clone();
-        options.max_iterations = fan_out
-            .sent
-            .max_iterations
-            .and_then(std::num::NonZeroUsize::new);
-        let started = Instant::now();
-        let started = started.checked_sub(sent.elapsed).unwrap_or(started);
         let listener = fan_out.sent.events.then(|| self.listener());
-        let run = Run {
-            started,
-            events: Events::new(started, listener),
-            budget: Budget::new(&limits),
-            workers: Gate::new(
-                fan_out.sent.max_workers,
-                self.pool.max_branches(),
-                workflow.plan.depth(),
-            ),
-            journals: Journals::of(&options)?,
-            prelude: loaded
-                .prelude
-                .clone()
-                .map(OnceLock::from)
-                .unwrap_or_default(),
-            ..Run::new(workflow, self.pool, &options)
+        let host = Host {
+            pool: self.pool,
+            settings: self.settings,
+            slots: self.pool.max_branches(),
         };
-        let terms = Terms::received(&fan_out.sent.terms, sent.left, cancel.clone());
-        let here = Here {
-            run: &run,
-            flow: Flow {
-                model: &workflow.model,
-                plan: &workflow.plan,
-            },
-            level: 0,
-            around: None,
-            job: &fan_out.job,
-            terms: &terms,
-            start: fan_out.start.clone().map(Beginning::from),
-            cancel,
-        };
-        let end: BranchEnd = (&here).run(&job);
+        let end = host.branch(loaded, fan_out, sent, cancel, listener);
         self.stops.end();
-        let spent = run.budget.spent(&limits);
-        Ok(EndSent::new(sent.number, &end, &fan_out.job.state, spent))
+        end
     }
 
     /// Tells of what happens in a branch.
@@ -293,56 +218,4 @@ impl<W: Write + Send + 'static> Server<'_, W> {
             let _ = out.say(&FromWorker::Event(Box::new(event.clone())));
         })
     }
-}
-
-fn item_of(item: &Packed) -> Result<Arc<Value>, String> {
-    match item {
-        Packed::Value(value) => Ok(Arc::clone(value)),
-        _ => Err("an item is a value of its own".to_owned()),
-    }
-}
-
-/// Reads a workflow, which has to be the one that the run has.
-fn load(sent: WorkflowSent, pool: &Pool) -> Result<Loaded, String> {
-    let workflow = Source::given(sent.sources)
-        .load()
-        .map_err(|error| format!("the workflow can't be read here: {error}"))?;
-    let hash = workflow.fingerprint().to_owned();
-    if hash != sent.hash {
-        return Err("the workflow does something else here than where the run is".to_owned());
-    }
-    Ok(Loaded {
-        hash,
-        workflow,
-        prelude: snapshot(sent.prelude, pool)?,
-    })
-}
-
-/// A memory that branches begin with.
-fn snapshot(bytes: Option<Bytes>, pool: &Pool) -> Result<Option<Snapshot>, String> {
-    let loaded = bytes.map(|bytes| pool.snapshot_from_bytes(&bytes.0));
-    loaded.transpose().map_err(|error| error.to_string())
-}
-
-/// Looks at a fan-out: whether the workflow has it.
-fn enter(mut sent: FanOutSent, loaded: Option<&Loaded>, pool: &Pool) -> Result<FanOut, String> {
-    if sent.schema_version != SCHEMA_VERSION {
-        return Err(format!("jobs of version {}", sent.schema_version));
-    }
-    let Some(Loaded { workflow, .. }) = loaded.filter(|it| it.hash == sent.workflow) else {
-        return Err("a fan-out of another workflow".to_owned());
-    };
-    let nodes = &workflow.model.nodes;
-    let is_there = match sent.body {
-        Body::Edges(id) => workflow.plan.has_fan_out(id),
-        Body::Each(id) => nodes
-            .get(id.0)
-            .is_some_and(|node| matches!(node.work, Work::Each(_))),
-    };
-    if !is_there || sent.fan_in.is_some_and(|id| id.0 >= nodes.len()) {
-        return Err("a fan-out that the workflow doesn't have".to_owned());
-    }
-    let job = sent.job()?;
-    let start = snapshot(sent.start.take(), pool)?;
-    Ok(FanOut { sent, job, start })
 }

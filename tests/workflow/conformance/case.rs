@@ -60,6 +60,8 @@ enum Mode {
     Resume,
     /// With branches in other processes.
     Workers,
+    /// With branches in other processes, by way of a server of NATS.
+    Queue,
 }
 
 impl Case {
@@ -101,7 +103,14 @@ impl Case {
                 return Err(format!("the plan is\n{found}\nnot\n{plan}"));
             }
         }
-        for mode in [Mode::Run, Mode::Stream, Mode::Resume, Mode::Workers] {
+        let modes = [
+            Mode::Run,
+            Mode::Stream,
+            Mode::Resume,
+            Mode::Workers,
+            Mode::Queue,
+        ];
+        for mode in modes {
             if mode == Mode::Resume && !self.can_be_resumed_anywhere() {
                 continue;
             }
@@ -140,7 +149,7 @@ impl Case {
         let expected = &self.expected;
         let pool = match mode {
             // What is granted here has to be there as well.
-            Mode::Workers => crate::workers::pool(expected.metered),
+            Mode::Workers | Mode::Queue => crate::workers::pool(expected.metered),
             _ => functions::pool(expected.slots.unwrap_or(16), expected.metered),
         };
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -150,6 +159,13 @@ impl Case {
         });
         if mode == Mode::Workers {
             options = options.workers(&crate::workers::workers(2, expected.metered));
+        }
+        if mode == Mode::Queue {
+            // A line says so where there is no program for a server.
+            let Some(workers) = crate::queue::shared(expected.metered) else {
+                return Ok(());
+            };
+            options = options.workers(&workers);
         }
         if mode == Mode::Resume {
             let outline = workflow.outline();

@@ -10,7 +10,7 @@ use super::together::merge;
 use crate::diagnostics::{Code, Problems};
 use crate::workflow::load::keys;
 use crate::workflow::load::yaml::{Data, Entry, Yaml};
-use crate::workflow::model::{Config, Merge, MergeStrategy, Parallel, Settings, Start};
+use crate::workflow::model::{Config, Merge, MergeStrategy, Parallel, Settings, Start, Where};
 use crate::workflow::schema::{Schema, Type};
 
 pub(crate) fn read_settings(top: &[Entry], problems: &mut Problems) -> Settings {
@@ -54,7 +54,33 @@ fn parallel(settings: &[Entry], problems: &mut Problems) -> Parallel {
         fail_fast: boolean(section, "fail_fast", problems).unwrap_or(false),
         timeout: duration(section, "timeout", problems),
         start: start(section, problems).unwrap_or_default(),
+        place: place(section, problems),
+        pool: pool(section, problems),
     }
+}
+
+/// `where`.
+fn place(parallel: &[Entry], problems: &mut Problems) -> Option<Where> {
+    let word = word(parallel, "where", Code::InvalidValue, problems)?;
+    let mut words = Where::WORDS.iter();
+    let place = words.find(|(known, _)| *known == word.value);
+    if place.is_none() {
+        let message = format!("`where` is `local` or `workers`, not `{}`", word.value);
+        problems.error(Code::InvalidValue, word.place, message);
+    }
+    place.map(|(_, place)| *place)
+}
+
+/// `pool`.
+fn pool(parallel: &[Entry], problems: &mut Problems) -> Option<String> {
+    let word = word(parallel, "pool", Code::InvalidValue, problems)?;
+    let is_fine = |it: char| it.is_ascii_alphanumeric() || it == '_' || it == '-';
+    if word.value.len() > 64 || !word.value.chars().all(is_fine) {
+        let message = "`pool` is a name of at most 64 letters, digits, `_` and `-`";
+        problems.error(Code::InvalidValue, word.place, message);
+        return None;
+    }
+    Some(word.value)
 }
 
 /// `start`.

@@ -1,0 +1,102 @@
+//! How long small branches take.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::bail;
+use moonfork::workflow::nats::Nats;
+use moonfork::workflow::{RunSettings, Workers, Workflow};
+use serde_json::json;
+
+use crate::crew::{self, worker};
+use crate::server::Server;
+
+const TEXT: &str = "
+nodes:
+  - name: each
+    type: dynamic_parallel
+    items: '{{ range(BRANCHES) | list }}'
+    reduce: {n: sum}
+    collect: none
+    run: return {n = 1}
+";
+
+pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let store = folder.join("store");
+    std::fs::create_dir(&store)?;
+    let server = Server::start(&store)?;
+    let workflow = Workflow::parse(
+        &TEXT.replace("BRANCHES", &branches.to_string()),
+        "time.yaml",
+    )?;
+    let pool = crew::pool(folder)?;
+    let time = |settings: &RunSettings| {
+        let began = Instant::now();
+        let outcome = workflow.run(&pool, (), settings)?;
+        if outcome.state.get("n") != Some(&json!(branches)) {
+            bail!("the sum is {:?}", outcome.state.get("n"));
+        }
+        Ok(began.elapsed().as_secs_f64())
+    };
+    let here = time(&RunSettings::new())?;
+    println!(
+        "{branches} branches on threads: {here:.2} s, peak {} MB",
+        peak()
+    );
+    let _workers = [
+        worker(&server.url(), folder)?,
+        worker(&server.url(), folder)?,
+    ];
+    let workers = Workers::nats(Nats::new(server.url()));
+    let settings = RunSettings::new().workers(&workers);
+    // So that both are there, and have the workflow compiled.
+    for count in [1, 2] {
+        let _ = count;
+        Workflow::parse(&TEXT.replace("BRANCHES", "100"), "time.yaml")?.run(
+            &pool,
+            (),
+            &settings,
+        )?;
+    }
+    let stored = std::sync::atomic::AtomicU64::new(0);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let away = std::thread::scope(|scope| {
+        use std::sync::atomic::Ordering::Relaxed;
+        scope.spawn(|| {
+            while !is_over.load(Relaxed) {
+                stored.fetch_max(size(&store), Relaxed);
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        });
+        let away = time(&settings);
+        is_over.store(true, Relaxed);
+        away
+    })?;
+    println!(
+        "{branches} branches by way of the server, 2 workers of 1 slot: {away:.2} s, peak {} MB, at most {} KB on the server",
+        peak(),
+        stored.into_inner() / 1024
+    );
+    Ok(())
+}
+
+/// The bytes of all files in a folder.
+fn size(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(it) if it.is_dir() => size(&entry.path()),
+        Ok(it) => it.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// The most memory that this process has had, in megabytes, where the system says so.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or_default() / 1024
+}

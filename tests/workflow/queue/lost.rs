@@ -1,0 +1,105 @@
+//! Branches that end their worker.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::crew::{Crew, Kind};
+use super::server::Server;
+use super::{entries, run};
+
+/// Ten of a hundred end the process that they run in.
+const POISON: &str = "
+nodes:
+  - name: each
+    type: dynamic_parallel
+    items: '{{ range(100) | list }}'
+    run: |
+      if state.item % 10 == 7 then die() end
+      return {n = state.item}
+";
+
+#[test]
+fn those_alone_fail_that_end_their_worker() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let crew = Crew::start(
+        &server,
+        &Kind {
+            count: 3,
+            lease: Duration::from_secs(1),
+            ..Kind::default()
+        },
+    );
+    let result = run(POISON, &crew.settings());
+    let (good, bad): (Vec<&Value>, Vec<_>) = entries(&result)
+        .iter()
+        .partition(|it| it["success"] == json!(true));
+    assert_eq!((good.len(), bad.len()), (90, 10));
+    for entry in bad {
+        assert_eq!(entry["error_type"], json!("WorkerLost"), "{entry}");
+        assert_eq!(entry["index"].as_u64().map(|it| it % 10), Some(7));
+    }
+    for entry in good {
+        assert_eq!(entry["state"]["n"], entry["index"]);
+    }
+    // Each was run by four of them, which were replaced; and workers are there.
+    assert!(crew.started.load(Ordering::SeqCst) >= 3 + 40);
+    let after = run(
+        "nodes: [{name: each, parallel_each: [1, 2], run: return 1}]",
+        &crew.settings(),
+    );
+    assert!(
+        entries(&after)
+            .iter()
+            .all(|it| it["success"] == json!(true))
+    );
+}
+
+#[test]
+fn each_branch_has_one_entry_while_workers_are_killed_and_the_server_is_restarted() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let crew = Crew::start(
+        &server,
+        &Kind {
+            lease: Duration::from_secs(1),
+            ..Kind::default()
+        },
+    );
+    let text = "
+nodes:
+  - name: each
+    type: dynamic_parallel
+    items: '{{ range(1500) | list }}'
+    run: 'local n = 0; for i = 1, 200000 do n = n + i end; return {n = state.item, worker = worker()}'
+";
+    let result = std::thread::scope(|scope| {
+        let result = scope.spawn(|| run(text, &crew.settings()));
+        let mut round = 0;
+        while !result.is_finished() {
+            std::thread::sleep(Duration::from_millis(200));
+            // At least twice: whatever the run takes here.
+            if round % 4 == 3 {
+                server.restart();
+            } else {
+                crew.signal("-9", round % 2);
+            }
+            round += 1;
+            if round > 16 {
+                break;
+            }
+        }
+        result.join().expect("no panic")
+    });
+    let entries = entries(&result);
+    assert_eq!(entries.len(), 1500);
+    for (index, entry) in entries.iter().enumerate() {
+        assert_eq!(entry["index"], json!(index));
+        assert_eq!(entry["state"]["n"], json!(index), "{entry}");
+    }
+    assert!(crew.started.load(Ordering::SeqCst) > 2, "none was killed");
+}
