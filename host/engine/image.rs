@@ -190,6 +190,12 @@ impl Image {
         })
     }
 
+    /// Whether the guest is made for translated functions: one without what makes Lua faster isn't.
+    #[cfg(feature = "compile")]
+    pub(crate) fn translates(&self) -> bool {
+        self.exports.translated.is_some()
+    }
+
     /// Translates and compiles what a chunk compiles to; nothing where the guest isn't made for that.
     ///
     /// # Errors

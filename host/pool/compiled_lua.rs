@@ -80,6 +80,9 @@ impl Pool {
     pub(super) fn translate(&self, chunk: &Chunk<'_>) -> Result<()> {
         let shared = &self.inner.shared;
         let chunk = chunk.to_wire();
+        if !shared.image.translates() {
+            return Ok(());
+        }
         let compile = || compile::bytecode_patiently(shared, &chunk, false);
         let translated = shared
             .translations
@@ -88,7 +91,7 @@ impl Pool {
             Ok(Some(_)) => Ok(()),
             // Whatever is wrong with it comes up when it is run.
             Ok(None) => Err(Error::setup(format_args!(
-                "'{}' can't be compiled: it doesn't parse, or the guest has no place for it",
+                "'{}' can't be compiled: it doesn't parse",
                 chunk.name
             ))),
             Err(error) => Err(Error::setup(format_args!(

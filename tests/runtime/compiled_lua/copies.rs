@@ -3,6 +3,7 @@
 
 use moonfork::{Branch, Chunk, Pool, RunOptions};
 
+use super::has_places;
 use crate::common;
 
 /// A chunk that makes a global function of this name, and what that gives for `n`.
@@ -52,6 +53,9 @@ fn is_translated(fuel: u64) -> bool {
 
 #[test]
 fn forks_have_what_their_parents_have() {
+    if !has_places() {
+        return;
+    }
     let pool = pool();
     let mut parent = pool.branch().unwrap();
     parent.exec(chunk("f2", 2)).unwrap();
@@ -71,6 +75,9 @@ fn forks_have_what_their_parents_have() {
 
 #[test]
 fn what_a_fork_runs_besides_is_apart_from_what_it_has() {
+    if !has_places() {
+        return;
+    }
     let pool = pool();
     let mut parent = pool.branch().unwrap();
     parent.exec(chunk("f2", 2)).unwrap();
@@ -90,6 +97,9 @@ fn what_a_fork_runs_besides_is_apart_from_what_it_has() {
 
 #[test]
 fn a_copy_without_them_has_them_interpreted() {
+    if !has_places() {
+        return;
+    }
     let pool = pool();
     let mut parent = pool.branch().unwrap();
     parent.exec(chunk("f2", 2)).unwrap();
@@ -117,6 +127,9 @@ fn a_copy_without_them_has_them_interpreted() {
 
 #[test]
 fn a_snapshot_is_of_use_to_a_pool_that_has_other_functions_at_its_places() {
+    if !has_places() {
+        return;
+    }
     let mut parent = pool().branch().unwrap();
     parent.exec(chunk("f2", 2)).unwrap();
     let bytes = parent.snapshot().unwrap().to_bytes().unwrap();
@@ -136,6 +149,9 @@ fn a_snapshot_is_of_use_to_a_pool_that_has_other_functions_at_its_places() {
 
 #[test]
 fn an_instance_has_so_many_chunks_translated_and_the_rest_interpreted() {
+    if !has_places() {
+        return;
+    }
     let pool = pool();
     let mut branch = pool.branch().unwrap();
     for n in 0..20 {
@@ -151,6 +167,9 @@ fn an_instance_has_so_many_chunks_translated_and_the_rest_interpreted() {
 
 #[test]
 fn a_pool_has_so_many_places_and_the_rest_is_interpreted() {
+    if !has_places() {
+        return;
+    }
     let functions = |count: usize, name: &str| {
         let one = |n: usize| format!("{name}[{n}] = function() return {n} end ");
         let all: String = (1..=count).map(one).collect();

@@ -4,7 +4,7 @@ use moonfork::{Chunk, Limits};
 use rstest::rstest;
 
 use super::generator::Generator;
-use super::{compiling, natively, unlimited};
+use super::{compiling, has_places, natively, unlimited};
 use crate::common;
 
 /// Runs the programs of these seeds, which `generator` runs, everywhere.
@@ -21,7 +21,7 @@ fn assert_same(generator: &str, seeds: std::ops::Range<i64>) {
         let code = Chunk::body(&*code).named("script");
         branch.exec(code).unwrap();
     }
-    assert!(pools[1].compiled_lua()[0].functions() > 20);
+    assert!(!has_places() || pools[1].compiled_lua()[0].functions() > 20);
     for seed in seeds {
         let native: String = natively.call(seed).unwrap();
         for (branch, way) in branches.iter_mut().zip(["interpreted", "translated"]) {

@@ -3,7 +3,7 @@
 use moonfork::testing::bytecode;
 use moonfork_translate::{Limits, Reason, translate};
 
-use super::PROGRAMS;
+use super::{PROGRAMS, has_places};
 use crate::common;
 
 /// Whether it is a module that WebAssembly allows, with what the guest is compiled with.
@@ -22,6 +22,9 @@ fn is_valid(module: &[u8]) -> bool {
 
 #[test]
 fn programs_are_translated_to_valid_modules() {
+    if !has_places() {
+        return;
+    }
     for (name, code) in PROGRAMS {
         let dump = bytecode(common::pool(), code).unwrap();
         let translation = translate(&dump, 459, 512, Limits::default()).unwrap();
@@ -35,6 +38,9 @@ fn programs_are_translated_to_valid_modules() {
 
 #[test]
 fn limits_are_kept() {
+    if !has_places() {
+        return;
+    }
     let dump = bytecode(
         common::pool(),
         "return function() return function() return 1 end end",
@@ -65,6 +71,9 @@ fn limits_are_kept() {
 /// as `MOONFORK_TEST_MUTATIONS` says, for each program.
 #[test]
 fn broken_bytecode_is_refused_or_gives_a_valid_module() {
+    if !has_places() {
+        return;
+    }
     let times = std::env::var("MOONFORK_TEST_MUTATIONS");
     let times: u64 = times.map_or(60, |times| times.parse().unwrap());
     let mut seed: u64 = 0x6d6f_6f6e;
