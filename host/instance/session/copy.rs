@@ -172,3 +172,34 @@ fn at_once(to: &mut [u8], from: &[u8], copy: impl Fn(usize, &mut [u8], &[u8]) + 
         copy_parts();
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::nothing(0)]
+    #[case::less_than_a_part(7)]
+    #[case::by_one_thread((1 << 20) + 4096)]
+    #[case::by_several((9 << 20) + 4096)]
+    fn each_part_is_copied_once_from_its_own_place(#[case] len: usize) {
+        let from: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+        let mut to = vec![0; len];
+        let copied = Mutex::new(Vec::new());
+        at_once(&mut to, &from, |at, to, from| {
+            to.copy_from_slice(from);
+            copied.lock().unwrap().push((at, to.len()));
+        });
+        assert!(to == from);
+        let mut copied = copied.into_inner().unwrap();
+        copied.sort_unstable();
+        let mut end = 0;
+        for (at, len) in copied {
+            assert_eq!(at, end);
+            end += len;
+        }
+        assert_eq!(end, len);
+    }
+}
