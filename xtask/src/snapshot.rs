@@ -24,8 +24,9 @@ pub(crate) fn preinitialise(workspace: &Path, wasm: &[u8], world: &World) -> Any
     output(
         cargo()
             .current_dir(workspace)
-            .args(["run", "--quiet", "--locked", "--bin", "preinit"])
-            .args(["--features", "xtask/preinit", "--"])
+            .args(["run", "--quiet", "--locked", "--package", "xtask"])
+            .args(["--bin", "preinit", "--features", "preinit"])
+            .args(["--profile", "preinit", "--"])
             .args([
                 path_text(&from)?,
                 path_text(&to)?,
