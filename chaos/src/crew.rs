@@ -20,6 +20,8 @@ pub(crate) fn pool(folder: &Path) -> anyhow::Result<Pool> {
     let file = Mutex::new(file);
     let pool = Pool::builder()
         .max_branches(8)
+        // Compiled once: a run waits some seconds for workers, and in a development build they'd take longer to compile.
+        .cache_dir(folder.join("code"))
         .function(
             "ran",
             move |(index,): (u64,)| -> Result<(), moonfork::HostError> {

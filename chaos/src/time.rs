@@ -52,8 +52,7 @@ pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
     let workers = Workers::nats(Nats::new(server.url()));
     let settings = RunSettings::new().workers(&workers);
     // So that both are there, and have the workflow compiled.
-    for count in [1, 2] {
-        let _ = count;
+    for _ in 0..2 {
         Workflow::parse(&TEXT.replace("BRANCHES", "100"), "time.yaml")?.run(
             &pool,
             (),
