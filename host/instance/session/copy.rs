@@ -148,8 +148,9 @@ impl Session {
 fn at_once(to: &mut [u8], from: &[u8], copy: impl Fn(usize, &mut [u8], &[u8]) + Sync) {
     /// Bytes of a part.
     const PART: usize = 256 << 10;
-    /// Bytes for which a thread pays: it takes some 50 us to start, in which as much could be copied by one.
-    const ENOUGH: usize = 2 << 20;
+    /// Bytes for each thread. With half as many, thousands of forks of 4 MB by two workers took longer than without:
+    /// the processors were at work already.
+    const ENOUGH: usize = 4 << 20;
     /// More don't copy faster: they wait for the same locks of the kernel's.
     const MAX_THREADS: usize = 4;
     static PROCESSORS: LazyLock<usize> =
@@ -183,7 +184,7 @@ mod tests {
     #[case::nothing(0)]
     #[case::less_than_a_part(7)]
     #[case::by_one_thread((1 << 20) + 4096)]
-    #[case::by_several((9 << 20) + 4096)]
+    #[case::by_several((17 << 20) + 4096)]
     fn each_part_is_copied_once_from_its_own_place(#[case] len: usize) {
         let from: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
         let mut to = vec![0; len];
