@@ -280,7 +280,7 @@ impl Instance {
         let State::Live(session) = &mut self.state else {
             return Ok(None);
         };
-        if !session.translates() {
+        if !session.shared.translations.is_any() || !session.translates() {
             return Ok(None);
         }
         let shared = Arc::clone(&session.shared);

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::engine::image::Image;
 use crate::engine::translated::Translated;
@@ -13,7 +14,9 @@ use crate::wire::Chunk;
 pub(crate) struct Translations {
     key: RandomState,
     /// By a keyed hash of the text and all that makes a difference to it.
-    known: Mutex<HashMap<u64, Vec<Known>>>,
+    known: RwLock<HashMap<u64, Vec<Known>>>,
+    /// Whether there are any: pools that translate nothing look no further, whatever they run.
+    is_any: AtomicBool,
     /// Whether whatever is run is translated.
     all: bool,
 }
@@ -34,9 +37,15 @@ impl Translations {
     pub(crate) fn new(all: bool) -> Translations {
         Translations {
             key: RandomState::new(),
-            known: Mutex::new(HashMap::new()),
+            known: RwLock::default(),
+            is_any: AtomicBool::new(all),
             all,
         }
+    }
+
+    /// Whether there may be any.
+    pub(crate) fn is_any(&self) -> bool {
+        self.is_any.load(Ordering::Relaxed)
     }
 
     fn hash(&self, chunk: &Chunk<'_>, with_state: bool) -> u64 {
@@ -60,10 +69,7 @@ impl Translations {
         let hash = self.hash(chunk, with_state);
         {
             // It is whole whatever panicked.
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.is_empty() && !self.all {
-                return None;
-            }
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             let found = known.get(&hash).and_then(|chunks| {
                 let mut chunks = chunks.iter();
                 chunks.find(|known| known.is(chunk, with_state))
@@ -96,7 +102,8 @@ impl Translations {
             Some(bytecode) => image.translate(&bytecode)?.map(Arc::new),
             None => None,
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_any.store(true, Ordering::Relaxed);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let chunks = known.entry(self.hash(chunk, with_state)).or_default();
         // Somebody else may have been quicker.
         if let Some(known) = chunks.iter().find(|known| known.is(chunk, with_state)) {
@@ -115,7 +122,7 @@ impl Translations {
 
     /// All that were translated.
     pub(crate) fn all(&self) -> Vec<(String, Arc<Translated>)> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = known.values().flatten();
         let translated = known.filter_map(|known| {
             let translated = known.translated.as_ref()?;
