@@ -10,6 +10,7 @@ use moonfork::{Chunk, Limits, Pool, PoolBuilder};
 use rstest::rstest;
 
 use crate::common;
+use crate::interpreter::{LOG, assert_same_log};
 
 /// Whether the guest has places for translated functions, which only what makes Lua faster gives it. Without
 /// them, everything is interpreted.
@@ -75,31 +76,21 @@ fn programs_give_what_they_give_natively() {
     }
 }
 
-const LOG: &str = "local log = {} \
-    local function note(...) \
-      local values = table.pack(...) \
-      for n = 1, values.n do values[n] = tostring(values[n]):gsub('0x%x+', 'address') end \
-      log[#log + 1] = values.n .. ': ' .. table.concat(values, ' ') \
-    end ";
-
 #[rstest]
 #[case::operators(include_str!("../interpreter/operators.lua"))]
 #[case::tables(include_str!("../interpreter/tables.lua"))]
 #[case::calls(include_str!("../interpreter/calls.lua"))]
 #[case::loops(include_str!("../interpreter/loops.lua"))]
 #[case::collector(include_str!("../interpreter/collector.lua"))]
+#[case::patterns(include_str!("../interpreter/patterns.lua"))]
+#[case::texts(include_str!("../interpreter/texts.lua"))]
 #[case::frames(include_str!("frames.lua"))]
 fn a_script_gives_what_it_gives_natively(#[case] script: &str) {
     let script = format!("{LOG}{script}");
     let pool = unlimited(compiling());
     let ours: String = pool.branch().unwrap().eval(&*script).unwrap();
     let native: String = natively(&script);
-    let lines = native.lines().count();
-    assert!(lines > 20, "{lines} lines are no log");
-    for (number, (ours, native)) in ours.lines().zip(native.lines()).enumerate() {
-        assert_eq!(ours, native, "line {} of the log", number + 1);
-    }
-    assert_eq!(ours.lines().count(), lines);
+    assert_same_log(&ours, &native, 20);
     assert!(!has_places() || pool.compiled_lua()[0].functions() > 1);
 }
 

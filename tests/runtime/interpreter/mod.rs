@@ -7,7 +7,7 @@ use rstest::rstest;
 
 /// What every script begins with: `note` writes a line of the log, with how many values it has.
 /// Where in memory something is differs.
-const LOG: &str = "local log = {} \
+pub(crate) const LOG: &str = "local log = {} \
     local function note(...) \
       local values = table.pack(...) \
       for n = 1, values.n do values[n] = tostring(values[n]):gsub('0x%x+', 'address') end \
@@ -31,8 +31,14 @@ fn a_script_gives_what_it_gives_natively(#[case] script: &str) {
     let lua = mlua::Lua::new();
     let native: String = lua.load(&*script).set_name("=eval").eval().unwrap();
 
+    assert_same_log(&ours, &native, 50);
+}
+
+/// Both logs are the same, and have more lines than these.
+#[track_caller]
+pub(crate) fn assert_same_log(ours: &str, native: &str, least: usize) {
     let lines = native.lines().count();
-    assert!(lines > 50, "{lines} lines are no log");
+    assert!(lines > least, "{lines} lines are no log");
     for (number, (ours, native)) in ours.lines().zip(native.lines()).enumerate() {
         assert_eq!(ours, native, "line {} of the log", number + 1);
     }

@@ -52,18 +52,7 @@ impl Emitter<'_> {
         self.put(&W::I64ExtendI32U);
         self.put(&W::I64Ne);
         self.br_if(other);
-        self.get(TABLE);
-        self.load_8(table::FLAGS);
-        self.i32(table::LIMIT_IS_HINT);
-        self.put(&W::I32And);
-        self.put(&W::I32Eqz);
-        self.br_if(other);
-        self.get(OTHER);
-        self.get(OTHER);
-        self.i32(1);
-        self.put(&W::I32Sub);
-        self.put(&W::I32And);
-        self.put(&W::I32Eqz);
+        self.limit_is_size(OTHER);
         self.br_if(other);
         self.get(TABLE);
         self.get(OTHER);
@@ -79,6 +68,23 @@ impl Emitter<'_> {
         self.put(&W::I32Shl);
         self.put(&W::I32Add);
         self.set(SLOT);
+    }
+
+    /// Whether there is nothing behind the limit of the table, which is in this local: it is no hint, or it is
+    /// a power of two, as sizes are.
+    pub(super) fn limit_is_size(&mut self, limit: u32) {
+        self.get(TABLE);
+        self.load_8(table::FLAGS);
+        self.i32(table::LIMIT_IS_HINT);
+        self.put(&W::I32And);
+        self.put(&W::I32Eqz);
+        self.get(limit);
+        self.get(limit);
+        self.i32(1);
+        self.put(&W::I32Sub);
+        self.put(&W::I32And);
+        self.put(&W::I32Eqz);
+        self.put(&W::I32Or);
     }
 
     /// Finds the value of the field `KEY` of `TABLE`, there or where its metatable leads to, or leaves by

@@ -348,18 +348,7 @@ impl Emitter<'_> {
         self.is_nothing();
         self.br_if(other);
         // And what is behind it isn't: there is nothing behind it, or it is empty.
-        self.get(TABLE);
-        self.load_8(table::FLAGS);
-        self.i32(table::LIMIT_IS_HINT);
-        self.put(&W::I32And);
-        self.put(&W::I32Eqz);
-        self.get(FLAG);
-        self.get(FLAG);
-        self.i32(1);
-        self.put(&W::I32Sub);
-        self.put(&W::I32And);
-        self.put(&W::I32Eqz);
-        self.put(&W::I32Or);
+        self.limit_is_size(FLAG);
         self.if_();
         self.get(TABLE);
         self.load_8(table::LOG_NODES);
