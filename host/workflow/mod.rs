@@ -61,8 +61,6 @@ mod worker;
 pub mod nats {
     pub use super::worker::queue::access::Nats;
     pub use super::worker::queue::serve::Worker;
-    #[cfg(feature = "testing")]
-    pub use moonfork_nats::Sabotage;
     pub use moonfork_nats::{Backlog, Busy, Dead, Error, Overview, Stopper, WorkerShown};
 }
 

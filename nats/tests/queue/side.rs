@@ -81,6 +81,22 @@ pub(crate) struct Got {
     pub(crate) lost: Vec<u64>,
 }
 
+impl Got {
+    #[track_caller]
+    fn take(&mut self, update: Update) {
+        match update {
+            Update::End { key, end, .. } => {
+                let end = String::from_utf8(end.to_vec()).expect("text");
+                let before = self.ends.insert(key, end);
+                assert!(before.is_none(), "{key} has two ends");
+            }
+            Update::Lost { key, .. } => self.lost.push(key),
+            Update::Broken(why) => panic!("{why}"),
+            _ => {}
+        }
+    }
+}
+
 /// Sends the items with these keys, as many at a time as there is room for, and waits for all.
 #[track_caller]
 pub(crate) fn run(session: &Session, keys: impl IntoIterator<Item = u64>) -> Got {
@@ -101,15 +117,8 @@ pub(crate) fn run(session: &Session, keys: impl IntoIterator<Item = u64>) -> Got
         if keys.peek().is_none() && got.ends.len() + got.lost.len() == sent {
             return got;
         }
-        match session.wait(Some(Duration::from_secs(1))) {
-            Some(Update::End { key, end, .. }) => {
-                let end = String::from_utf8(end.to_vec()).expect("text");
-                let before = got.ends.insert(key, end);
-                assert!(before.is_none(), "{key} has two ends");
-            }
-            Some(Update::Lost { key, .. }) => got.lost.push(key),
-            Some(Update::Broken(why)) => panic!("{why}"),
-            _ => {}
+        if let Some(update) = session.wait(Some(Duration::from_secs(1))) {
+            got.take(update);
         }
         assert!(began.elapsed() < Duration::from_secs(120), "{got:?}");
     }
@@ -120,17 +129,8 @@ pub(crate) fn run(session: &Session, keys: impl IntoIterator<Item = u64>) -> Got
 pub(crate) fn collect(session: &Session, count: usize) -> Got {
     let mut got = Got::default();
     while got.ends.len() + got.lost.len() < count {
-        match session.wait(Some(Duration::from_secs(60))) {
-            Some(Update::End { key, end, .. }) => {
-                let end = String::from_utf8(end.to_vec()).expect("text");
-                let before = got.ends.insert(key, end);
-                assert!(before.is_none(), "{key} has two ends");
-            }
-            Some(Update::Lost { key, .. }) => got.lost.push(key),
-            Some(Update::Broken(why)) => panic!("{why}"),
-            Some(_) => {}
-            None => panic!("nothing comes: {got:?}"),
-        }
+        let update = session.wait(Some(Duration::from_secs(60)));
+        got.take(update.unwrap_or_else(|| panic!("nothing comes: {got:?}")));
     }
     got
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::crew::{Crew, Kind};
 use super::server::Server;
-use super::{entries, run, workflow};
+use super::{assert_all_succeeded, entries, run, workflow};
 use crate::workers::pool;
 
 #[test]
@@ -14,13 +14,7 @@ fn the_first_failure_stops_branches_elsewhere() {
     let Some(server) = Server::start() else {
         return;
     };
-    let crew = Crew::start(
-        &server,
-        &Kind {
-            count: 3,
-            ..Kind::default()
-        },
-    );
+    let crew = Crew::start(&server, &Kind::default().count(3));
     // The one that fails waits for nobody: others may not have begun.
     let text = "
 settings: {parallel: {fail_fast: true}}
@@ -51,11 +45,7 @@ nodes:
     // They have stopped, or there would be nobody to run this.
     let text = "nodes: [{name: each, parallel_each: [1, 2, 3, 4], run: return 1}]";
     let result = run(text, &crew.settings());
-    assert!(
-        entries(&result)
-            .iter()
-            .all(|it| it["success"] == json!(true))
-    );
+    assert_all_succeeded(&result);
 }
 
 #[test]

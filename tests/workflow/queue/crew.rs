@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use moonfork::workflow::nats::{Nats, Sabotage, Worker};
+use moonfork::workflow::nats::{Nats, Worker};
 use moonfork::workflow::{RunSettings, Workers};
 
 use super::server::Server;
@@ -35,16 +35,13 @@ fn a_worker_of_a_server() {
         std::process::exit(0);
     });
     let say = |name| std::env::var(name).unwrap_or_default();
-    let kind = say(KIND);
-    let pool = workers::pool(kind == "metered");
+    let pool = workers::pool(say(KIND) == "metered");
     let nats = Nats::new(url).pool(say(POOL));
     let worker = Worker::new(&nats, &pool).expect("fine names");
     let slots: NonZeroUsize = say(SLOTS).parse().expect("a number");
-    let worker = worker.slots(slots).sabotage(Sabotage {
-        no_lease: kind == "no lease",
-        ..Sabotage::default()
-    });
-    let worker = worker.on_note(|note| eprintln!("worker: {note}"));
+    let worker = worker
+        .slots(slots)
+        .on_note(|note| eprintln!("worker: {note}"));
     let served = worker.serve(&pool, &RunSettings::new());
     served.unwrap_or_else(|error| panic!("{error}"));
     std::process::exit(0);
@@ -77,6 +74,19 @@ impl Default for Kind {
             kind: "",
             lease: Duration::from_secs(10),
         }
+    }
+}
+
+impl Kind {
+    /// So many of them.
+    pub(super) fn count(self, count: usize) -> Kind {
+        Kind { count, ..self }
+    }
+
+    /// Seconds after which one has fallen silent.
+    pub(super) fn lease(self, seconds: u64) -> Kind {
+        let lease = Duration::from_secs(seconds);
+        Kind { lease, ..self }
     }
 }
 

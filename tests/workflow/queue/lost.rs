@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::crew::{Crew, Kind};
 use super::server::Server;
-use super::{entries, run};
+use super::{assert_all_succeeded, entries, run};
 
 /// Ten of a hundred end the process that they run in.
 const POISON: &str = "
@@ -25,14 +25,7 @@ fn those_alone_fail_that_end_their_worker() {
     let Some(server) = Server::start() else {
         return;
     };
-    let crew = Crew::start(
-        &server,
-        &Kind {
-            count: 3,
-            lease: Duration::from_secs(1),
-            ..Kind::default()
-        },
-    );
+    let crew = Crew::start(&server, &Kind::default().count(3).lease(1));
     let result = run(POISON, &crew.settings());
     let (good, bad): (Vec<&Value>, Vec<_>) = entries(&result)
         .iter()
@@ -51,11 +44,7 @@ fn those_alone_fail_that_end_their_worker() {
         "nodes: [{name: each, parallel_each: [1, 2], run: return 1}]",
         &crew.settings(),
     );
-    assert!(
-        entries(&after)
-            .iter()
-            .all(|it| it["success"] == json!(true))
-    );
+    assert_all_succeeded(&after);
 }
 
 #[test]
@@ -63,13 +52,7 @@ fn each_branch_has_one_entry_while_workers_are_killed_and_the_server_is_restarte
     let Some(mut server) = Server::start() else {
         return;
     };
-    let crew = Crew::start(
-        &server,
-        &Kind {
-            lease: Duration::from_secs(1),
-            ..Kind::default()
-        },
-    );
+    let crew = Crew::start(&server, &Kind::default().lease(1));
     let text = "
 nodes:
   - name: each

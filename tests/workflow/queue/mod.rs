@@ -30,3 +30,10 @@ fn run(text: &str, settings: &RunSettings) -> RunResult {
 fn entries(result: &RunResult) -> &Vec<Value> {
     result.state["parallel_results"].as_array().expect("a list")
 }
+
+#[track_caller]
+fn assert_all_succeeded(result: &RunResult) {
+    for entry in entries(result) {
+        assert_eq!(entry["success"], Value::Bool(true), "{entry}");
+    }
+}

@@ -7,20 +7,14 @@ use serde_json::json;
 
 use super::crew::{Crew, Kind};
 use super::server::Server;
-use super::{entries, run};
+use super::{assert_all_succeeded, entries, run};
 
 #[test]
 fn what_one_says_that_was_stopped_for_longer_than_its_lease_changes_nothing() {
     let Some(server) = Server::start() else {
         return;
     };
-    let crew = Crew::start(
-        &server,
-        &Kind {
-            lease: Duration::from_secs(1),
-            ..Kind::default()
-        },
-    );
+    let crew = Crew::start(&server, &Kind::default().lease(1));
     let text = "
 nodes:
   - name: each
@@ -53,11 +47,7 @@ nodes:
     for _ in 0..3 {
         let again = run(text, &crew.settings());
         assert_eq!(entries(&again).len(), 2);
-        assert!(
-            entries(&again)
-                .iter()
-                .all(|it| it["success"] == json!(true))
-        );
+        assert_all_succeeded(&again);
     }
 }
 
@@ -66,14 +56,7 @@ fn a_branch_may_take_longer_than_the_lease() {
     let Some(server) = Server::start() else {
         return;
     };
-    let crew = Crew::start(
-        &server,
-        &Kind {
-            count: 1,
-            lease: Duration::from_secs(1),
-            ..Kind::default()
-        },
-    );
+    let crew = Crew::start(&server, &Kind::default().count(1).lease(1));
     // Inside of one call of C, from where nothing is heard of it.
     let text = "
 settings: {parallel: {timeout: 3s}}

@@ -71,13 +71,6 @@ impl Worker {
         self
     }
 
-    /// Breaks promises, for tests that have to notice.
-    #[cfg(feature = "testing")]
-    pub fn sabotage(mut self, sabotage: moonfork_nats::Sabotage) -> Worker {
-        self.worker = self.worker.sabotage(sabotage);
-        self
-    }
-
     /// Its random id, which reports have as `worker`.
     pub fn id(&self) -> &str {
         self.worker.id()
