@@ -1,9 +1,10 @@
 //! Branches while workers, the server and the run are killed.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
+use crate::NO_SERVER;
 use crate::crew::{Process, worker};
 use crate::server::Server;
 
@@ -13,9 +14,7 @@ const WORKERS: usize = 2;
 pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
-    let store = folder.join("store");
-    std::fs::create_dir(&store)?;
-    let mut server = Server::start(&store)?;
+    let mut server = Server::start().context(NO_SERVER)?;
     let url = server.url();
     let path = folder.display().to_string();
     let count = branches.to_string();
@@ -27,24 +26,23 @@ pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
     let mut coordinator = coordinate()?;
     let began = Instant::now();
     let (mut killed, mut servers, mut runs) = (0_u32, 0_u32, 0_u32);
-    let mut dice = Dice::new();
     let mut next_server = began + Duration::from_secs(3);
     loop {
-        std::thread::sleep(Duration::from_millis(50 + dice.below(250)));
+        std::thread::sleep(Duration::from_millis(fastrand::u64(50..300)));
         if let Some(status) = coordinator.0.try_wait()? {
             if !status.success() {
                 bail!("the run has failed: {status}");
             }
             break;
         }
-        let which = dice.below(WORKERS as u64) as usize;
+        let which = fastrand::usize(..WORKERS);
         workers[which].kill();
         workers[which] = worker(&url, folder)?;
         killed += 1;
         if Instant::now() >= next_server {
-            server.restart()?;
+            server.restart();
             servers += 1;
-            next_server = Instant::now() + Duration::from_millis(2000 + dice.below(4000));
+            next_server = Instant::now() + Duration::from_millis(fastrand::u64(2000..6000));
         }
         let executed = executed(folder);
         if runs == 0 && executed > branches / 3 {
@@ -74,25 +72,4 @@ pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
 fn executed(folder: &std::path::Path) -> usize {
     let ran = std::fs::read_to_string(folder.join("ran")).unwrap_or_default();
     ran.lines().count()
-}
-
-/// Numbers that are another ones each time.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Dice {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Dice(now.as_nanos() as u64 | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        // Knuth's multiplier.
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) % limit
-    }
 }

@@ -9,6 +9,7 @@
 mod coordinate;
 mod crew;
 mod kill;
+#[path = "../../tests/common/nats_server.rs"]
 mod server;
 mod stop;
 mod time;
@@ -16,6 +17,10 @@ mod time;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+/// Why nothing can be done.
+const NO_SERVER: &str =
+    "there is no nats-server: put it on the PATH, or say in MOONFORK_NATS_SERVER where it is";
 
 #[derive(Debug, Parser)]
 #[command(

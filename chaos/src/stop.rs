@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use moonfork::workflow::nats::Nats;
 use moonfork::workflow::{EventKind, RunSettings, Workers, Workflow};
 
+use crate::NO_SERVER;
 use crate::crew::{self, worker};
 use crate::server::Server;
 
@@ -28,9 +29,7 @@ nodes:
 pub(crate) fn run(times: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
-    let store = folder.join("store");
-    std::fs::create_dir(&store)?;
-    let server = Server::start(&store)?;
+    let server = Server::start().context(NO_SERVER)?;
     let _workers = (0..3)
         .map(|_| worker(&server.url(), folder))
         .collect::<anyhow::Result<Vec<_>>>()?;

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use moonfork::workflow::nats::Nats;
 use moonfork::workflow::{RunSettings, Workers, Workflow};
 use serde_json::json;
 
+use crate::NO_SERVER;
 use crate::crew::{self, worker};
 use crate::server::Server;
 
@@ -24,9 +25,7 @@ nodes:
 pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
-    let store = folder.join("store");
-    std::fs::create_dir(&store)?;
-    let server = Server::start(&store)?;
+    let server = Server::start().context(NO_SERVER)?;
     let workflow = Workflow::parse(
         &TEXT.replace("BRANCHES", &branches.to_string()),
         "time.yaml",
@@ -65,7 +64,7 @@ pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
         use std::sync::atomic::Ordering::Relaxed;
         scope.spawn(|| {
             while !is_over.load(Relaxed) {
-                stored.fetch_max(size(&store), Relaxed);
+                stored.fetch_max(size(&server.store()), Relaxed);
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
         });

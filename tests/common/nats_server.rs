@@ -72,6 +72,11 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Where it stores what it has.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
     /// Kills it, and starts it again on what it has stored.
     pub(crate) fn restart(&mut self) {
         self.end();
