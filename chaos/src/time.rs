@@ -12,24 +12,33 @@ use crate::NO_SERVER;
 use crate::crew::{self, worker};
 use crate::server::Server;
 
-const TEXT: &str = "
-nodes:
-  - name: each
+/// Branches of a fan-out: a template's range has no more elements.
+const MOST: usize = 100_000;
+
+/// A workflow of so many branches, in as few fan-outs as can be.
+fn workflow(branches: usize) -> anyhow::Result<Workflow> {
+    let mut text = "nodes:\n".to_owned();
+    for first in (0..branches).step_by(MOST) {
+        let count = MOST.min(branches - first);
+        text.push_str(&format!(
+            "
+  - name: each_{first}
     type: dynamic_parallel
-    items: '{{ range(BRANCHES) | list }}'
-    reduce: {n: sum}
+    items: '{{{{ range({count}) | list }}}}'
+    reduce: {{n: sum}}
     collect: none
-    run: return {n = 1}
-";
+    run: return {{n = (state.n or 0) + 1}}
+"
+        ));
+    }
+    Ok(Workflow::parse(&text, "time.yaml")?)
+}
 
 pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let server = Server::start().context(NO_SERVER)?;
-    let workflow = Workflow::parse(
-        &TEXT.replace("BRANCHES", &branches.to_string()),
-        "time.yaml",
-    )?;
+    let workflow = workflow(branches)?;
     let pool = crew::pool(folder)?;
     let time = |settings: &RunSettings| {
         let began = Instant::now();
@@ -52,11 +61,7 @@ pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
     let settings = RunSettings::new().workers(&workers);
     // So that both are there, and have the workflow compiled.
     for _ in 0..2 {
-        Workflow::parse(&TEXT.replace("BRANCHES", "100"), "time.yaml")?.run(
-            &pool,
-            (),
-            &settings,
-        )?;
+        self::workflow(100)?.run(&pool, (), &settings)?;
     }
     let stored = std::sync::atomic::AtomicU64::new(0);
     let is_over = std::sync::atomic::AtomicBool::new(false);
