@@ -5,7 +5,8 @@
 //! is, is up to the two: for this crate they are bytes. What it sees to:
 //!
 //! - **One end each.** A job may be run more than once, when its worker dies or falls silent; the session takes the
-//!   first end of each and drops the others, and the server holds one result for each chunk.
+//!   first end of each and drops the others, and the server holds one result for each chunk. Several jobs of a chunk may
+//!   have one end in common: it counts for all of them, or for none.
 //! - **Leases.** A worker says every few seconds that it is at a chunk, from a thread that does nothing else. One
 //!   that falls silent loses it.
 //! - **Suspects.** What a silent worker was at runs again, job by job, each alone in its process; a job that costs three
@@ -20,6 +21,7 @@ mod access;
 mod client;
 mod error;
 mod io;
+mod keys;
 mod link;
 mod message;
 mod names;

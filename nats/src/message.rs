@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::keys::Keys;
 
 /// A job or a suspect, as it lies in a queue.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,8 +39,15 @@ pub(crate) struct Ended {
     pub(crate) worker: String,
     /// Microseconds that it took for these items.
     pub(crate) took: u64,
-    /// How they ended; those that aren't here weren't run, and are to be sent to another worker.
-    pub(crate) ends: Vec<(u64, Bytes)>,
+    /// How they ended, some of them together; those that aren't here weren't run, and are to be sent to another worker.
+    pub(crate) ends: Vec<(Keys, Bytes)>,
+}
+
+impl Ended {
+    /// How many items have an end.
+    pub(crate) fn items(&self) -> usize {
+        self.ends.iter().map(|(keys, _)| keys.len()).sum()
+    }
 }
 
 /// What a worker says while it runs a chunk. It may get lost.

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "not every test needs everything")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -16,6 +16,8 @@ pub(crate) struct Server {
     shell: Child,
     pid: String,
     pub(crate) port: u16,
+    /// Where it says what has passed.
+    monitor: u16,
     folder: TempDir,
     program: PathBuf,
 }
@@ -40,6 +42,13 @@ fn program() -> Option<PathBuf> {
     found
 }
 
+/// What has passed through a server, in and out of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traffic {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
 impl Server {
     /// A new one, unless there is no program for it.
     pub(crate) fn start() -> Option<Server> {
@@ -50,12 +59,11 @@ impl Server {
     pub(crate) fn start_with(configuration: &str) -> Option<Server> {
         let program = program()?;
         let folder = TempDir::new().expect("a folder");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("its address").port();
-        drop(free);
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let [port, monitor] = free.map(|it| it.local_addr().expect("its address").port());
         let store = folder.path().join("store");
         let text = format!(
-            "listen: 127.0.0.1:{port}\njetstream {{store_dir: {store:?}}}\n{configuration}\n"
+            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\njetstream {{store_dir: {store:?}}}\n{configuration}\n"
         );
         std::fs::write(folder.path().join("server.conf"), text).expect("a file");
         let (shell, pid) = run(&program, &folder, port);
@@ -63,6 +71,7 @@ impl Server {
             shell,
             pid,
             port,
+            monitor,
             folder,
             program,
         })
@@ -70,6 +79,22 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// What has passed since it was started.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.monitor)).expect("it answers");
+        let asked = stream.write_all(b"GET /varz HTTP/1.0\r\n\r\n");
+        asked.expect("it listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let said: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let number = |key: &str| said[key].as_u64().expect("a number");
+        Traffic {
+            messages: number("in_msgs") + number("out_msgs"),
+            bytes: number("in_bytes") + number("out_bytes"),
+        }
     }
 
     /// Where it stores what it has.

@@ -14,7 +14,9 @@ use crate::workflow::execute::entry::Entry;
 use crate::workflow::execute::finished::{Finished, FinishedBranch};
 use crate::workflow::execute::fold::{Partials, Reductions};
 use crate::workflow::execute::here::full_name;
-use crate::workflow::execute::job::{BranchEnd, BranchJob, FanOutJob, Place, Work};
+#[cfg(feature = "nats")]
+use crate::workflow::execute::job::Folded;
+use crate::workflow::execute::job::{BranchEnd, BranchJob, FanOutJob, Needs, Place, Work};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::model::{Collect, Merge, Together};
 use crate::workflow::report::{Failure, InstanceReport};
@@ -48,6 +50,18 @@ impl Branches<'_> {
         Some((Arc::clone(self.items.get(index)?), index))
     }
 
+    /// What of their ends has to come from where they run, if those that succeed are noted or not.
+    pub(crate) fn needs_of_ends(&self, are_noted: bool) -> Needs {
+        let failed = self.needs(false);
+        let is_race = self.together.until().is_some();
+        Needs {
+            // In a race, one that comes too late has failed.
+            succeeded: self.needs(true) || are_noted || (is_race && failed),
+            failed,
+            each: is_race,
+        }
+    }
+
     /// Whether the entry of a branch is needed once it has ended.
     pub(crate) fn needs(&self, is_success: bool) -> bool {
         match self.together.collect() {
@@ -66,7 +80,7 @@ pub(crate) struct FanOutRun<'a> {
     pub(crate) around: Option<Arc<str>>,
     pub(crate) branches: &'a Branches<'a>,
     pub(crate) place: &'a dyn Place,
-    pub(crate) reductions: &'a Reductions<'a>,
+    pub(crate) reductions: &'a Reductions,
     pub(crate) finished: Option<&'a Finished>,
     /// What branches gave that came to their end before the run was resumed.
     pub(crate) known: Vec<Mutex<Option<FinishedBranch>>>,
@@ -108,7 +122,7 @@ impl FirstFailure {
 }
 
 impl Gathered {
-    fn new(reductions: &Reductions<'_>) -> Gathered {
+    fn new(reductions: &Reductions) -> Gathered {
         Gathered {
             entries: Vec::new(),
             reports: Vec::new(),
@@ -119,7 +133,7 @@ impl Gathered {
     }
 
     /// Adds what others gave.
-    fn join(&mut self, other: Gathered, reductions: &Reductions<'_>) {
+    fn join(&mut self, other: Gathered, reductions: &Reductions) {
         self.entries.extend(other.entries);
         self.reports.extend(other.reports);
         reductions.join(&mut self.partials, other.partials);
@@ -156,6 +170,19 @@ impl Work for Share<'_, '_> {
 
     fn end(&mut self, job: &BranchJob, end: BranchEnd) {
         self.run.came_to(job.index, end, &mut self.gathered);
+    }
+
+    #[cfg(feature = "nats")]
+    fn end_folded(&mut self, folded: Folded) -> Result<(), String> {
+        let partials = self.run.reductions.received(folded.partials)?;
+        let into = &mut self.gathered;
+        self.run.reductions.join(&mut into.partials, partials);
+        into.succeeded += folded.branches.len();
+        for (index, reports) in folded.branches {
+            self.run.tell_end(index, None, &reports);
+            into.reports.push((index, reports));
+        }
+        Ok(())
     }
 }
 
@@ -298,14 +325,18 @@ impl FanOutRun<'_> {
         if let (Some(finished), Ok(state)) = (self.finished, &ended.result) {
             finished.note(index, name, state, ended.timing, ended.retries);
         }
-        let full_name = full_name(self.around.as_ref(), name);
+        self.tell_end(index, failure, &ended.reports);
+        self.gather(index, ended, into);
+    }
+
+    fn tell_end(&self, index: usize, failure: Option<&Failure>, reports: &[InstanceReport]) {
+        let full_name = full_name(self.around.as_ref(), &self.branches.names[index]);
         self.events.emit(Some(&full_name), || EventKind::BranchEnd {
             index,
             success: failure.is_none(),
             error: failure.cloned(),
-            report: ended.reports.first().cloned(),
+            report: reports.first().cloned(),
         });
-        self.gather(index, ended, into);
     }
 
     /// Takes in a branch that came to its end before the run was resumed. Its instances were those of

@@ -108,6 +108,17 @@ impl Amounts {
         })
     }
 
+    /// Adds others of the same limits.
+    #[cfg(feature = "nats")]
+    pub(crate) fn add(&mut self, other: &Amounts) {
+        for (name, amount) in &other.0 {
+            match self.0.iter_mut().find(|(it, _)| it == name) {
+                Some((_, own)) => *own = own.saturating_add(*amount),
+                None => self.0.push((name.clone(), *amount)),
+            }
+        }
+    }
+
     /// What is left of these where so much of them was used.
     #[cfg(feature = "nats")]
     pub(crate) fn less(&self, used: &Amounts) -> Amounts {

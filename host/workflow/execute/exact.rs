@@ -6,7 +6,7 @@ use num_bigint::{BigInt, BigUint, Sign};
 use serde_json::Number;
 
 /// The smallest float above zero is 2 to the power of minus this: each float is a whole number of those.
-const SCALE: u32 = 1074;
+pub(super) const SCALE: u32 = 1074;
 
 /// Bits of a float's significand.
 const PRECISION: u64 = f64::MANTISSA_DIGITS as u64;
@@ -15,9 +15,9 @@ const PRECISION: u64 = f64::MANTISSA_DIGITS as u64;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ExactSum {
     /// No more than 2^64 integers are ever added up, so that it can't overflow.
-    integers: i128,
+    pub(super) integers: i128,
     /// In units of the smallest float, if any of the numbers was a float.
-    floats: Option<BigInt>,
+    pub(super) floats: Option<BigInt>,
 }
 
 impl ExactSum {

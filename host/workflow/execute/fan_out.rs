@@ -110,7 +110,7 @@ impl Path<'_> {
     fn gather(
         &mut self,
         branches: &Branches<'_>,
-        reductions: &Reductions<'_>,
+        reductions: &Reductions,
         finished: Option<&Finished>,
     ) -> Result<Gathered, Trouble> {
         let count = branches.names.len();
@@ -164,6 +164,7 @@ impl Path<'_> {
                 prelude: self.run.prelude.get().cloned(),
                 cancel: cancel.clone(),
                 most: (said < usize::MAX).then_some(said),
+                needs: branches.needs_of_ends(finished.is_some()),
             };
             self.run.opened.place(workers, away)
         });

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::workflow::execute::entry::Failed;
+#[cfg(feature = "nats")]
+use crate::workflow::execute::partial_sent::PartialSent;
 use crate::workflow::plan::{FanOutId, NodeId, Plan};
 use crate::workflow::report::{Failure, InstanceReport, ms};
 use crate::workflow::state::State;
@@ -102,6 +104,28 @@ impl BranchEnd {
     }
 }
 
+/// What of the ends of branches is needed where their fan-out is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Needs {
+    /// The states of those that succeed: they go into entries, are merged, or are noted for a resumed run.
+    pub(crate) succeeded: bool,
+    /// The states of those that fail.
+    pub(crate) failed: bool,
+    /// Whether each has to be told of by itself, whether its state is needed or not: in a race, it may be the last one
+    /// that counts.
+    pub(crate) each: bool,
+}
+
+/// Branches that succeeded, whose states nobody needs.
+#[cfg(feature = "nats")]
+#[derive(Debug)]
+pub(crate) struct Folded {
+    /// Which they are, by their indices, and what ran for each.
+    pub(crate) branches: Vec<(usize, Vec<InstanceReport>)>,
+    /// What they gave the keys that are folded.
+    pub(crate) partials: Vec<PartialSent>,
+}
+
 /// Where the branches of a fan-out run.
 pub(crate) trait Place: Sync {
     /// How many threads may be needed to have as many run there at a time as the place can.
@@ -128,4 +152,11 @@ pub(crate) trait Work {
 
     /// Takes in how a branch went: once for each.
     fn end(&mut self, job: &BranchJob, end: BranchEnd);
+
+    /// Takes in how several went at once, which counts for each of them.
+    ///
+    /// # Errors
+    /// If what they gave can't be had: they have no end then.
+    #[cfg(feature = "nats")]
+    fn end_folded(&mut self, folded: Folded) -> Result<(), String>;
 }

@@ -19,6 +19,9 @@ pub(crate) mod journals;
 pub(crate) mod matrix;
 pub(crate) mod merge;
 pub(crate) mod node;
+pub(crate) mod partial;
+#[cfg(feature = "nats")]
+pub(crate) mod partial_sent;
 pub(crate) mod path;
 pub(crate) mod position;
 pub(crate) mod reduce;

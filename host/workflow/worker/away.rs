@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::codec;
 use crate::workflow::event::Events;
 use crate::workflow::execute::budget::Budget;
-use crate::workflow::execute::job::FanOutJob;
+use crate::workflow::execute::job::{FanOutJob, Needs};
 use crate::workflow::execute::terms::Terms;
 use crate::workflow::load::files::{Bytes, Sources};
 use crate::workflow::state::State;
@@ -43,6 +43,7 @@ pub(crate) struct Away<'a> {
         expect(dead_code, reason = "processes are counted beforehand")
     )]
     pub(crate) most: Option<usize>,
+    pub(crate) needs: Needs,
 }
 
 impl Away<'_> {
@@ -74,6 +75,7 @@ impl Away<'_> {
             max_workers: self.run.max_workers,
             max_iterations: self.run.max_iterations,
             events: self.run.events.are_heard(),
+            needs: self.needs,
             start: bytes(self.start.as_ref())?,
         })
     }

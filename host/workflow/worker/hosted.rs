@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::workflow::definition::Workflow;
 use crate::workflow::event::{Events, Listener};
-use crate::workflow::execute::budget::Budget;
+use crate::workflow::execute::budget::{Amounts, Budget};
 use crate::workflow::execute::context::Run;
+use crate::workflow::execute::fold::Reductions;
 use crate::workflow::execute::here::Here;
-use crate::workflow::execute::job::{Body, BranchJob, FanOutJob};
+use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob};
 use crate::workflow::execute::journals::Journals;
 use crate::workflow::execute::path::Flow;
 use crate::workflow::execute::terms::Terms;
@@ -39,6 +40,42 @@ pub(crate) struct FanOut {
     pub(crate) sent: FanOutSent,
     job: FanOutJob,
     start: Option<Snapshot>,
+    /// What is folded of the states of branches that succeed, where nothing else of them is needed.
+    reductions: Option<Reductions>,
+}
+
+/// A branch that has come to its end, and what it took of the totals.
+pub(crate) struct Ran {
+    pub(crate) end: BranchEnd,
+    pub(crate) spent: Amounts,
+}
+
+impl FanOut {
+    /// How a branch went, as it passes: without what nobody needs.
+    pub(crate) fn end_sent(&self, number: u64, ran: Ran) -> EndSent {
+        let Ran { mut end, spent } = ran;
+        match (&mut end.result, &self.reductions) {
+            (Ok(state), Some(reductions)) => {
+                let after = end.after.take();
+                *state = reductions.of(after.as_ref().unwrap_or(&*state));
+            }
+            (Err(failed), _) if !self.sent.needs.failed => failed.state = None,
+            _ => {}
+        }
+        EndSent::new(number, end, &self.job.state, spent)
+    }
+
+    /// How its branches can be folded here, if the run takes them together.
+    #[cfg(feature = "nats")]
+    pub(crate) fn folds(&self) -> Option<&Reductions> {
+        self.reductions.as_ref().filter(|_| !self.sent.needs.each)
+    }
+
+    /// The name of a branch.
+    #[cfg(feature = "nats")]
+    pub(crate) fn name(&self, index: usize, loaded: &Loaded) -> Arc<str> {
+        self.job.name(index, &loaded.workflow.plan)
+    }
 }
 
 /// A workflow whose fan-outs may come.
@@ -69,7 +106,7 @@ impl Host<'_> {
         sent: &BranchSent,
         cancel: Cancel,
         listener: Option<Listener>,
-    ) -> Result<EndSent, String> {
+    ) -> Result<Ran, String> {
         let workflow = &loaded.workflow;
         let item = sent.item.as_ref().map(item_of).transpose()?;
         let job = BranchJob {
@@ -113,7 +150,7 @@ impl Host<'_> {
         };
         let end = here.branch(&job);
         let spent = run.budget.spent(&limits);
-        Ok(EndSent::new(sent.number, &end, &fan_out.job.state, spent))
+        Ok(Ran { end, spent })
     }
 }
 
@@ -159,16 +196,26 @@ pub(crate) fn enter(
         return Err("a fan-out of another workflow".to_owned());
     };
     let nodes = &workflow.model.nodes;
-    let is_there = match sent.body {
-        Body::Edges(id) => workflow.plan.has_fan_out(id),
-        Body::Each(id) => nodes
-            .get(id.0)
-            .is_some_and(|node| matches!(node.work, Work::Each(_))),
+    let together = match sent.body {
+        Body::Edges(id) if workflow.plan.has_fan_out(id) => {
+            Some(&workflow.plan.fan_out(id).together)
+        }
+        Body::Edges(_) => None,
+        Body::Each(id) => nodes.get(id.0).and_then(|node| match &node.work {
+            Work::Each(each) => Some(&each.together),
+            _ => None,
+        }),
     };
-    if !is_there || sent.fan_in.is_some_and(|id| id.0 >= nodes.len()) {
+    let is_there = sent.fan_in.is_none_or(|id| id.0 < nodes.len());
+    let Some(together) = together.filter(|_| is_there) else {
         return Err("a fan-out that the workflow doesn't have".to_owned());
-    }
+    };
     let job = sent.job()?;
-    let start = snapshot(sent.start.take(), pool)?;
-    Ok(FanOut { sent, job, start })
+    let reductions = (!sent.needs.succeeded).then(|| Reductions::new(&together.reduce, &job.state));
+    Ok(FanOut {
+        start: snapshot(sent.start.take(), pool)?,
+        reductions: reductions.transpose()?,
+        sent,
+        job,
+    })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::workflow::event::Event;
 use crate::workflow::execute::budget::Amounts;
 use crate::workflow::execute::entry::Failed;
-use crate::workflow::execute::job::{Body, BranchEnd, FanOutJob};
+use crate::workflow::execute::job::{Body, BranchEnd, FanOutJob, Needs};
 use crate::workflow::execute::terms::{Left, TermsSent};
 use crate::workflow::load::files::{Bytes, Sources};
 use crate::workflow::plan::NodeId;
@@ -17,7 +17,7 @@ use crate::workflow::state::State;
 use crate::workflow::worker::pack::{Packed, pack, unpack};
 
 /// The version of these messages, and of the jobs and ends in them.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 /// What a run tells a worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,6 +104,7 @@ pub(crate) struct FanOutSent {
     pub(crate) max_iterations: Option<usize>,
     /// Whether anybody listens to events.
     pub(crate) events: bool,
+    pub(crate) needs: Needs,
     /// What branches begin with, if it isn't what the prelude has left.
     pub(crate) start: Option<Bytes>,
 }
@@ -153,20 +154,20 @@ impl FanOutSent {
 
 impl EndSent {
     /// As it passes to a side that has the state which the branches started on.
-    pub(crate) fn new(number: u64, end: &BranchEnd, base: &State, spent: Amounts) -> EndSent {
+    pub(crate) fn new(number: u64, end: BranchEnd, base: &State, spent: Amounts) -> EndSent {
         EndSent {
             number,
             result: match &end.result {
                 Ok(state) => Ok(pack(state, base)),
-                Err(failed) => Err((
-                    failed.failure.clone(),
-                    failed.state.as_ref().map(|state| pack(state, base)),
-                )),
+                Err(failed) => {
+                    let state = failed.state.as_ref().map(|state| pack(state, base));
+                    Err((failed.failure.clone(), state))
+                }
             },
             after: end.after.as_ref().map(|state| pack(state, base)),
             timing: end.timing,
             retries: end.retries,
-            reports: end.reports.clone(),
+            reports: end.reports,
             spent,
         }
     }

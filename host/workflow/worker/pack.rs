@@ -50,11 +50,7 @@ pub(crate) mod value {
 
 /// Packs a state for a side that has `base`.
 pub(crate) fn pack(state: &State, base: &State) -> Packed {
-    let places = base.iter().map(|(key, value)| (value.place(), &**key));
-    let mut packer = Packer {
-        base: places.collect(),
-        kept: HashMap::new(),
-    };
+    let mut packer = Packer::new(base);
     let members = state.iter();
     Packed::Object(
         members
@@ -63,13 +59,27 @@ pub(crate) fn pack(state: &State, base: &State) -> Packed {
     )
 }
 
+/// Packs one value for a side that has `base`.
+#[cfg(feature = "nats")]
+pub(crate) fn pack_value(json: &Json, base: &State) -> Packed {
+    Packer::new(base).pack(json)
+}
+
 struct Packer<'b> {
     base: HashMap<*const (), &'b str>,
     /// The numbers of values that may come again, by where they lie.
     kept: HashMap<*const (), u32>,
 }
 
-impl Packer<'_> {
+impl<'b> Packer<'b> {
+    fn new(base: &'b State) -> Packer<'b> {
+        let places = base.iter().map(|(key, value)| (value.place(), &**key));
+        Packer {
+            base: places.collect(),
+            kept: HashMap::new(),
+        }
+    }
+
     fn pack(&mut self, json: &Json) -> Packed {
         if let Some(key) = self.base.get(&json.place()) {
             return Packed::Base((*key).to_owned());
@@ -121,6 +131,16 @@ pub(crate) fn unpack(packed: Packed, base: &State) -> Result<State, String> {
         state.set(key, unpacker.unpack(value)?);
     }
     Ok(state)
+}
+
+/// The value that was packed for a side that has `base`.
+///
+/// # Errors
+/// If it refers to what isn't there.
+#[cfg(feature = "nats")]
+pub(crate) fn unpack_value(packed: Packed, base: &State) -> Result<Json, String> {
+    let kept = Vec::new();
+    Unpacker { base, kept }.unpack(packed)
 }
 
 struct Unpacker<'b> {

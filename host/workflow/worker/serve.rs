@@ -205,9 +205,9 @@ impl<W: Write + Send + 'static> Server<'_, W> {
             settings: self.settings,
             slots: self.pool.max_branches(),
         };
-        let end = host.branch(loaded, fan_out, sent, cancel, listener);
+        let ran = host.branch(loaded, fan_out, sent, cancel, listener);
         self.stops.end();
-        end
+        Ok(fan_out.end_sent(sent.number, ran?))
     }
 
     /// Tells of what happens in a branch.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::keys::Keys;
 use crate::message::{Ended, Job};
 use crate::names::Queue;
 use crate::sizes::Sizes;
@@ -46,8 +47,10 @@ pub(super) struct Book {
 /// What is to be done once a result was taken in.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// Ends that are the first of their items.
-    pub(super) ends: Vec<(u64, Bytes)>,
+    /// Ends that are the first of their items, of all of them.
+    pub(super) ends: Vec<(Keys, Bytes)>,
+    /// Items that no worker has begun with before the batch was cancelled.
+    pub(super) cancelled: Vec<u64>,
     /// Chunks to send, of items that a worker gave back.
     pub(super) again: Vec<(String, Chunk)>,
     /// Suspects that are to be removed, since their items have ends.
@@ -61,6 +64,8 @@ pub(super) struct Silent {
     pub(super) suspects: Vec<(String, Chunk)>,
     /// The item that has cost too many workers.
     pub(super) lost: Option<(u64, Chunk)>,
+    /// Items that nobody is to run any more, since the batch was cancelled.
+    pub(super) cancelled: Vec<u64>,
 }
 
 impl Book {
@@ -133,12 +138,16 @@ impl Book {
     pub(super) fn take(&mut self, name: &str, ended: Ended) -> Taken {
         let mut taken = Taken::default();
         let chunk = self.remove(name);
-        self.sizes.learn(ended.ends.len(), ended.took);
+        self.sizes.learn(ended.items(), ended.took);
         let mut closed = HashSet::new();
-        for (key, end) in ended.ends {
-            if self.open.remove(&key).is_some() {
-                closed.insert(key);
-                taken.ends.push((key, end));
+        for (keys, end) in ended.ends {
+            // What several have in common can't be taken for some of them.
+            if keys.iter().all(|key| self.open.contains_key(&key)) {
+                for key in keys.iter() {
+                    self.open.remove(&key);
+                    closed.insert(key);
+                }
+                taken.ends.push((keys, end));
             }
         }
         let Some(chunk) = chunk else {
@@ -146,11 +155,13 @@ impl Book {
             self.forget(&closed, &mut taken);
             return taken;
         };
-        if self.is_cancelled {
-            return taken;
-        }
         let is_open = |it: &&(u64, Bytes)| self.open.contains_key(&it.0);
         let left: Vec<_> = chunk.job.items.iter().filter(is_open).cloned().collect();
+        if self.is_cancelled {
+            let keys = left.into_iter().map(|(key, _)| key);
+            taken.cancelled = keys.filter(|key| self.open.remove(key).is_some()).collect();
+            return taken;
+        }
         if !left.is_empty() {
             let job = Job {
                 common: chunk.job.common,
@@ -188,6 +199,11 @@ impl Book {
         let Some(chunk) = self.remove(name) else {
             return silent;
         };
+        if self.is_cancelled {
+            let keys = chunk.job.items.iter().map(|(key, _)| *key);
+            silent.cancelled = keys.filter(|key| self.open.remove(key).is_some()).collect();
+            return silent;
+        }
         if chunk.queue == Queue::Suspects && chunk.silent + 1 >= ATTEMPTS {
             let open = chunk.job.items.iter().map(|(key, _)| *key);
             let open = open.filter(|key| self.open.remove(key).is_some());
@@ -269,12 +285,32 @@ mod tests {
         Ended {
             worker: "w".to_owned(),
             took: 1,
-            ends: keys.into_iter().map(|key| (key, Bytes::new())).collect(),
+            ends: keys
+                .into_iter()
+                .map(|key| (Keys::one(key), Bytes::new()))
+                .collect(),
+        }
+    }
+
+    /// These have one end in common.
+    fn ended_together(keys: impl IntoIterator<Item = u64>) -> Ended {
+        let keys = Keys::of(keys.into_iter().collect()).expect("some");
+        Ended {
+            ends: vec![(keys, Bytes::new())],
+            ..ended([])
         }
     }
 
     fn keys(taken: &Taken) -> Vec<u64> {
-        taken.ends.iter().map(|(key, _)| *key).collect()
+        taken
+            .ends
+            .iter()
+            .flat_map(|(keys, _)| keys.iter())
+            .collect()
+    }
+
+    fn items(chunk: &Chunk) -> Vec<u64> {
+        chunk.job.items.iter().map(|(key, _)| *key).collect()
     }
 
     #[test]
@@ -295,8 +331,7 @@ mod tests {
         let [(again, chunk)] = &taken.again[..] else {
             panic!("{taken:?}");
         };
-        let left: Vec<_> = chunk.job.items.iter().map(|(key, _)| *key).collect();
-        assert_eq!(left, [0, 2]);
+        assert_eq!(items(chunk), [0, 2]);
         assert_ne!(again, &name);
         assert_eq!(keys(&book.take(again, ended([0, 2]))), [0, 2]);
     }
@@ -341,7 +376,55 @@ mod tests {
         book.alive(&begun);
         assert_eq!(book.cancel(), [1]);
         // It was given back, and isn't sent again.
-        assert!(book.take(&begun, ended([])).again.is_empty());
-        assert_eq!(book.abandon(), [0]);
+        let taken = book.take(&begun, ended([]));
+        assert!(taken.again.is_empty());
+        assert_eq!(taken.cancelled, [0]);
+        assert_eq!(book.abandon(), [0; 0]);
+    }
+
+    #[test]
+    fn what_a_silent_worker_had_begun_with_is_not_run_again_after_cancelling() {
+        let mut book = Book::default();
+        let (begun, _) = book.add(job([0, 1]));
+        book.alive(&begun);
+        assert_eq!(book.cancel(), [0; 0]);
+        let silent = book.fell_silent(&begun);
+        assert!(silent.suspects.is_empty());
+        assert_eq!(silent.cancelled, [0, 1]);
+        assert_eq!(book.abandon(), [0; 0]);
+    }
+
+    #[test]
+    fn an_end_in_common_counts_for_all_of_its_items_or_for_none() {
+        let mut book = Book::default();
+        let (name, _) = book.add(job(0..4));
+        let taken = book.take(&name, ended_together(0..3));
+        assert_eq!(keys(&taken), [0, 1, 2]);
+        let again = &taken.again[0];
+        assert_eq!(items(&again.1), [3]);
+        // One of the two has an end by now: the other is run again.
+        assert_eq!(keys(&book.take(&again.0, ended_together([2, 3]))), [0; 0]);
+        assert_eq!(keys(&book.take("2", ended_together([3]))), [3]);
+        assert_eq!(book.out(), 0);
+    }
+
+    #[test]
+    fn a_late_end_in_common_changes_nothing_once_one_of_its_suspects_has_ended() {
+        let mut book = Book::default();
+        let (name, _) = book.add(job(0..3));
+        let suspects = book.fell_silent(&name).suspects;
+        assert_eq!(keys(&book.take(&suspects[1].0, ended_together([1]))), [1]);
+        let late = book.take(&name, ended_together(0..3));
+        assert_eq!(keys(&late), [0; 0]);
+        assert!(late.again.is_empty() && late.remove.is_empty());
+        // Before, it would have spared them.
+        for at in [0, 2] {
+            let key = suspects[at].1.job.items[0].0;
+            assert_eq!(
+                keys(&book.take(&suspects[at].0, ended_together([key]))),
+                [key]
+            );
+        }
+        assert_eq!(book.out(), 0);
     }
 }

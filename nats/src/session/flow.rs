@@ -172,13 +172,17 @@ fn take_ended(shared: &Arc<Shared>, batch: u64, name: &str, ended: Ended) {
     }
     let Taken {
         ends,
+        cancelled,
         again,
         remove,
     } = book.take(name, ended);
     drop(book);
-    for (key, end) in ends {
-        let worker = Arc::clone(&worker);
-        shared.tell(batch, Update::End { key, worker, end });
+    for (keys, end) in ends {
+        let (keys, worker) = (keys.into_vec(), Arc::clone(&worker));
+        shared.tell(batch, Update::End { keys, worker, end });
+    }
+    if !cancelled.is_empty() {
+        shared.tell(batch, Update::Cancelled { keys: cancelled });
     }
     // There is room for another.
     shared.tell(batch, Update::Look);
@@ -266,7 +270,14 @@ pub(super) async fn fell_silent(shared: &Arc<Shared>, name: &str) {
         let (queue, sequence) = (chunk.queue, chunk.sequence);
         (book.batch, queue, sequence, book.fell_silent(name))
     };
-    let Silent { suspects, lost } = silent;
+    let Silent {
+        suspects,
+        lost,
+        cancelled,
+    } = silent;
+    if !cancelled.is_empty() {
+        shared.tell(batch, Update::Cancelled { keys: cancelled });
+    }
     if let Some(sequence) = sequence {
         delete(Arc::clone(shared), queue, sequence).await;
     }

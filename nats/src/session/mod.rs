@@ -72,10 +72,10 @@ impl Run {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Update {
-    /// An item has its end. This comes once for each, unless it is lost.
+    /// Items have their end, one or several together. This comes once for each, unless it is lost or was cancelled.
     End {
-        /// The item.
-        key: u64,
+        /// The items.
+        keys: Vec<u64>,
         /// Who ran it.
         worker: Arc<str>,
         /// What the worker gave it.
@@ -94,6 +94,11 @@ pub enum Update {
         key: u64,
         /// How often it was run.
         times: u32,
+    },
+    /// Items won't have an end: the batch was cancelled before a worker had begun with them.
+    Cancelled {
+        /// The items.
+        keys: Vec<u64>,
     },
     /// A [`Waker`] asks to look.
     Look,
@@ -319,8 +324,8 @@ impl Session {
         }
     }
 
-    /// Cancels the batch: workers are told, and what no worker has begun with is taken back. The answer is which items
-    /// those were; the others end soon, one way or the other.
+    /// Cancels the batch: workers are told, and chunks that no worker has begun with are taken back. The answer is which
+    /// items those were; the others end soon, or are [`Cancelled`](Update::Cancelled).
     pub fn cancel(&self) -> Vec<u64> {
         let mut book = self.shared.book();
         let batch = book.batch;

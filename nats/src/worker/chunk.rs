@@ -73,7 +73,7 @@ async fn try_handle(
     state.runs.end(slot.number);
     state
         .shown
-        .end(&task, ended.as_ref().map_or(0, |it| it.ends.len()));
+        .end(&task, ended.as_ref().map_or(0, Ended::items));
     publish(state, &task, &result, &ended?, message, renew).await?;
     acknowledge(message).await
 }

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::io;
+use crate::keys::Keys;
 use crate::link::Link;
 use crate::message::{self, Job, Note};
 use crate::names;
@@ -35,7 +36,9 @@ type StopNow = Box<dyn Fn() + Send>;
 struct Progress {
     /// How many items have begun.
     begun: usize,
-    ends: Vec<(u64, Bytes)>,
+    ends: Vec<(Keys, Bytes)>,
+    /// Items that are done, whose end comes with that of others.
+    done: Vec<u64>,
     /// What happened in the item that runs, and wasn't told yet.
     events: Vec<(u64, Bytes)>,
     stop: Stop,
@@ -129,7 +132,29 @@ impl Task {
         progress.events.clear();
         // What was stopped so that another worker can run it has no end.
         if progress.stop != Stop::GivenBack {
-            progress.ends.push((key, end.into()));
+            progress.ends.push((Keys::one(key), end.into()));
+        }
+    }
+
+    /// Says that an item is done, whose end is to come with that of others, by [`end_done`](Self::end_done). False if it
+    /// doesn't count: it was stopped so that another worker can run it.
+    pub fn done(&self, key: u64) -> bool {
+        let mut progress = lock(&self.progress);
+        progress.stop_now = None;
+        progress.events.clear();
+        let counts = progress.stop != Stop::GivenBack;
+        if counts {
+            progress.done.push(key);
+        }
+        counts
+    }
+
+    /// Gives all items that are [`done`](Self::done) the end that they have in common. The session takes it for all of
+    /// them, or for none: where one of them has another end already, those that have none are run again.
+    pub fn end_done(&self, end: impl Into<Bytes>) {
+        let mut progress = lock(&self.progress);
+        if let Some(keys) = Keys::of(std::mem::take(&mut progress.done)) {
+            progress.ends.push((keys, end.into()));
         }
     }
 
@@ -194,7 +219,7 @@ impl Task {
     }
 
     /// The ends that it has.
-    pub(super) fn take_ends(&self) -> Vec<(u64, Bytes)> {
+    pub(super) fn take_ends(&self) -> Vec<(Keys, Bytes)> {
         std::mem::take(&mut lock(&self.progress).ends)
     }
 

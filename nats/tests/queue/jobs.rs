@@ -76,8 +76,8 @@ fn what_happens_in_an_item_that_takes_long_is_told_meanwhile() {
                     go.send(()).expect("the worker waits");
                 }
             }
-            Some(Update::End { key, .. }) => {
-                assert_eq!(key, 7);
+            Some(Update::End { keys, .. }) => {
+                assert_eq!(keys, [7]);
                 break;
             }
             None => panic!("nothing comes: {events:?}"),

@@ -12,3 +12,4 @@ mod sabotage;
 #[path = "../../../tests/common/nats_server.rs"]
 mod server;
 mod side;
+mod together;

@@ -79,17 +79,21 @@ pub(crate) fn open(server: &Server, lease: Duration) -> Session {
 pub(crate) struct Got {
     pub(crate) ends: BTreeMap<u64, String>,
     pub(crate) lost: Vec<u64>,
+    pub(crate) cancelled: Vec<u64>,
 }
 
 impl Got {
     #[track_caller]
     fn take(&mut self, update: Update) {
         match update {
-            Update::End { key, end, .. } => {
+            Update::End { keys, end, .. } => {
                 let end = String::from_utf8(end.to_vec()).expect("text");
-                let before = self.ends.insert(key, end);
-                assert!(before.is_none(), "{key} has two ends");
+                for key in keys {
+                    let before = self.ends.insert(key, end.clone());
+                    assert!(before.is_none(), "{key} has two ends");
+                }
             }
+            Update::Cancelled { keys } => self.cancelled.extend(keys),
             Update::Lost { key, .. } => self.lost.push(key),
             Update::Broken(why) => panic!("{why}"),
             _ => {}
@@ -124,11 +128,11 @@ pub(crate) fn run(session: &Session, keys: impl IntoIterator<Item = u64>) -> Got
     }
 }
 
-/// Waits for so many ends.
+/// Waits until so many have ended, one way or another.
 #[track_caller]
 pub(crate) fn collect(session: &Session, count: usize) -> Got {
     let mut got = Got::default();
-    while got.ends.len() + got.lost.len() < count {
+    while got.ends.len() + got.lost.len() + got.cancelled.len() < count {
         let update = session.wait(Some(Duration::from_secs(60)));
         got.take(update.unwrap_or_else(|| panic!("nothing comes: {got:?}")));
     }

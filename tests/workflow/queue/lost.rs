@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use moonfork::workflow::RunResult;
 use serde_json::{Value, json};
 
 use super::crew::{Crew, Kind};
@@ -60,7 +61,41 @@ nodes:
     items: '{{ range(1500) | list }}'
     run: 'local n = 0; for i = 1, 200000 do n = n + i end; return {n = state.item, worker = worker()}'
 ";
-    let result = std::thread::scope(|scope| {
+    let result = run_while_killing(&mut server, &crew, text);
+    let entries = entries(&result);
+    assert_eq!(entries.len(), 1500);
+    for (index, entry) in entries.iter().enumerate() {
+        assert_eq!(entry["index"], json!(index));
+        assert_eq!(entry["state"]["n"], json!(index), "{entry}");
+    }
+    assert!(crew.started.load(Ordering::SeqCst) > 2, "none was killed");
+}
+
+#[test]
+fn each_branch_is_folded_once_while_workers_are_killed_and_the_server_is_restarted() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let crew = Crew::start(&server, &Kind::default().lease(1));
+    // Chunks are of several of them.
+    let text = "
+nodes:
+  - name: each
+    type: dynamic_parallel
+    items: '{{ range(6000) | list }}'
+    collect: none
+    reduce: {count: sum, all: append}
+    run: 'local n = 0; for i = 1, 40000 do n = n + i end; return {count = 1, all = {state.item}}'
+";
+    let result = run_while_killing(&mut server, &crew, text);
+    assert_eq!(result.state["count"], json!(6000));
+    assert_eq!(result.state["all"], json!((0..6000).collect::<Vec<_>>()));
+    assert_eq!(result.report.instances.len(), 6001);
+    assert!(crew.started.load(Ordering::SeqCst) > 2, "none was killed");
+}
+
+fn run_while_killing(server: &mut Server, crew: &Crew, text: &str) -> RunResult {
+    std::thread::scope(|scope| {
         let result = scope.spawn(|| run(text, &crew.settings()));
         let mut round = 0;
         while !result.is_finished() {
@@ -77,12 +112,5 @@ nodes:
             }
         }
         result.join().expect("no panic")
-    });
-    let entries = entries(&result);
-    assert_eq!(entries.len(), 1500);
-    for (index, entry) in entries.iter().enumerate() {
-        assert_eq!(entry["index"], json!(index));
-        assert_eq!(entry["state"]["n"], json!(index), "{entry}");
-    }
-    assert!(crew.started.load(Ordering::SeqCst) > 2, "none was killed");
+    })
 }

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod crew;
+mod fold;
 mod grants;
 mod lost;
 #[path = "../../common/nats_server.rs"]

@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 pub(crate) mod chunk;
+pub(crate) mod fold;
 pub(crate) mod hosts;
 pub(crate) mod place;
 pub(crate) mod serve;

@@ -1,6 +1,7 @@
 //! The side of a run.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,14 +11,16 @@ use moonfork_nats::{Error, Session, Update};
 
 use crate::workflow::execute::budget::Amounts;
 use crate::workflow::execute::entry::Failed;
-use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, Lane, Place, Work};
+use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, Folded, Lane, Place, Work};
 use crate::workflow::report::Failure;
 use crate::workflow::worker::away::Away;
 use crate::workflow::worker::frame;
 use crate::workflow::worker::message::Granted;
 use crate::workflow::worker::pack::Packed;
 use crate::workflow::worker::queue::access::Queue;
-use crate::workflow::worker::queue::chunk::{About, Answer, BranchOfChunk, ChunkSent, EventSent};
+use crate::workflow::worker::queue::chunk::{
+    About, Answer, BranchFolded, BranchOfChunk, ChunkSent, EventSent, FoldSent,
+};
 
 /// How long workers may take to stop branches that are cancelled, before they count as stopped.
 const GRACE: Duration = Duration::from_secs(10);
@@ -182,7 +185,12 @@ impl Sender<'_> {
             }
             let update = self.session.wait(self.time());
             match update {
-                Some(Update::End { key, worker, end }) => self.ended(work, key, &worker, &end),
+                Some(Update::End { keys, worker, end }) => self.ended(work, &keys, &worker, &end),
+                Some(Update::Cancelled { keys }) => {
+                    let failure = Failure::cancelled("it did not begin");
+                    keys.into_iter()
+                        .for_each(|key| self.fail(work, key, &failure));
+                }
                 Some(Update::Event { key, event }) => self.happened(key, &event),
                 Some(Update::Lost { key, times }) => self.lost(work, key, times),
                 Some(Update::Broken(why)) => {
@@ -354,33 +362,82 @@ impl Sender<'_> {
         self.fail(work, key, &Failure::own("WorkerLost", message));
     }
 
-    /// Takes in how one went.
-    fn ended(&mut self, work: &mut dyn Work, key: u64, worker: &str, end: &[u8]) {
-        let Some(out) = self.out.remove(&key) else {
-            return;
-        };
-        let fail = |why: String| {
-            let failure = Failure::own("ExecutionError", why);
-            BranchEnd::failed(failure, out.since.elapsed())
-        };
-        let run = &self.away.run;
-        let end = match frame::from_bytes(end) {
-            Ok(Answer::End(end, events)) => {
-                for event in events.iter().skip(out.events) {
-                    run.events.pass_on(event);
-                }
-                run.budget.spend_amounts(&end.spent);
-                let end = end.end(&self.away.job.state, worker);
-                end.unwrap_or_else(|why| fail(format!("what its worker sent can't be read: {why}")))
+    /// Takes in how one went, or what several gave together. Each comes here once, or has been given up.
+    fn ended(&mut self, work: &mut dyn Work, keys: &[u64], worker: &str, end: &[u8]) {
+        let outs: Vec<Out> = keys.iter().filter_map(|key| self.out.remove(key)).collect();
+        let refuse = |work: &mut dyn Work, why: &str| {
+            for out in &outs {
+                let failure = Failure::own("ExecutionError", why);
+                work.end(&out.job, BranchEnd::failed(failure, out.since.elapsed()));
             }
-            Ok(Answer::UsedUp) => match run.budget.left() {
-                Err(failure) => self.without(failure),
-                Ok(_) => fail("its worker says that the run has used up its totals".to_owned()),
-            },
-            Ok(Answer::Refused(why)) => fail(why),
-            Err(error) => fail(format!("what its worker sent can't be read: {error}")),
         };
-        work.end(&out.job, end);
+        let unread = |why: &dyn Display| format!("what its worker sent can't be read: {why}");
+        let run = &self.away.run;
+        match (frame::from_bytes(end), &outs[..]) {
+            (_, []) => {}
+            (Ok(Answer::Folded(fold)), _) if outs.len() == keys.len() => {
+                if let Err(why) = self.folded(work, &outs, worker, *fold) {
+                    refuse(work, &unread(&why));
+                }
+            }
+            (Ok(Answer::End(end, events)), [out]) => {
+                events
+                    .iter()
+                    .skip(out.events)
+                    .for_each(|event| run.events.pass_on(event));
+                run.budget.spend_amounts(&end.spent);
+                match end.end(&self.away.job.state, worker) {
+                    Ok(end) => work.end(&out.job, end),
+                    Err(why) => refuse(work, &unread(&why)),
+                }
+            }
+            (Ok(Answer::UsedUp), _) => match run.budget.left() {
+                Err(failure) => {
+                    let end = || self.without(failure.clone());
+                    outs.iter().for_each(|out| work.end(&out.job, end()));
+                }
+                Ok(_) => refuse(work, "its worker says that the run has used up its totals"),
+            },
+            (Ok(Answer::Refused(why)), _) => refuse(work, &why),
+            (Ok(_), _) => refuse(work, "its worker sent an end that can't be that of so many"),
+            (Err(error), _) => refuse(work, &unread(&error)),
+        }
+    }
+
+    /// Takes in what several gave together.
+    fn folded(
+        &self,
+        work: &mut dyn Work,
+        outs: &[Out],
+        worker: &str,
+        fold: FoldSent,
+    ) -> Result<(), String> {
+        if fold.branches.len() != outs.len() {
+            let (said, of) = (fold.branches.len(), outs.len());
+            return Err(format!(
+                "it says something of {said} branches, and is of {of}"
+            ));
+        }
+        let mut branches: HashMap<usize, BranchFolded> =
+            fold.branches.into_iter().map(|it| (it.index, it)).collect();
+        let mut folded = Folded {
+            branches: Vec::with_capacity(outs.len()),
+            partials: fold.partials,
+        };
+        for out in outs {
+            let index = out.job.index;
+            let branch = branches.remove(&index);
+            let mut branch = branch.ok_or_else(|| format!("nothing is said of branch {index}"))?;
+            for report in &mut branch.reports {
+                report.worker = Some(worker.to_owned());
+            }
+            let events = branch.events.iter().skip(out.events);
+            events.for_each(|event| self.away.run.events.pass_on(event));
+            folded.branches.push((index, branch.reports));
+        }
+        work.end_folded(folded)?;
+        self.away.run.budget.spend_amounts(&fold.spent);
+        Ok(())
     }
 
     /// Passes on what happens in one, in order; what gets lost comes with the end.

@@ -10,10 +10,11 @@ use crate::Pool;
 use crate::workflow::event::{Event, Listener};
 use crate::workflow::options::RunSettings;
 use crate::workflow::worker::frame;
-use crate::workflow::worker::hosted::{self, Host};
-use crate::workflow::worker::message::{BranchSent, EndSent};
+use crate::workflow::worker::hosted::{self, Host, Ran};
+use crate::workflow::worker::message::BranchSent;
 use crate::workflow::worker::queue::access::{self, Nats, POOL};
 use crate::workflow::worker::queue::chunk::{About, Answer, BranchOfChunk, ChunkSent, EventSent};
+use crate::workflow::worker::queue::fold::Fold;
 use crate::workflow::worker::queue::hosts::{Hosted, Hosts};
 
 /// A process that runs branches for runs anywhere, which it gets by way of a server of NATS.
@@ -128,32 +129,51 @@ fn run(host: &Host<'_>, hosts: &Hosts, task: &Arc<Task>) {
             return;
         }
     };
+    let (workflow, fan_out) = &hosted;
+    let mut fold = fan_out.folds().map(Fold::new);
     while let Some((key, item)) = task.next_item() {
         if chunk.totals.are_used_up() {
             end(task, key, &Answer::UsedUp);
             continue;
         }
-        let answer = branch(host, task, (&chunk, began), &hosted, key, &item);
-        let answer = match answer {
-            Ok((end, events)) => {
-                chunk.totals = chunk.totals.less(&end.spent);
-                Answer::End(Box::new(end), events)
+        let (index, ran, events) = match branch(host, task, (&chunk, began), &hosted, key, &item) {
+            Ok(ran) => ran,
+            Err(why) => {
+                end(task, key, &Answer::Refused(why));
+                continue;
             }
-            Err(why) => Answer::Refused(why),
         };
-        end(task, key, &answer);
+        chunk.totals = chunk.totals.less(&ran.spent);
+        match &mut fold {
+            Some(fold) if ran.end.result.is_ok() => {
+                if task.done(key) {
+                    fold.take(index, &fan_out.name(index, workflow), ran, events);
+                }
+            }
+            _ => {
+                let sent = fan_out.end_sent(key, ran);
+                end(task, key, &Answer::End(Box::new(sent), events));
+            }
+        }
+    }
+    if let Some(bytes) = fold.and_then(|fold| bytes(&Answer::Folded(Box::new(fold.sent())))) {
+        task.end_done(bytes);
     }
 }
 
 fn end(task: &Task, key: u64, answer: &Answer) {
+    if let Some(bytes) = bytes(answer) {
+        task.end(key, bytes);
+    }
+}
+
+/// An answer as it is written. Without, what it is of is given back, and has to be run again.
+fn bytes(answer: &Answer) -> Option<Vec<u8>> {
     let bytes = frame::to_bytes(answer).or_else(|error| {
         let why = format!("what it gave can't be written: {error}");
         frame::to_bytes(&Answer::Refused(why))
     });
-    // Without, it is given back, and has to be run again.
-    if let Ok(bytes) = bytes {
-        task.end(key, bytes);
-    }
+    bytes.ok()
 }
 
 fn branch(
@@ -163,7 +183,7 @@ fn branch(
     (workflow, fan_out): &Hosted,
     key: u64,
     item: &[u8],
-) -> Result<(EndSent, Vec<Event>), String> {
+) -> Result<(usize, Ran, Vec<Event>), String> {
     let item: BranchOfChunk = frame::from_bytes(item).map_err(|error| error.to_string())?;
     let cancel = hosted::cancel(host.settings);
     task.on_stop({
@@ -184,9 +204,9 @@ fn branch(
         let (task, events) = (Arc::clone(task), Arc::clone(&events));
         listener(task, key, events)
     });
-    let end = host.branch(workflow, fan_out, &sent, cancel, listener)?;
+    let ran = host.branch(workflow, fan_out, &sent, cancel, listener)?;
     let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok((end, std::mem::take(&mut *events)))
+    Ok((sent.index, ran, std::mem::take(&mut *events)))
 }
 
 /// Tells of what happens in a branch, and notes it.
