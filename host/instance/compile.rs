@@ -58,6 +58,7 @@ fn terms(shared: &Shared, wall: Duration) -> Terms {
         cancel: None,
         granted: None,
         journal: None,
+        keys: None,
     }
 }
 

@@ -70,6 +70,7 @@ impl Instance {
             cancel: None,
             granted: Some(Arc::clone(&shared.nothing)),
             journal: None,
+            keys: None,
         };
         let slot = shared.slot(&shared.snapshot_slots, &terms)?;
         let id = parent.store.data().id;

@@ -112,6 +112,7 @@ pub(crate) fn replay(
         cancel: options.cancel.clone(),
         granted: None,
         journal: None,
+        keys: None,
     };
     let granted = Arc::clone(&shared.nothing);
     let awake = Arc::clone(image.awake());

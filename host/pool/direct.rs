@@ -7,7 +7,7 @@ use crate::capability::Capability;
 use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::grants::function::Failed;
-use crate::grants::host_call::HostCall;
+use crate::grants::host_call::{CallKeys, HostCall};
 use crate::instance::shared::Shared;
 use crate::instance::stack;
 use crate::run::options::RunOptions;
@@ -54,6 +54,7 @@ where
         store_id: None,
         deadline: Deadline::earlier(terms.deadline, Some(wall)),
         cancels: [terms.cancel, None],
+        key: terms.keys.as_ref().map(CallKeys::next),
     };
     if call.is_cancelled() || call.remaining().is_some_and(|left| left.is_zero()) {
         return Err(stopped(&call));

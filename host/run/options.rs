@@ -1,8 +1,10 @@
 //! What one run may do that its pool lets every run do: less, as a rule.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::grants::Grants;
+use crate::grants::host_call::CallKeys;
 use crate::run::limits::{Limits, PartialLimits, table};
 use crate::sync::cancel::Cancel;
 use crate::sync::deadline::Deadline;
@@ -77,6 +79,7 @@ pub struct RunOptions {
     cancel: Option<Cancel>,
     grants: Option<Grants>,
     journal: Option<usize>,
+    keys: Option<Arc<CallKeys>>,
 }
 
 macro_rules! setters {
@@ -144,6 +147,30 @@ impl RunOptions {
         self
     }
 
+    /// What calls of host functions go by that are made under these options, with the number of each behind it, from zero:
+    /// see [`HostCall::idempotency_key`](crate::HostCall::idempotency_key). Clones of the options go on with
+    /// the same numbers; so make new ones, with the same text, for what is done again.
+    ///
+    /// ```
+    /// use moonfork::{Grants, HostCall, Pool, RunOptions};
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder()
+    ///     .function_with("charge", |call: &HostCall, (): ()| Ok(call.idempotency_key()))
+    ///     .grants(Grants::none().all_functions())
+    ///     .build()?;
+    /// for _ in 0..2 {
+    ///     let options = RunOptions::new().idempotency_key("order-17");
+    ///     let keys: (String, String) = pool.branch_with(&options)?.eval("return charge(), charge()")?;
+    ///     assert_eq!(keys, ("order-17-0".to_owned(), "order-17-1".to_owned()));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.keys = Some(Arc::new(CallKeys::new(key.into())));
+        self
+    }
+
     /// For a run that ends when waiting for its instance would have.
     #[cfg(feature = "plugin")]
     pub(crate) fn within(wait: &Wait) -> RunOptions {
@@ -164,6 +191,10 @@ impl RunOptions {
 
     pub(crate) fn get_journal(&self) -> Option<usize> {
         self.journal
+    }
+
+    pub(crate) fn get_keys(&self) -> Option<&Arc<CallKeys>> {
+        self.keys.as_ref()
     }
 
     pub(crate) fn get_grants(&self) -> Option<&Grants> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::grants::granted::Granted;
+use crate::grants::host_call::CallKeys;
 use crate::run::limits::Limits;
 use crate::run::options::RunOptions;
 use crate::{Cancel, Deadline, Error, Result};
@@ -17,6 +18,8 @@ pub(crate) struct Terms {
     pub(crate) granted: Option<Arc<Granted>>,
     /// Bytes of the journal that the instance is to keep, if it is to keep one.
     pub(crate) journal: Option<usize>,
+    /// What calls of host functions go by, if they go by anything.
+    pub(crate) keys: Option<Arc<CallKeys>>,
 }
 
 impl Terms {
@@ -40,6 +43,7 @@ impl Terms {
                 None => None,
             },
             journal: options.get_journal(),
+            keys: options.get_keys().cloned(),
         })
     }
 
@@ -61,6 +65,7 @@ impl Terms {
         let outer_granted = outer.and_then(|outer| outer.granted.as_ref());
         let outer_cancel = outer.and_then(|outer| outer.cancel.as_ref());
         let outer_deadline = outer.and_then(|outer| outer.deadline);
+        let outer_keys = outer.and_then(|outer| outer.keys.as_ref());
         Ok(Terms {
             limits: options.narrow(limits, metered)?,
             deadline: Deadline::earlier(outer_deadline, options.get_deadline()),
@@ -76,6 +81,7 @@ impl Terms {
                 }
             },
             journal: None,
+            keys: options.get_keys().or(outer_keys).cloned(),
         })
     }
 }

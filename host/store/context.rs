@@ -10,7 +10,7 @@ use wasmtime::{ExnRef, OwnedRooted, StoreContextMut, UpdateDeadline};
 
 use crate::error::{Site, panic_message};
 use crate::grants::granted::{Denial, Granted};
-use crate::grants::host_call::{Cancels, HostCall};
+use crate::grants::host_call::{CallKeys, Cancels, HostCall};
 use crate::grants::told::Numbers;
 use crate::journal::entry::{Answer, Asked, Event};
 use crate::journal::tape::Tape;
@@ -46,6 +46,8 @@ pub(crate) struct Context {
     pub(crate) cancel: Option<Cancel>,
     /// What it may do.
     pub(crate) granted: Arc<Granted>,
+    /// What its calls of host functions go by, if they go by anything.
+    pub(crate) keys: Option<Arc<CallKeys>>,
     /// What the store has grown to.
     pub(crate) accountant: Accountant,
     /// Where its random numbers come from.
@@ -82,6 +84,8 @@ pub(crate) struct Call {
     pub(crate) cancels: Cancels,
     /// What it may do, if that is less than the instance.
     pub(crate) narrowed: Option<Arc<Granted>>,
+    /// What its calls of host functions go by, if that is something else.
+    pub(crate) keys: Option<Arc<CallKeys>>,
     /// How many host calls it has left.
     pub(crate) host_calls_left: u64,
     /// What it was refused lately, the last first.
@@ -163,6 +167,7 @@ impl Context {
                 ),
                 cancels: [None, None],
                 narrowed: None,
+                keys: None,
                 host_calls_left: 0,
                 denials: VecDeque::new(),
                 refused: 0,
@@ -174,6 +179,7 @@ impl Context {
             limits: terms.limits,
             deadline: terms.deadline,
             cancel: terms.cancel,
+            keys: terms.keys,
             granted,
         }
     }
@@ -192,6 +198,7 @@ impl Context {
             narrower.and_then(|terms| terms.cancel.clone()),
         ];
         call.narrowed = narrower.and_then(|terms| terms.granted.clone());
+        call.keys = narrower.and_then(|terms| terms.keys.clone());
         call.host_calls_left = call.limits.host_calls;
         if !call.denials.is_empty() {
             call.denials.clear();
@@ -253,12 +260,18 @@ impl Context {
         capability
     }
 
-    /// What a host function may know of the call under way.
+    /// What a host function may know of the call under way that is called now: it counts it.
     pub(crate) fn host_call(&self) -> HostCall {
         HostCall {
             store_id: Some(self.id),
             deadline: self.call.deadline,
             cancels: self.call.cancels.clone(),
+            key: self
+                .call
+                .keys
+                .as_ref()
+                .or(self.keys.as_ref())
+                .map(CallKeys::next),
         }
     }
 

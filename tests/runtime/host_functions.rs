@@ -268,3 +268,35 @@ mod async_ones {
         drop(pool);
     }
 }
+
+#[test]
+fn calls_go_by_what_their_options_say_and_a_number() {
+    let pool = granted(
+        common::builder()
+            .function_with("key", |call: &HostCall, ()| Ok(call.idempotency_key()))
+            .function("other", |()| Ok(())),
+    );
+    let both = "return {key() or false, key() or false}";
+    let none: Value = pool.branch().unwrap().eval(both).unwrap();
+    assert_eq!(none, json!([false, false]));
+    for _ in 0..2 {
+        let of_instance = RunOptions::new().idempotency_key("order");
+        let mut branch = pool.branch_with(&of_instance).unwrap();
+        let first: Value = branch.eval(both).unwrap();
+        assert_eq!(first, json!(["order-0", "order-1"]));
+        // Each call of any function has its number, and one that is not granted is no call.
+        let narrow = RunOptions::new().grants(Grants::none().function("key"));
+        let denied: bool = branch.with(&narrow).eval("return (pcall(other))").unwrap();
+        assert!(!denied);
+        let next: Value = branch.eval("other() return {key()}").unwrap();
+        assert_eq!(next, json!(["order-3"]));
+        // Those of some calls come first.
+        let own = RunOptions::new().idempotency_key("mail");
+        let own: Value = branch.with(&own).eval(both).unwrap();
+        assert_eq!(own, json!(["mail-0", "mail-1"]));
+        let next: Value = branch.eval("return {key()}").unwrap();
+        assert_eq!(next, json!(["order-4"]));
+        let direct: String = pool.call_function("key", &(), &of_instance).unwrap();
+        assert_eq!(direct, "order-5");
+    }
+}

@@ -4,6 +4,7 @@
 mod common;
 
 mod branches;
+mod call_keys;
 mod cancel;
 mod check;
 mod conformance;

@@ -1,12 +1,14 @@
 //! Branches in other processes: the same results, one place for each, and what becomes of workers that end.
 
 use std::collections::HashSet;
-use std::io::{stdin, stdout};
+use std::fs::OpenOptions;
+use std::io::{Write, stdin, stdout};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use moonfork::workflow::{EventKind, RunResult, RunSettings, Workers, Workflow, serve};
-use moonfork::{Cancel, Grants, Pool};
+use moonfork::{Cancel, Grants, HostCall, Pool};
 use serde_json::{Value, json};
 
 use crate::conformance::functions;
@@ -32,6 +34,13 @@ pub(crate) fn pool(metered: bool) -> Pool {
     let builder = builder.function("die", |(): ()| -> Result<(), moonfork::HostError> {
         // As a crash of the process does, or the kernel for want of memory.
         std::process::abort()
+    });
+    // Writes down what the call goes by, and says how often that was.
+    let builder = builder.function_with("note_key", |call: &HostCall, (file,): (PathBuf,)| {
+        let key = call.idempotency_key().ok_or("it goes by nothing")?;
+        let mut noted = OpenOptions::new().append(true).create(true).open(&file)?;
+        noted.write_all(format!("{key}\n").as_bytes())?;
+        Ok(std::fs::read_to_string(file)?.lines().count())
     });
     let builder = builder.function("worker", |(): ()| Ok(u64::from(std::process::id())));
     builder.build().expect("a pool")

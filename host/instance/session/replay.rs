@@ -77,6 +77,7 @@ impl Session {
             cancel: cancel.cloned(),
             granted: None,
             journal: None,
+            keys: None,
         };
         let _call = nesting::enter();
         self.store.data_mut().output = Output::default();

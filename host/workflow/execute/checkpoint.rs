@@ -22,6 +22,7 @@ use crate::workflow::execute::file;
 use crate::workflow::execute::finished::{Beside, Finished};
 use crate::workflow::execute::position::{At, Position};
 use crate::workflow::execute::shared_text::{self, Shared};
+use crate::workflow::execute::stops::Stops;
 use crate::workflow::plan::Plan;
 use crate::workflow::state::State;
 
@@ -34,6 +35,8 @@ use crate::workflow::state::State;
 pub struct Checkpoint {
     /// The version of this layout: [`Checkpoint::SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// What the run goes by.
+    run: Option<Arc<str>>,
     /// The name of the workflow, if it has one.
     pub workflow: Option<String>,
     /// The files that the workflow was read from, if it was read from files: the first one, and
@@ -63,6 +66,7 @@ pub struct Checkpoint {
 #[serde(deny_unknown_fields)]
 struct Layout {
     schema_version: u32,
+    run: Option<String>,
     workflow: Option<String>,
     files: Vec<PathBuf>,
     written_at: String,
@@ -86,6 +90,7 @@ impl TryFrom<Layout> for Checkpoint {
         };
         Ok(Checkpoint {
             schema_version: layout.schema_version,
+            run: layout.run.map(Arc::from),
             workflow: layout.workflow,
             files: layout.files,
             written_at: layout.written_at,
@@ -105,6 +110,7 @@ impl TryFrom<Layout> for Checkpoint {
 #[derive(Serialize)]
 struct Written<'s> {
     schema_version: u32,
+    run: Option<&'s str>,
     workflow: Option<&'s str>,
     files: &'s [PathBuf],
     written_at: &'s str,
@@ -123,6 +129,7 @@ impl Serialize for Checkpoint {
         let state = Shared::of(&self.state);
         let written = Written {
             schema_version: self.schema_version,
+            run: self.run.as_deref(),
             workflow: self.workflow.as_deref(),
             files: &self.files,
             written_at: &self.written_at,
@@ -134,29 +141,6 @@ impl Serialize for Checkpoint {
             ran: self.ran,
         };
         written.serialize(serializer)
-    }
-}
-
-/// Nodes that a run was told to stop at when it began: it stops there after resuming, too.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Stops {
-    pub(crate) before: Vec<String>,
-    pub(crate) after: Vec<String>,
-}
-
-impl Stops {
-    /// Adds those of `other` that aren't there.
-    pub(crate) fn add(&mut self, other: &Stops) {
-        let add = |own: &mut Vec<String>, others: &[String]| {
-            for name in others {
-                if !own.contains(name) {
-                    own.push(name.clone());
-                }
-            }
-        };
-        add(&mut self.before, &other.before);
-        add(&mut self.after, &other.after);
     }
 }
 
@@ -235,6 +219,11 @@ impl Checkpoint {
     /// The node that the run goes on with, or after.
     pub fn node(&self) -> Option<&str> {
         self.position.node()
+    }
+
+    /// What the run goes by, if that is known.
+    pub(crate) fn run(&self) -> Option<&str> {
+        self.run.as_deref()
     }
 
     /// Nodes that ran on the main path.
@@ -340,6 +329,8 @@ const EXTENSION: &str = "checkpoint";
 /// The run that checkpoints are of.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Of {
+    /// What the run goes by.
+    pub(crate) run: Arc<str>,
     /// The name of its workflow.
     pub(crate) name: Option<String>,
     /// The files of its workflow.
@@ -443,6 +434,7 @@ impl Saver {
             let shared = Shared::of(state);
             let written = Written {
                 schema_version: Checkpoint::SCHEMA_VERSION,
+                run: Some(&self.of.run),
                 workflow: self.of.name.as_deref(),
                 files: &self.of.files,
                 written_at: &written_at,
@@ -459,6 +451,7 @@ impl Saver {
         if interrupt.is_some() {
             self.last = Some(Checkpoint {
                 schema_version: Checkpoint::SCHEMA_VERSION,
+                run: Some(Arc::clone(&self.of.run)),
                 workflow: self.of.name.clone(),
                 files: self.of.files.clone(),
                 written_at,

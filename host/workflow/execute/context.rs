@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::workflow::definition::Workflow;
 use crate::workflow::event::{Events, Moment};
@@ -26,6 +26,10 @@ pub(crate) struct Run<'r> {
     pub(crate) pool: &'r Pool,
     pub(crate) options: &'r RunSettings,
     pub(crate) started: Instant,
+    /// What it goes by: a run that is resumed is still the same.
+    pub(crate) id: Arc<str>,
+    /// Whether nodes may call any host function.
+    pub(crate) has_functions: bool,
     pub(crate) events: Events,
     pub(crate) budget: Budget,
     pub(crate) workers: Arc<Workers>,
@@ -49,6 +53,8 @@ impl<'r> Run<'r> {
             pool,
             options,
             started,
+            id: Run::new_id(),
+            has_functions: pool.function_names().next().is_some(),
             events: Events::new(started, options.listener.clone()),
             budget: Budget::new(&workflow.model.settings.limits),
             workers: Workers::new(options.at_once(workflow), pool.max_branches(), depth),
@@ -61,6 +67,13 @@ impl<'r> Run<'r> {
             stops: HashSet::new(),
             journals: None,
         }
+    }
+
+    /// An id that no other run has.
+    fn new_id() -> Arc<str> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let stamp = since.map_or(0, |since| since.as_nanos());
+        format!("{stamp:x}-{:016x}", fastrand::u64(..)).into()
     }
 
     /// What workers have to know of the run, if it has any.

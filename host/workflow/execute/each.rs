@@ -72,6 +72,7 @@ impl Path<'_> {
                 fan_in: None,
                 timeout: each.timeout.or(settings.timeout),
                 state: state.clone(),
+                keys: self.track.keys.fan_out("each", name),
             },
         };
         let results = self.run_branches(&branches, state, None)?;

@@ -46,6 +46,7 @@ impl Path<'_> {
                 fan_in: Some(fan_out.fan_in),
                 timeout: settings.timeout,
                 state: state.clone(),
+                keys: self.track.keys.fan_out("edges", plan.name(fan_out.fan_in)),
             },
         };
         let finished = self.saver.as_ref().map(|saver| {

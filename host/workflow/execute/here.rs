@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::Cancel;
 use crate::workflow::event::EventKind;
+use crate::workflow::execute::call_keys::PathKeys;
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::entry::Failed;
 use crate::workflow::execute::job::{Body, BranchEnd, BranchJob, FanOutJob, Lane, Place, Work};
@@ -67,7 +68,9 @@ impl Here<'_, '_> {
         self.run
             .events
             .emit(Some(&name), || EventKind::BranchStart { index: job.index });
-        let track = match Track::of_branch(self.run, name, self.start.clone(), &terms) {
+        let keys = PathKeys::of_branch(Arc::clone(&self.job.keys), job.index);
+        let start = self.start.clone();
+        let track = match Track::of_branch(self.run, (name, keys), start, &terms) {
             Ok(track) => track,
             Err(error) => return BranchEnd::failed(Failure::new(&error), started.elapsed()),
         };

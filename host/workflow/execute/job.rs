@@ -26,6 +26,8 @@ pub(crate) struct FanOutJob {
     pub(crate) timeout: Option<Duration>,
     /// What they start on.
     pub(crate) state: State,
+    /// What their calls of host functions go by, with the index of each behind it.
+    pub(crate) keys: Arc<str>,
 }
 
 /// What each branch of a fan-out does, by the numbers of the workflow's plan.

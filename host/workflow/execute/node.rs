@@ -38,7 +38,9 @@ impl Path<'_> {
         let retry = retry(node, on_error);
         let name = &node.name.value;
         let mut attempt = 1;
+        let calls = self.track.keys.at();
         loop {
+            self.track.keys.again(calls);
             let result = self.attempt(id, node, attempt, state, around);
             let Err(trouble) = result else {
                 return Ok(());

@@ -89,6 +89,7 @@ impl<'r> Path<'r> {
             Some(most) => most.get(),
             None => self.flow.model.settings.max_iterations,
         };
+        self.track.keys.enter(self.ran);
         let node = &self.flow.model.nodes[id.0];
         if self.ran > most as u64 {
             let message = format!(

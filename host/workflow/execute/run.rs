@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,11 +11,12 @@ use crate::workflow::check::{self, Parser};
 use crate::workflow::definition::Workflow;
 use crate::workflow::error::RunError;
 use crate::workflow::event::{EventKind, Moment};
-use crate::workflow::execute::checkpoint::{Checkpoint, Of, Saver, Stops};
+use crate::workflow::execute::checkpoint::{Checkpoint, Of, Saver};
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::journals::Journals;
 use crate::workflow::execute::path::{self, Ended, Flow};
 use crate::workflow::execute::position::{At, Position};
+use crate::workflow::execute::stops::Stops;
 use crate::workflow::execute::track::Track;
 use crate::workflow::execute::trouble::Trouble;
 use crate::workflow::model::Where;
@@ -152,6 +154,11 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
     if depth > 0 {
         check_workers(run)?;
     }
+    if let From::Checkpoint(checkpoint, _) = &from
+        && let Some(id) = checkpoint.run()
+    {
+        run.id = id.into();
+    }
     let begin = begin(run, from)?;
     let schema = &run.workflow.model.schema;
     schema
@@ -203,6 +210,7 @@ fn begin(run: &Run<'_>, from: From) -> Result<Begin, Trouble> {
     let folder = options.checkpoint_dir.clone().or_else(named);
     let fail = |why: String| Trouble::from(Failure::own("CheckpointError", why));
     let mut of = Of {
+        run: Arc::clone(&run.id),
         name: workflow.model.name.clone(),
         files: workflow.origin.clone(),
         hash: workflow.fingerprint().to_owned(),
@@ -334,6 +342,8 @@ fn main(run: &Run<'_>, begin: Begin) -> Result<RunResult, RunError> {
         retries: 0,
         instances: Vec::new(),
     };
+    // A fan-out may come before the next node.
+    path.track.keys.enter(begin.ran);
     let ended = path.follow(begin.at, &mut state).and_then(|ended| {
         let (result, shortened) = std::mem::take(&mut state)
             .bounded()

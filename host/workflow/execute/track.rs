@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::answer::Answer;
+use crate::workflow::execute::call_keys::PathKeys;
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::sharing::{Kept, Passed, Returned};
 use crate::workflow::execute::terms::Terms;
@@ -24,6 +25,8 @@ pub(crate) struct Track<'r> {
     terms: Terms,
     /// The branch, or the main path.
     pub(crate) branch: Option<Arc<str>>,
+    /// What calls of host functions go by that are made on it.
+    pub(crate) keys: PathKeys,
     /// What an instance of the branch begins with, if it isn't what all of the run do.
     start: Option<Beginning>,
     instance: Instance,
@@ -80,12 +83,12 @@ impl<'r> Track<'r> {
     /// If none can be had.
     pub(crate) fn of_branch(
         run: &'r Run<'r>,
-        branch: Arc<str>,
+        (branch, keys): (Arc<str>, PathKeys),
         start: Option<Beginning>,
         terms: &Terms,
     ) -> crate::Result<Track<'r>> {
         let instance = branch_of(run, start.as_ref(), terms)?;
-        Ok(Track::on(run, Some(branch), start, instance, terms))
+        Ok(Track::on(run, (Some(branch), keys), start, instance, terms))
     }
 
     /// The track of the main path, on this instance where there is one already; the prelude has run on it.
@@ -105,7 +108,8 @@ impl<'r> Track<'r> {
             }
             None => main_of(run, terms)?,
         };
-        let mut track = Track::on(run, None, None, Instance::Main(main), terms);
+        let path = (None, PathKeys::of_main(Arc::clone(&run.id)));
+        let mut track = Track::on(run, path, None, Instance::Main(main), terms);
         if let Err(trouble) = track.prelude() {
             track.close();
             return Err(trouble);
@@ -125,6 +129,9 @@ impl<'r> Track<'r> {
         let left = self.run.budget.left()?;
         let limits = self.run.pool.limits();
         let options = self.terms.of_eval(limits, &left, self.run.granted());
+        // Whenever it runs: no node has run on the main path before.
+        let mut keys = PathKeys::of_main(Arc::clone(&self.run.id));
+        let options = options.idempotency_key(keys.next("prelude"));
         let chunk = named(source, "prelude").without_value();
         let result = on!(&mut self.instance, handle => handle.with(&options).exec(chunk));
         self.settle();
@@ -167,7 +174,7 @@ impl<'r> Track<'r> {
 
     fn on(
         run: &'r Run<'r>,
-        branch: Option<Arc<str>>,
+        (branch, keys): (Option<Arc<str>>, PathKeys),
         start: Option<Beginning>,
         instance: Instance,
         terms: &Terms,
@@ -176,6 +183,7 @@ impl<'r> Track<'r> {
             run,
             terms: terms.clone(),
             branch,
+            keys,
             start,
             instance,
             since: Instant::now(),
@@ -223,7 +231,10 @@ impl<'r> Track<'r> {
     ) -> Result<Returned, Trouble> {
         self.revive()?;
         let left = self.run.budget.left()?;
-        let options = terms.of_eval(self.run.pool.limits(), &left, self.run.granted());
+        let mut options = terms.of_eval(self.run.pool.limits(), &left, self.run.granted());
+        if self.run.has_functions {
+            options = options.idempotency_key(self.keys.next(node));
+        }
         let chunk = named(code, &chunk_name(node));
         let kept = self.start.as_ref().and_then(|start| start.kept.as_ref());
         let passed = Passed::new(state, kept);
@@ -270,6 +281,7 @@ impl<'r> Track<'r> {
         let calls = &mut self.report().host_calls;
         *calls.entry(function.to_owned()).or_default() += 1;
         let mut options = terms.of_call(self.run.pool.limits(), &left);
+        options = options.idempotency_key(self.keys.next(node));
         if let Some(grants) = &self.run.options.grants {
             options = options.grants(grants.clone());
         }

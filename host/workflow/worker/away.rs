@@ -71,6 +71,7 @@ impl Away<'_> {
             fan_in: self.job.fan_in,
             timeout: self.job.timeout,
             state: pack(&self.job.state, &State::default()),
+            keys: self.job.keys.to_string(),
             terms: self.terms.sent(),
             max_workers: self.run.max_workers,
             max_iterations: self.run.max_iterations,

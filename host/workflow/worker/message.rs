@@ -98,6 +98,8 @@ pub(crate) struct FanOutSent {
     pub(crate) fan_in: Option<NodeId>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) state: Packed,
+    /// What calls of host functions go by.
+    pub(crate) keys: String,
     /// Limits, and names of capabilities: what is asked for, of what the worker grants.
     pub(crate) terms: TermsSent,
     pub(crate) max_workers: usize,
@@ -148,6 +150,7 @@ impl FanOutSent {
             fan_in: self.fan_in,
             timeout: self.timeout,
             state: unpack(self.state.clone(), &State::default())?,
+            keys: self.keys.as_str().into(),
         })
     }
 }

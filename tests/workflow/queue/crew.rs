@@ -48,22 +48,22 @@ fn a_worker_of_a_server() {
 }
 
 /// A pool of workers, each replaced when it ends, until this is dropped.
-pub(super) struct Crew {
-    pub(super) workers: Workers,
-    pub(super) pids: Arc<Mutex<Vec<u32>>>,
+pub(crate) struct Crew {
+    pub(crate) workers: Workers,
+    pub(crate) pids: Arc<Mutex<Vec<u32>>>,
     /// How many processes were started.
-    pub(super) started: Arc<AtomicUsize>,
+    pub(crate) started: Arc<AtomicUsize>,
     is_over: Arc<AtomicBool>,
     keepers: Vec<JoinHandle<()>>,
 }
 
 /// Which workers.
 #[derive(Clone)]
-pub(super) struct Kind {
-    pub(super) count: usize,
-    pub(super) slots: usize,
-    pub(super) kind: &'static str,
-    pub(super) lease: Duration,
+pub(crate) struct Kind {
+    pub(crate) count: usize,
+    pub(crate) slots: usize,
+    pub(crate) kind: &'static str,
+    pub(crate) lease: Duration,
 }
 
 impl Default for Kind {
@@ -79,19 +79,19 @@ impl Default for Kind {
 
 impl Kind {
     /// So many of them.
-    pub(super) fn count(self, count: usize) -> Kind {
+    pub(crate) fn count(self, count: usize) -> Kind {
         Kind { count, ..self }
     }
 
     /// Seconds after which one has fallen silent.
-    pub(super) fn lease(self, seconds: u64) -> Kind {
+    pub(crate) fn lease(self, seconds: u64) -> Kind {
         let lease = Duration::from_secs(seconds);
         Kind { lease, ..self }
     }
 }
 
 impl Crew {
-    pub(super) fn start(server: &Server, kind: &Kind) -> Crew {
+    pub(crate) fn start(server: &Server, kind: &Kind) -> Crew {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let pool = format!("pool-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let nats = Nats::new(server.url()).pool(&pool).lease(kind.lease);
@@ -134,7 +134,7 @@ impl Crew {
     }
 
     /// Sends this signal to one of the processes.
-    pub(super) fn signal(&self, signal: &str, number: usize) {
+    pub(crate) fn signal(&self, signal: &str, number: usize) {
         let pid = self.pids.lock().unwrap()[number].to_string();
         let _ = Command::new("kill")
             .args([signal, &pid])
@@ -142,7 +142,7 @@ impl Crew {
             .status();
     }
 
-    pub(super) fn settings(&self) -> RunSettings {
+    pub(crate) fn settings(&self) -> RunSettings {
         RunSettings::new().workers(&self.workers)
     }
 }

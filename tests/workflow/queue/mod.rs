@@ -1,12 +1,12 @@
 //! Branches by way of a server of NATS: the same results, one of each, whatever becomes of workers.
 
 mod cancel;
-mod crew;
+pub(crate) mod crew;
 mod fold;
 mod grants;
 mod lost;
 #[path = "../../common/nats_server.rs"]
-mod server;
+pub(crate) mod server;
 mod silent;
 
 use moonfork::workflow::{RunResult, RunSettings, Workflow};
