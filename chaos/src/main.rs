@@ -44,6 +44,12 @@ enum Command {
         /// How many branches.
         #[arg(long, default_value_t = 10_000)]
         branches: usize,
+        /// What the run listens for.
+        #[arg(long, value_enum, default_value_t)]
+        hear: time::Hear,
+        /// Not on threads, so that the peak of memory is that of the other.
+        #[arg(long)]
+        only_away: bool,
     },
     /// Says how long it takes from a failure until all workers are idle.
     Stop {
@@ -66,7 +72,11 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Kill { branches } => kill::run(branches),
-        Command::Time { branches } => time::run(branches),
+        Command::Time {
+            branches,
+            hear,
+            only_away,
+        } => time::run(branches, hear, only_away),
         Command::Stop { times } => stop::run(times),
         Command::Worker { url, folder } => crew::serve(&url, &folder),
         Command::Coordinate {

@@ -12,6 +12,15 @@ use crate::NO_SERVER;
 use crate::crew::{self, worker};
 use crate::server::Server;
 
+/// What a run listens for.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(crate) enum Hear {
+    #[default]
+    Nothing,
+    Warnings,
+    Events,
+}
+
 /// Branches of a fan-out: a template's range has no more elements.
 const MOST: usize = 100_000;
 
@@ -34,7 +43,7 @@ fn workflow(branches: usize) -> anyhow::Result<Workflow> {
     Ok(Workflow::parse(&text, "time.yaml")?)
 }
 
-pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
+pub(crate) fn run(branches: usize, hear: Hear, only_away: bool) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let server = Server::start().context(NO_SERVER)?;
@@ -48,21 +57,29 @@ pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
         }
         Ok(began.elapsed().as_secs_f64())
     };
-    let here = time(&RunSettings::new())?;
-    println!(
-        "{branches} branches on threads: {here:.2} s, peak {} MB",
-        peak()
-    );
+    if !only_away {
+        let here = time(&RunSettings::new())?;
+        println!(
+            "{branches} branches on threads: {here:.2} s, peak {} MB",
+            peak()
+        );
+    }
     let _workers = [
         worker(&server.url(), folder)?,
         worker(&server.url(), folder)?,
     ];
     let workers = Workers::nats(Nats::new(server.url()));
     let settings = RunSettings::new().workers(&workers);
+    let settings = match hear {
+        Hear::Nothing => settings,
+        Hear::Warnings => settings.on_warning(|_| {}),
+        Hear::Events => settings.on_event(|_| {}),
+    };
     // So that both are there, and have the workflow compiled.
     for _ in 0..2 {
         self::workflow(100)?.run(&pool, (), &settings)?;
     }
+    let before = server.traffic();
     let stored = std::sync::atomic::AtomicU64::new(0);
     let is_over = std::sync::atomic::AtomicBool::new(false);
     let away = std::thread::scope(|scope| {
@@ -77,10 +94,14 @@ pub(crate) fn run(branches: usize) -> anyhow::Result<()> {
         is_over.store(true, Relaxed);
         away
     })?;
+    let passed = server.traffic();
     println!(
-        "{branches} branches by way of the server, 2 workers of 1 slot: {away:.2} s, peak {} MB, at most {} KB on the server",
+        "{branches} branches by way of the server, 2 workers of 1 slot: {away:.2} s, peak {} MB, at most {} KB on the server; \
+         {} messages and {} KB passed in and out of it",
         peak(),
-        stored.into_inner() / 1024
+        stored.into_inner() / 1024,
+        passed.messages - before.messages,
+        (passed.bytes - before.bytes) / 1024
     );
     Ok(())
 }

@@ -166,6 +166,13 @@ impl ExecuteArgs {
             options = options.checkpoint_dir(private_folder()?);
         }
         let (is_streamed, log) = (self.stream, self.log);
+        // What isn't heard needn't come from workers.
+        if !is_streamed && !log.verbose {
+            return Ok(match log.quiet {
+                true => options,
+                false => options.on_warning(narrate::warn),
+            });
+        }
         let unwritten = unwritten.clone();
         Ok(options.on_event(move |event| {
             if is_streamed && let Err(error) = stream::print_event(event) {

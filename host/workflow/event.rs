@@ -167,6 +167,23 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// Whether it is something that nobody should miss: a failed branch or condition, a node that another one stands in
+    /// for, an instance or a journal that is gone, a result that was shortened, a run that goes on without Lua's globals.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            EventKind::BranchEnd { success, .. } => !success,
+            EventKind::ConditionFailed { .. }
+            | EventKind::Fallback { .. }
+            | EventKind::InstanceReplaced { .. }
+            | EventKind::JournalLost { .. }
+            | EventKind::Resume { .. }
+            | EventKind::Shortened { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// On which side of a node a run stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -187,7 +204,39 @@ impl fmt::Display for Moment {
 }
 
 /// Who is told.
-pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+#[derive(Clone)]
+pub(crate) struct Listener {
+    /// Which events it is told of.
+    pub(crate) hears: Heard,
+    listener: Arc<dyn Fn(&Event) + Send + Sync>,
+}
+
+/// Which events are listened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Heard {
+    Nothing,
+    Warnings,
+    All,
+}
+
+impl Listener {
+    pub(crate) fn new(hears: Heard, listener: impl Fn(&Event) + Send + Sync + 'static) -> Listener {
+        let listener = Arc::new(listener);
+        Listener { hears, listener }
+    }
+
+    /// Tells of an event, if it is one of those that are listened for.
+    pub(crate) fn tell(&self, event: &Event) {
+        let is_heard = match self.hears {
+            Heard::Nothing => false,
+            Heard::Warnings => event.kind.is_warning(),
+            Heard::All => true,
+        };
+        if is_heard {
+            (self.listener)(event);
+        }
+    }
+}
 
 /// Tells the listener, if there is one.
 pub(crate) struct Events {
@@ -203,7 +252,7 @@ impl Events {
     /// Reports what `kind` makes, which is not asked if nobody listens.
     pub(crate) fn emit(&self, branch: Option<&Arc<str>>, kind: impl FnOnce() -> EventKind) {
         if let Some(listener) = &self.listener {
-            listener(&Event {
+            listener.tell(&Event {
                 at_ms: ms(self.elapsed()),
                 branch: branch.map(|branch| branch.to_string()),
                 kind: kind(),
@@ -211,15 +260,16 @@ impl Events {
         }
     }
 
-    /// Whether anybody listens.
-    pub(crate) fn are_heard(&self) -> bool {
-        self.listener.is_some()
+    /// Which of them anybody listens for.
+    pub(crate) fn heard(&self) -> Heard {
+        let listener = self.listener.as_ref();
+        listener.map_or(Heard::Nothing, |listener| listener.hears)
     }
 
     /// Reports what happened elsewhere.
     pub(crate) fn pass_on(&self, event: &Event) {
         if let Some(listener) = &self.listener {
-            listener(event);
+            listener.tell(event);
         }
     }
 

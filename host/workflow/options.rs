@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::workflow::definition::Workflow;
-use crate::workflow::event::{Event, Listener};
+use crate::workflow::event::{Event, Heard, Listener};
 use crate::workflow::outside::Outside;
 use crate::workflow::signature::Signature;
 use crate::workflow::worker::message::Granted;
@@ -139,7 +139,17 @@ impl RunSettings {
     /// Tells `listener` of everything that happens, when it happens: on the thread where it
     /// does, one call after another or several at once. The run waits for it.
     pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.listener = Some(Arc::new(listener));
+        self.listener = Some(Listener::new(Heard::All, listener));
+        self
+    }
+
+    /// Tells `listener` of nothing but [warnings](crate::workflow::EventKind::is_warning), likewise. The others aren't sent
+    /// from where branches run, either: of many small ones on [`workers`](Self::workers), events are most of what
+    /// there is to send.
+    ///
+    /// It takes the place of [`on_event`](Self::on_event), and the other way round.
+    pub fn on_warning(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Listener::new(Heard::Warnings, listener));
         self
     }
 

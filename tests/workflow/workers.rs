@@ -338,6 +338,28 @@ nodes:
 }
 
 #[test]
+fn warnings_alone_are_told_to_who_listens_for_them() {
+    let text = "
+nodes:
+  - {name: each, type: dynamic_parallel, items: [1, 2, 3], run: 'if state.item == 2 then error(1) end'}
+";
+    let here = RunSettings::new();
+    let processes = RunSettings::new().workers(&workers(2, false));
+    let queue = crate::queue::shared(false).map(|queue| RunSettings::new().workers(&queue));
+    for settings in [Some(here), Some(processes), queue].into_iter().flatten() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let events = Arc::clone(&heard);
+        let settings = settings.on_warning(move |event| {
+            let event = (event.kind.is_warning(), event.branch.clone());
+            events.lock().unwrap().push(event);
+        });
+        run(text, &settings);
+        let branch = Some("each[1]".to_owned());
+        assert_eq!(*heard.lock().unwrap(), [(true, branch)]);
+    }
+}
+
+#[test]
 fn what_a_prelude_or_a_fork_has_left_is_in_other_processes_too() {
     let text = "
 prelude: |

@@ -54,7 +54,7 @@ impl Stream {
         let before = options.listener.take();
         let options = options.on_event(move |event| {
             if let Some(before) = &before {
-                before(event);
+                before.tell(event);
             }
             // Nobody listens any more: the run was cancelled, and ends.
             let _ = sender.send(event.clone());

@@ -75,7 +75,7 @@ impl Away<'_> {
             terms: self.terms.sent(),
             max_workers: self.run.max_workers,
             max_iterations: self.run.max_iterations,
-            events: self.run.events.are_heard(),
+            events: self.run.events.heard(),
             needs: self.needs,
             start: bytes(self.start.as_ref())?,
         })

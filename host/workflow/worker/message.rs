@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::workflow::event::Event;
+use crate::workflow::event::{Event, Heard};
 use crate::workflow::execute::budget::Amounts;
 use crate::workflow::execute::entry::Failed;
 use crate::workflow::execute::job::{Body, BranchEnd, FanOutJob, Needs};
@@ -104,8 +104,8 @@ pub(crate) struct FanOutSent {
     pub(crate) terms: TermsSent,
     pub(crate) max_workers: usize,
     pub(crate) max_iterations: Option<usize>,
-    /// Whether anybody listens to events.
-    pub(crate) events: bool,
+    /// Which events anybody listens for.
+    pub(crate) events: Heard,
     pub(crate) needs: Needs,
     /// What branches begin with, if it isn't what the prelude has left.
     pub(crate) start: Option<Bytes>,

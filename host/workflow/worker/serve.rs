@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::workflow::event::{Event, Listener};
+use crate::workflow::event::{Event, Heard, Listener};
 use crate::workflow::options::RunSettings;
 use crate::workflow::worker::frame;
 use crate::workflow::worker::hosted::{self, FanOut, Host, Loaded};
@@ -199,7 +199,7 @@ impl<W: Write + Send + 'static> Server<'_, W> {
     ) -> Result<EndSent, String> {
         let cancel = hosted::cancel(self.settings);
         self.stops.begin(sent.number, &cancel);
-        let listener = fan_out.sent.events.then(|| self.listener());
+        let listener = self.listener(fan_out.sent.events);
         let host = Host {
             pool: self.pool,
             settings: self.settings,
@@ -211,11 +211,12 @@ impl<W: Write + Send + 'static> Server<'_, W> {
     }
 
     /// Tells of what happens in a branch.
-    fn listener(&self) -> Listener {
+    fn listener(&self, heard: Heard) -> Option<Listener> {
         let out = Out(Arc::clone(&self.out.0));
-        Arc::new(move |event: &Event| {
+        let listener = move |event: &Event| {
             // Where nobody listens any more, the input ends as well, and stops the branch.
             let _ = out.say(&FromWorker::Event(Box::new(event.clone())));
-        })
+        };
+        (heard != Heard::Nothing).then(|| Listener::new(heard, listener))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use moonfork_nats::{Error, Stopper, Task};
 
 use crate::Pool;
-use crate::workflow::event::{Event, Listener};
+use crate::workflow::event::{Event, Heard, Listener};
 use crate::workflow::options::RunSettings;
 use crate::workflow::worker::frame;
 use crate::workflow::worker::hosted::{self, Host, Ran};
@@ -200,9 +200,9 @@ fn branch(
         totals: chunk.totals.clone(),
     };
     let events = Arc::new(Mutex::new(Vec::new()));
-    let listener = fan_out.sent.events.then(|| {
+    let listener = (fan_out.sent.events != Heard::Nothing).then(|| {
         let (task, events) = (Arc::clone(task), Arc::clone(&events));
-        listener(task, key, events)
+        listener(task, key, events, fan_out.sent.events)
     });
     let ran = host.branch(workflow, fan_out, &sent, cancel, listener)?;
     let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,8 +210,8 @@ fn branch(
 }
 
 /// Tells of what happens in a branch, and notes it.
-fn listener(task: Arc<Task>, key: u64, events: Arc<Mutex<Vec<Event>>>) -> Listener {
-    Arc::new(move |event: &Event| {
+fn listener(task: Arc<Task>, key: u64, events: Arc<Mutex<Vec<Event>>>, heard: Heard) -> Listener {
+    Listener::new(heard, move |event: &Event| {
         let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = EventSent {
             number: events.len(),
