@@ -196,17 +196,22 @@ impl Image {
         self.exports.translated.is_some()
     }
 
-    /// Translates and compiles what a chunk compiles to; nothing where the guest isn't made for that.
+    /// Translates and compiles what chunks compile to; nothing where the guest isn't made for that.
     ///
     /// # Errors
     ///
-    /// When it isn't bytecode, or doesn't compile.
+    /// When one isn't bytecode, or the module doesn't compile.
     #[cfg(feature = "compile")]
-    pub(crate) fn translate(&self, bytecode: &[u8]) -> wasmtime::Result<Option<Translated>> {
+    pub(crate) fn translate(
+        &self,
+        chunks: &[&[u8]],
+        limits: moonfork_translate::Limits,
+    ) -> wasmtime::Result<Option<Translated>> {
         let Some(exports) = &self.exports.translated else {
             return Ok(None);
         };
-        Translated::new(self.pre.module().engine(), exports, &self.taken, bytecode).map(Some)
+        let engine = self.pre.module().engine();
+        Translated::new(engine, exports, &self.taken, chunks, limits).map(Some)
     }
 
     /// A store with `context` in it and a fresh instance in that, which begins with `memory` if there is

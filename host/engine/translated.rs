@@ -1,11 +1,14 @@
 //! Chunks whose functions were translated to WebAssembly and compiled: modules that share the memory and
 //! the table of an instance of the guest.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use moonfork_translate::{HELPERS, Limits, MEMORY, Refused, TABLE};
-use wasmtime::{Engine, Extern, ExternType, Instance, Module, ModuleExport, Store};
+use moonfork_translate::{HELPERS, Limits, MEMORY, TABLE, TranslatedChunk};
+use wasmtime::{
+    Engine, Extern, ExternType, Global, GlobalType, Instance, Module, ModuleExport, Mutability,
+    Store, ValType,
+};
 
 use crate::store::context::Context;
 
@@ -49,45 +52,66 @@ impl TakenPlaces {
     }
 }
 
-/// A chunk, translated and compiled.
+/// Chunks, translated to one module and compiled.
 pub(crate) struct Translated {
-    /// Nothing where no function of it could be translated.
+    /// Nothing where no function of them could be translated.
     module: Option<Module>,
-    /// What to run: it says where its functions are.
-    pub(crate) bytecode: Vec<u8>,
-    pub(crate) functions: usize,
-    pub(crate) instructions: usize,
-    pub(crate) refused: Vec<Refused>,
+    /// The first place of its functions.
+    first: u16,
+    /// The chunks, in the order in which they were given: the bytecode is what to run.
+    pub(crate) chunks: Vec<TranslatedChunk>,
     /// Bytes of machine code.
     pub(crate) code: usize,
     /// How long all of it took.
     pub(crate) time: Duration,
 }
 
+/// One of the chunks that were translated together.
+#[derive(Clone)]
+pub(crate) struct OneTranslated {
+    pub(crate) all: Arc<Translated>,
+    number: usize,
+}
+
+impl OneTranslated {
+    /// Each of them.
+    pub(crate) fn each(all: Translated) -> impl Iterator<Item = OneTranslated> {
+        let all = Arc::new(all);
+        (0..all.chunks.len()).map(move |number| OneTranslated {
+            all: Arc::clone(&all),
+            number,
+        })
+    }
+
+    pub(crate) fn chunk(&self) -> &TranslatedChunk {
+        &self.all.chunks[self.number]
+    }
+}
+
 impl Translated {
-    /// Translates and compiles what a chunk compiles to. Nothing where the guest that has `exports` isn't made
+    /// Translates and compiles what chunks compile to. Nothing where the guest that has `exports` isn't made
     /// for that.
     ///
     /// # Errors
     ///
-    /// When it isn't bytecode, or doesn't compile.
+    /// When one of them isn't bytecode, or the module doesn't compile.
     pub(crate) fn new(
         engine: &Engine,
         exports: &TranslatedExports,
         taken: &TakenPlaces,
-        bytecode: &[u8],
+        chunks: &[&[u8]],
+        limits: Limits,
     ) -> wasmtime::Result<Translated> {
         let start = Instant::now();
-        let translation = {
+        let (translation, first) = {
             // Whoever panicked took none.
             let mut taken = taken.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let limits = Limits::default();
+            let first = exports.first + *taken;
             let left = PLACES - *taken;
-            let translation =
-                moonfork_translate::translate(bytecode, exports.first + *taken, left, limits)
-                    .map_err(wasmtime::Error::new)?;
+            let translation = moonfork_translate::translate(chunks, first, left, limits)
+                .map_err(wasmtime::Error::new)?;
             *taken += translation.functions;
-            translation
+            (translation, first)
         };
         let module = translation.module.map(|wasm| Module::new(engine, wasm));
         let module = module.transpose()?;
@@ -97,10 +121,8 @@ impl Translated {
                 range.end.addr() - range.start.addr()
             }),
             module,
-            bytecode: translation.bytecode,
-            functions: translation.functions.into(),
-            instructions: translation.instructions,
-            refused: translation.refused,
+            first,
+            chunks: translation.chunks,
             time: start.elapsed(),
         })
     }
@@ -124,7 +146,10 @@ impl Translated {
                 .get_module_export(&mut *store, export)
                 .ok_or_else(|| wasmtime::format_err!("the guest lacks what it exports"))
         });
-        let imports: Vec<Extern> = imports.collect::<wasmtime::Result<_>>()?;
+        let mut imports: Vec<Extern> = imports.collect::<wasmtime::Result<_>>()?;
+        let ty = GlobalType::new(ValType::I32, Mutability::Const);
+        let first = Global::new(&mut *store, ty, i32::from(self.first).into())?;
+        imports.push(first.into());
         Instance::new(store, module, &imports)?;
         Ok(())
     }

@@ -246,7 +246,7 @@ impl Instance {
         };
         #[cfg(feature = "compile")]
         if let Some(translated) = self.translated(&chunk, state.is_some())? {
-            let bytecode = Bytecode(&translated.bytecode);
+            let bytecode = Bytecode(&translated.chunk().bytecode);
             return self.request(terms, Op::Run, &bytecode, value);
         }
         match self.bytecode(&chunk, state.is_some()) {
@@ -276,7 +276,7 @@ impl Instance {
         &mut self,
         chunk: &wire::Chunk<'_>,
         with_state: bool,
-    ) -> Result<Option<Arc<crate::engine::translated::Translated>>> {
+    ) -> Result<Option<crate::engine::translated::OneTranslated>> {
         let State::Live(session) = &mut self.state else {
             return Ok(None);
         };
@@ -292,7 +292,7 @@ impl Instance {
             return Ok(None);
         };
         let installed = session
-            .install(&translated)
+            .install(&translated.all)
             .map_err(|error| Error::internal(format_args!("translated functions: {error:#}")))?;
         Ok(installed.then_some(translated))
     }

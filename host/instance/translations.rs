@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
+
+use moonfork_translate::Limits;
 
 use crate::engine::image::Image;
-use crate::engine::translated::Translated;
+use crate::engine::translated::OneTranslated;
 use crate::wire::Chunk;
 
 /// What is translated.
@@ -19,6 +21,8 @@ pub(crate) struct Translations {
     is_any: AtomicBool,
     /// Whether whatever is run is translated.
     all: bool,
+    /// How much of a chunk is.
+    limits: Limits,
 }
 
 /// A chunk that is known.
@@ -29,7 +33,7 @@ struct Known {
     expression: bool,
     with_state: bool,
     /// Nothing where it can't be.
-    translated: Option<Arc<Translated>>,
+    translated: Option<OneTranslated>,
 }
 
 impl Translations {
@@ -40,7 +44,18 @@ impl Translations {
             known: RwLock::default(),
             is_any: AtomicBool::new(all),
             all,
+            limits: Limits::default(),
         }
+    }
+
+    /// The same, however large functions and chunks are.
+    #[cfg(feature = "testing")]
+    pub(crate) fn without_limits(self) -> Translations {
+        let limits = Limits {
+            function: usize::MAX,
+            all: usize::MAX,
+        };
+        Translations { limits, ..self }
     }
 
     /// Whether there may be any.
@@ -65,7 +80,7 @@ impl Translations {
         chunk: &Chunk<'_>,
         with_state: bool,
         compile: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> Option<Arc<Translated>> {
+    ) -> Option<OneTranslated> {
         let hash = self.hash(chunk, with_state);
         {
             // It is whole whatever panicked.
@@ -96,10 +111,13 @@ impl Translations {
         chunk: &Chunk<'_>,
         with_state: bool,
         compile: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> wasmtime::Result<Option<Arc<Translated>>> {
+    ) -> wasmtime::Result<Option<OneTranslated>> {
         // Not while the lock is held: it takes long.
         let translated = match compile() {
-            Some(bytecode) => image.translate(&bytecode)?.map(Arc::new),
+            Some(bytecode) => {
+                let all = image.translate(&[&bytecode], self.limits)?;
+                all.and_then(|all| OneTranslated::each(all).next())
+            }
             None => None,
         };
         self.is_any.store(true, Ordering::Relaxed);
@@ -121,13 +139,11 @@ impl Translations {
     }
 
     /// All that were translated.
-    pub(crate) fn all(&self) -> Vec<(String, Arc<Translated>)> {
+    pub(crate) fn all(&self) -> Vec<(String, OneTranslated)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = known.values().flatten();
-        let translated = known.filter_map(|known| {
-            let translated = known.translated.as_ref()?;
-            Some((known.name.clone(), Arc::clone(translated)))
-        });
+        let translated =
+            known.filter_map(|known| Some((known.name.clone(), known.translated.clone()?)));
         translated.collect()
     }
 }

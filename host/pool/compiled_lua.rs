@@ -1,10 +1,9 @@
 //! Chunks that a pool has translated to WebAssembly.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chunk::Chunk;
-use crate::engine::translated::Translated;
+use crate::engine::translated::OneTranslated;
 use crate::error::{Error, Result};
 use crate::instance::compile;
 use crate::pool::Pool;
@@ -13,7 +12,7 @@ use crate::pool::Pool;
 #[derive(Clone)]
 pub struct CompiledLua {
     name: String,
-    translated: Arc<Translated>,
+    translated: OneTranslated,
 }
 
 impl CompiledLua {
@@ -24,29 +23,29 @@ impl CompiledLua {
 
     /// How many of its functions were translated, itself included.
     pub fn functions(&self) -> usize {
-        self.translated.functions
+        self.translated.chunk().functions
     }
 
     /// How many instructions of Lua's bytecode those have.
     pub fn instructions(&self) -> usize {
-        self.translated.instructions
+        self.translated.chunk().instructions
     }
 
     /// Those of its functions that stay interpreted: the line that each begins on, 0 for the chunk itself,
     /// and why.
     pub fn interpreted(&self) -> impl Iterator<Item = (u32, String)> {
-        let refused = self.translated.refused.iter();
+        let refused = self.translated.chunk().refused.iter();
         refused.map(|refused| (refused.line, refused.reason.to_string()))
     }
 
     /// Bytes of machine code that it takes, for as long as the pool lives.
     pub fn code_bytes(&self) -> usize {
-        self.translated.code
+        self.translated.all.code
     }
 
     /// How long it took to translate and to compile it.
     pub fn time(&self) -> Duration {
-        self.translated.time
+        self.translated.all.time
     }
 }
 

@@ -7,6 +7,10 @@ pub const MEMORY: &str = "memory";
 /// Its table of functions.
 pub const TABLE: &str = "__indirect_function_table";
 
+/// The first place of that table for a module's functions: a constant global of 32 bits. Whoever makes an instance
+/// gives it, so that the module is the same wherever its functions go.
+pub const FIRST: &str = "first";
+
 /// What the guest exports for translated functions to call, by name; they are imported in this order.
 pub const HELPERS: [&str; 10] = [
     "moonfork_op",

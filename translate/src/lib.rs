@@ -24,7 +24,7 @@ mod module;
 use std::fmt;
 
 pub use dump::Malformed;
-pub use layout::{HELPERS, MEMORY, TABLE};
+pub use layout::{FIRST, HELPERS, MEMORY, TABLE};
 
 /// How much is translated at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Limits {
     /// size.
     pub function: usize,
     /// Instructions of all functions together; those beyond stay interpreted.
-    pub chunk: usize,
+    pub all: usize,
 }
 
 impl Default for Limits {
@@ -41,21 +41,30 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             function: 1000,
-            chunk: 5000,
+            all: 5000,
         }
     }
 }
 
-/// A chunk, translated.
+/// Chunks, translated to one module.
 #[derive(Clone, Debug)]
 pub struct Translation {
-    /// The module, which puts its functions into the guest's table when it is instantiated; nothing where no
-    /// function was translated.
+    /// The module, which puts its functions into the guest's table when it is instantiated, from the place on that
+    /// its import [`FIRST`] says; nothing where no function was translated.
     pub module: Option<Vec<u8>>,
-    /// The bytecode, in which each function says its place in that table.
-    pub bytecode: Vec<u8>,
+    /// The chunks, in the order in which they were given.
+    pub chunks: Vec<TranslatedChunk>,
     /// How many functions were translated. They are at so many places from the first on.
     pub functions: u16,
+}
+
+/// A chunk, translated.
+#[derive(Clone, Debug)]
+pub struct TranslatedChunk {
+    /// The bytecode, in which each function says its place in the guest's table.
+    pub bytecode: Vec<u8>,
+    /// How many of its functions were translated.
+    pub functions: usize,
     /// How many instructions those have.
     pub instructions: usize,
     /// Those that weren't.
@@ -75,7 +84,7 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It is larger than [`Limits::function`], or what comes before it is as large as [`Limits::chunk`].
+    /// It is larger than [`Limits::function`], or what comes before it is as large as [`Limits::all`].
     TooLarge,
     /// It has a `goto` that leads into a loop.
     JumpIntoLoop,
@@ -93,53 +102,89 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Translates `bytecode`, which the guest's Lua has dumped, for `places` of its table, from `first` on.
+/// Translates chunks to one module: the bytecode of each, which the guest's Lua has dumped, for `places` of its table,
+/// from `first` on.
 ///
 /// # Errors
 ///
-/// When it isn't such bytecode.
+/// When one of them isn't such bytecode.
 pub fn translate(
-    bytecode: &[u8],
+    chunks: &[&[u8]],
     first: u16,
     places: u16,
     limits: Limits,
 ) -> Result<Translation, Malformed> {
-    let functions = dump::read(bytecode)?;
-    for function in &functions {
-        check::check(function)?;
-    }
-    let places = places.min(u16::MAX - first);
-    let mut bodies = Vec::new();
-    let mut refused = Vec::new();
-    let mut bytecode = bytecode.to_vec();
-    let mut instructions = 0;
-    let mut sites = 0;
-    for function in &functions {
-        let size = function.code.len();
-        let place = u16::try_from(bodies.len()).unwrap_or(u16::MAX);
-        let reason = if size > limits.function || instructions + size > limits.chunk {
-            Reason::TooLarge
-        } else if place >= places {
-            Reason::NoPlace
-        } else if let Some(body) = emit::emit(function, place.into(), &mut sites) {
-            let at = function.place_at;
-            bytecode[at..at + 2].copy_from_slice(&(first + place).to_le_bytes());
-            bodies.push(body);
-            instructions += size;
-            continue;
-        } else {
-            Reason::JumpIntoLoop
-        };
-        refused.push(Refused {
-            line: function.line,
-            reason,
-        });
-    }
+    let mut writer = Writer {
+        first,
+        places: places.min(u16::MAX - first),
+        limits,
+        bodies: Vec::new(),
+        instructions: 0,
+        sites: 0,
+    };
+    let chunks = chunks.iter().map(|bytecode| writer.chunk(bytecode));
+    let chunks = chunks.collect::<Result<_, _>>()?;
+    let Writer { bodies, sites, .. } = writer;
     Ok(Translation {
         functions: u16::try_from(bodies.len()).unwrap_or(u16::MAX),
-        module: (!bodies.is_empty()).then(|| module::assemble(&bodies, first, sites)),
-        bytecode,
-        instructions,
-        refused,
+        module: (!bodies.is_empty()).then(|| module::assemble(&bodies, sites)),
+        chunks,
     })
+}
+
+/// What is written of a module.
+struct Writer {
+    first: u16,
+    places: u16,
+    limits: Limits,
+    bodies: Vec<wasm_encoder::Function>,
+    /// How many instructions those are.
+    instructions: usize,
+    sites: u32,
+}
+
+impl Writer {
+    fn chunk(&mut self, bytecode: &[u8]) -> Result<TranslatedChunk, Malformed> {
+        let functions = dump::read(bytecode)?;
+        for function in &functions {
+            check::check(function)?;
+        }
+        let (bodies, instructions) = (self.bodies.len(), self.instructions);
+        let mut bytecode = bytecode.to_vec();
+        let mut refused = Vec::new();
+        for function in &functions {
+            match self.function(function) {
+                Ok(place) => {
+                    let at = function.place_at;
+                    bytecode[at..at + 2].copy_from_slice(&place.to_le_bytes());
+                }
+                Err(reason) => refused.push(Refused {
+                    line: function.line,
+                    reason,
+                }),
+            }
+        }
+        Ok(TranslatedChunk {
+            bytecode,
+            functions: self.bodies.len() - bodies,
+            instructions: self.instructions - instructions,
+            refused,
+        })
+    }
+
+    /// Translates a function. Gives its place.
+    fn function(&mut self, function: &dump::Function) -> Result<u16, Reason> {
+        let size = function.code.len();
+        let number = u16::try_from(self.bodies.len()).unwrap_or(u16::MAX);
+        if size > self.limits.function || self.instructions + size > self.limits.all {
+            return Err(Reason::TooLarge);
+        }
+        if number >= self.places {
+            return Err(Reason::NoPlace);
+        }
+        let body = emit::emit(function, number.into(), &mut self.sites);
+        self.bodies.push(body.ok_or(Reason::JumpIntoLoop)?);
+        self.instructions += size;
+        Ok(self.first + number)
+    }
 }

@@ -6,7 +6,7 @@ use wasm_encoder::{
     ValType,
 };
 
-use crate::layout::{HELPERS, MEMORY, TABLE};
+use crate::layout::{self, HELPERS, MEMORY, TABLE};
 
 /// The type of a translated function: `(L, ci, depth) -> next`.
 pub(crate) const FUNCTION: u32 = 0;
@@ -14,6 +14,9 @@ pub(crate) const FUNCTION: u32 = 0;
 /// The first number that isn't an import's.
 #[expect(clippy::cast_possible_truncation, reason = "ten")]
 pub(crate) const FIRST: u32 = HELPERS.len() as u32;
+
+/// The first global that isn't an import's.
+pub(crate) const FIRST_SITE: u32 = 1;
 
 /// Parameters and results of the helpers.
 fn types() -> [(&'static [ValType], &'static [ValType]); HELPERS.len()] {
@@ -33,9 +36,8 @@ fn types() -> [(&'static [ValType], &'static [ValType]); HELPERS.len()] {
     ]
 }
 
-/// A module of `bodies`, for the places from `first` on, with so many `sites`: globals in which functions
-/// note where they found a field last.
-pub(crate) fn assemble(bodies: &[Function], first: u16, sites: u32) -> Vec<u8> {
+/// A module of `bodies`, with so many `sites`: globals in which functions note where they found a field last.
+pub(crate) fn assemble(bodies: &[Function], sites: u32) -> Vec<u8> {
     let mut type_section = TypeSection::new();
     type_section
         .ty()
@@ -64,6 +66,12 @@ pub(crate) fn assemble(bodies: &[Function], first: u16, sites: u32) -> Vec<u8> {
         shared: false,
     };
     imports.import("guest", TABLE, table);
+    let first = GlobalType {
+        val_type: ValType::I32,
+        mutable: false,
+        shared: false,
+    };
+    imports.import("guest", layout::FIRST, first);
     let mut functions = FunctionSection::new();
     let mut code = CodeSection::new();
     let mut numbers = Vec::with_capacity(bodies.len());
@@ -82,7 +90,7 @@ pub(crate) fn assemble(bodies: &[Function], first: u16, sites: u32) -> Vec<u8> {
         globals.global(ty, &ConstExpr::i32_const(0));
     }
     let mut elements = ElementSection::new();
-    let offset = ConstExpr::i32_const(first.into());
+    let offset = ConstExpr::global_get(0);
     elements.active(None, &offset, Elements::Functions(numbers.into()));
     let mut module = Module::new();
     module

@@ -5,6 +5,7 @@ use wasm_encoder::Instruction as W;
 use super::assembler::Label;
 use super::{Emitter, KEY, OTHER, SLOT, TABLE, THREAD};
 use crate::layout::{helper, node, table, tag};
+use crate::module::FIRST_SITE;
 
 impl Emitter<'_> {
     /// The number of an element.
@@ -117,7 +118,7 @@ impl Emitter<'_> {
     /// Looks for `KEY` in the node that a field was in when this place was passed last. Leaves by `missed`
     /// if it isn't there, or has no value. Gives the place.
     pub(super) fn look_where_it_was(&mut self, missed: Label) -> u32 {
-        let site = self.sites;
+        let site = FIRST_SITE + self.sites;
         self.sites += 1;
         self.get(TABLE);
         self.load(table::NODES);
