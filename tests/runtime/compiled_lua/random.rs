@@ -1,10 +1,9 @@
-//! Random programs: native Lua, the interpreter and translated Lua write the same.
+//! Random calls, errors and yields: native Lua, the interpreter and translated Lua write the same.
 
 use moonfork::{Chunk, Limits};
 use rstest::rstest;
 
-use super::generator::Generator;
-use super::{compiling, has_places, natively, unlimited};
+use super::{compiling, has_places};
 use crate::common;
 
 /// Runs the programs of these seeds, which `generator` runs, everywhere.
@@ -47,22 +46,4 @@ fn seeds(few: i64) -> std::ops::Range<i64> {
 #[rstest]
 fn of_errors_and_yields() {
     assert_same(include_str!("../caught_errors/random.lua"), seeds(200));
-}
-
-/// Each of them is a chunk of its own, which takes a moment to be compiled.
-#[rstest]
-fn of_functions(#[values(0, 1, 2, 3)] part: i64) {
-    let seeds = seeds(24);
-    let pools = [common::interpreting_builder(), compiling()].map(unlimited);
-    for seed in seeds.filter(|seed| seed % 4 == part) {
-        let program = Generator::program(seed.cast_unsigned(), 12);
-        let native: String = natively(&program);
-        for (pool, way) in pools.iter().zip(["interpreted", "translated"]) {
-            let ours: String = pool.branch().unwrap().eval(&*program).unwrap();
-            for (line, (ours, native)) in ours.lines().zip(native.lines()).enumerate() {
-                assert_eq!(ours, native, "{way}, seed {seed}, line {line}:\n{program}");
-            }
-            assert_eq!(ours, native, "{way}, seed {seed}");
-        }
-    }
 }

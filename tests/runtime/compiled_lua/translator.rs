@@ -136,14 +136,14 @@ fn broken_bytecode_is_refused_or_gives_a_valid_module() {
     let (mut refused, mut valid) = (0, 0);
     let mut dump = Vec::new();
     for seed in first..first + count {
-        if seed % OF_EACH == 0 || dump.is_empty() {
+        if seed.is_multiple_of(OF_EACH) || dump.is_empty() {
             let number = seed / OF_EACH;
             let program = usize::try_from(number).unwrap() % (3 * PROGRAMS.len());
             dump = match PROGRAMS.get(program) {
                 Some((_, code)) => bytecode(common::pool(), *code).unwrap(),
                 None => bytecode(common::pool(), &*Generator::programs(number, 6)).unwrap(),
             };
-            if asked.is_some() && number % 100 == 0 {
+            if asked.is_some() && number.is_multiple_of(100) {
                 eprintln!("mutations up to {seed}: {refused} refused, {valid} valid");
             }
         }
