@@ -94,11 +94,16 @@ impl Shared {
         })
     }
 
-    /// The same, with all chunks translated.
+    /// The same, with all chunks translated, within the limits or whatever their size.
     #[cfg(all(feature = "compile", feature = "testing"))]
-    pub(crate) fn translating_all(self) -> Shared {
+    pub(crate) fn translating_all(self, within_limits: bool) -> Shared {
+        let all = Translations::new(true);
+        let translations = match within_limits {
+            true => all,
+            false => all.without_limits(),
+        };
         Shared {
-            translations: Translations::new(true),
+            translations,
             ..self
         }
     }

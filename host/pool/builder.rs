@@ -52,6 +52,9 @@ pub struct PoolBuilder {
     /// Whether all are.
     #[cfg(all(feature = "compile", feature = "testing"))]
     compile_all: bool,
+    /// Whether they are however large they are.
+    #[cfg(all(feature = "compile", feature = "testing"))]
+    compile_large: bool,
     /// Another module to run than our guest.
     #[cfg(feature = "testing")]
     foreign: Option<Vec<u8>>,
@@ -96,6 +99,8 @@ impl Default for PoolBuilder {
             compiled: Vec::new(),
             #[cfg(all(feature = "compile", feature = "testing"))]
             compile_all: false,
+            #[cfg(all(feature = "compile", feature = "testing"))]
+            compile_large: false,
             #[cfg(feature = "testing")]
             foreign: None,
             #[cfg(feature = "testing")]
@@ -317,6 +322,13 @@ impl PoolBuilder {
         self
     }
 
+    /// Has that go for functions and chunks of any size.
+    #[cfg(all(feature = "compile", feature = "testing"))]
+    pub fn compile_without_limits(mut self) -> Self {
+        self.compile_large = true;
+        self
+    }
+
     /// What instances may do besides computing, unless they are made with grants of their own:
     /// nothing, if this isn't called.
     pub fn grants(mut self, grants: Grants) -> Self {
@@ -448,7 +460,7 @@ impl PoolBuilder {
         )?;
         #[cfg(all(feature = "compile", feature = "testing"))]
         let shared = match self.compile_all {
-            true => shared.translating_all(),
+            true => shared.translating_all(!self.compile_large),
             false => shared,
         };
         let pool = Pool {

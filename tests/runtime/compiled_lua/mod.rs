@@ -1,9 +1,11 @@
 //! Lua that is translated to WebAssembly does what it does in the interpreter, and natively.
 
+mod campaign;
 mod copies;
 mod generator;
 mod limits;
 mod random;
+mod suite;
 mod translator;
 
 use moonfork::{Chunk, Limits, Pool, PoolBuilder};

@@ -1,0 +1,190 @@
+//! Lua's own test suite, with every function translated, as far as the sandbox goes: what needs a library or a file that
+//! isn't there is left out, statement by statement, and the rest has to pass natively, interpreted, and translated.
+//!
+//! `MOONFORK_LUA_TESTS` says where the suite is, the folder `testes` of Lua's repository at `v5.4.8`.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use moonfork::{Chunk, Limits, Pool};
+use serde::de::IgnoredAny;
+
+use super::has_places;
+use crate::common;
+
+const WORLD: &str = include_str!("suite/world.lua");
+
+/// Files of the suite that are about something else than what the sandbox has: the program `lua`, its interface for C, files,
+/// libraries to be loaded, the library `debug`, settings of the collector; or that take all memory there is.
+const LEFT_OUT: [&str; 14] = [
+    "all", "api", "attrib", "big", "code", "db", "files", "gc", "gengc", "heavy", "main", "memerr",
+    "tracegc", "verybig",
+];
+
+/// Statements of a file that may be left out.
+const MOST: usize = 120;
+
+/// What came of a file.
+enum Ran {
+    /// It came to its end, with so many assertions.
+    Passed(u64),
+    /// It failed in a statement that begins at this line or above, of the file itself.
+    Failed { line: usize, message: String },
+}
+
+fn sandboxed(pool: &Pool, name: &str, code: &str) -> Ran {
+    let mut branch = pool.branch().unwrap();
+    branch.exec(Chunk::body(WORLD).named("world")).unwrap();
+    match branch.eval::<IgnoredAny>(Chunk::body(code).named(name)) {
+        Ok(_) => Ran::Passed(branch.global("ASSERTIONS").unwrap()),
+        Err(error) => {
+            let traceback = error.traceback().unwrap_or_default();
+            let line = line_of_chunk(traceback, name)
+                .or_else(|| Some(usize::try_from(error.site()?.position.line).unwrap()));
+            Ran::Failed {
+                line: line.unwrap_or(0),
+                message: error.to_string(),
+            }
+        }
+    }
+}
+
+fn natively(name: &str, code: &str) -> Ran {
+    let lua = mlua::Lua::new();
+    lua.load(WORLD).set_name("=world").exec().unwrap();
+    match lua.load(code).set_name(format!("={name}")).exec() {
+        Ok(()) => Ran::Passed(lua.globals().get("ASSERTIONS").unwrap()),
+        Err(error) => Ran::Failed {
+            line: 0,
+            message: error.to_string(),
+        },
+    }
+}
+
+/// The line of the chunk itself that a traceback says.
+fn line_of_chunk(traceback: &str, name: &str) -> Option<usize> {
+    let mut frames = traceback.lines().filter_map(|line| {
+        let rest = line.trim().strip_prefix(name)?.strip_prefix(':')?;
+        rest.contains("in main chunk").then_some(rest)
+    });
+    frames.next()?.split(':').next()?.parse().ok()
+}
+
+/// Whether a line begins a statement of the file itself, as the suite is indented.
+fn begins(line: &str) -> bool {
+    let ends = ["end", "until", "else", ")", "}", "]", "--"];
+    line.starts_with(|first: char| !first.is_whitespace())
+        && !ends.iter().any(|end| line.starts_with(end))
+}
+
+/// Leaves out the statement that `line` is in; nothing where there is none, or that doesn't parse.
+fn leave_out(lines: &mut [String], line: usize) -> Option<()> {
+    let at = line.checked_sub(1).filter(|at| *at < lines.len())?;
+    let first = (0..=at).rev().find(|at| begins(&lines[*at]))?;
+    let last = (at + 1..lines.len()).find(|at| begins(&lines[*at]));
+    for line in &mut lines[first..last.unwrap_or(at + 1)] {
+        line.clear();
+    }
+    Some(())
+}
+
+/// What of a file runs in the sandbox, and how many statements don't.
+fn reduced(pool: &Pool, name: &str, code: &str) -> Option<(String, usize)> {
+    let mut lines: Vec<String> = code.lines().map(str::to_owned).collect();
+    if lines.first().is_some_and(|line| line.starts_with('#')) {
+        lines[0].clear();
+    }
+    for left_out in 0..MOST {
+        let code = lines.join("\n");
+        match sandboxed(pool, name, &code) {
+            Ran::Passed(_) => return Some((code, left_out)),
+            Ran::Failed { line, message } => {
+                if std::env::var_os("MOONFORK_LUA_TESTS_TELL").is_some() {
+                    eprintln!("  {name}: left out at line {line}: {message}");
+                }
+                // What the file returns can't leave the sandbox.
+                let line = match message.starts_with("result:") {
+                    true => lines.iter().rposition(|line| begins(line))? + 1,
+                    false => line,
+                };
+                leave_out(&mut lines, line)?;
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn luas_own_tests_pass_with_every_function_translated() {
+    let Some(folder) = std::env::var_os("MOONFORK_LUA_TESTS") else {
+        eprintln!("skipped: MOONFORK_LUA_TESTS doesn't say where Lua's tests are");
+        return;
+    };
+    if !has_places() {
+        return;
+    }
+    let limits = Limits::unlimited()
+        .memory(512 << 20)
+        .wall(Duration::from_mins(2));
+    let build = |compiling: bool| {
+        let builder = common::interpreting_builder()
+            .max_branches(1)
+            .limits(limits);
+        let builder = match compiling {
+            true => builder.compile_all().compile_without_limits(),
+            false => builder,
+        };
+        builder.build().unwrap()
+    };
+    let interpreting = build(false);
+    let mut files: Vec<_> = std::fs::read_dir(Path::new(&folder))
+        .unwrap()
+        .filter_map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_stem()?.to_str()?.to_owned();
+            (path.extension()? == "lua" && !LEFT_OUT.contains(&&*name)).then_some((name, path))
+        })
+        .collect();
+    files.sort();
+    let mut differ = Vec::new();
+    let (mut passed, mut assertions) = (0, 0);
+    for (name, path) in files {
+        // One of them isn't UTF-8, in texts that nothing depends on.
+        let bytes = std::fs::read(path).unwrap();
+        let code = String::from_utf8_lossy(&bytes);
+        let Some((code, left_out)) = reduced(&interpreting, &name, &code) else {
+            differ.push(format!("{name}: nothing of it runs in the sandbox"));
+            continue;
+        };
+        let count = |ran: Ran, way: &str, differ: &mut Vec<String>| match ran {
+            Ran::Passed(count) => Some(count),
+            Ran::Failed { message, .. } => {
+                differ.push(format!("{name}, {way}: {message}"));
+                None
+            }
+        };
+        let native = count(natively(&name, &code), "natively", &mut differ);
+        let start = Instant::now();
+        let compiling = build(true);
+        let ours = count(
+            sandboxed(&compiling, &name, &code),
+            "translated",
+            &mut differ,
+        );
+        let chunks = compiling.compiled_lua();
+        let functions: usize = chunks.iter().map(|chunk| chunk.functions()).sum();
+        let refused: Vec<_> = chunks.iter().flat_map(|it| it.interpreted()).collect();
+        eprintln!(
+            "{name}: {ours:?} assertions, natively {native:?}; {left_out} statements left out; {functions} functions \
+             translated, not {refused:?}; {:.1} s",
+            start.elapsed().as_secs_f64()
+        );
+        if let Some(ours) = ours {
+            passed += 1;
+            assertions += ours;
+        }
+    }
+    eprintln!("{passed} files passed, with {assertions} assertions");
+    assert_eq!(differ, [""; 0]);
+    assert!(passed > 15 && assertions > 10_000, "{passed}, {assertions}");
+}
