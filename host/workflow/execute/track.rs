@@ -187,7 +187,8 @@ impl<'r> Track<'r> {
             start,
             instance,
             since: Instant::now(),
-            reports: Vec::new(),
+            // One as a rule: room for four would leave holes behind, of many branches.
+            reports: Vec::with_capacity(1),
             printed: Printed::default(),
         };
         track.open(None);
@@ -372,7 +373,11 @@ impl<'r> Track<'r> {
     ) {
         let printed = std::mem::take(&mut self.printed);
         let started_ms = ms(started.saturating_duration_since(self.run.started));
-        self.report().nodes.push(NodeReport {
+        let nodes = &mut self.report().nodes;
+        if nodes.is_empty() {
+            nodes.reserve_exact(1);
+        }
+        nodes.push(NodeReport {
             node: node.to_owned(),
             attempt,
             outcome: match error {
