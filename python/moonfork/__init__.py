@@ -33,9 +33,22 @@ from ._errors import (
     ValueRefused,
     WrongThread,
 )
-from ._native import Branch, Cancel, Main, PluginHost, Snapshot, Stream, Tenant, Workflow
+from ._native import (
+    Branch,
+    Cancel,
+    HostCall,
+    Main,
+    PluginHost,
+    Snapshot,
+    Stream,
+    Tenant,
+    Worker,
+    Workers,
+    Workflow,
+)
 from ._pool import Pool
 from ._result import Interrupt, Outcome, Problem, Report, Result
+from ._workers import serve, with_call
 
 __version__: str = _native.__version__
 
@@ -56,6 +69,7 @@ __all__ = [
     "Denied",
     "Error",
     "FuelLimit",
+    "HostCall",
     "HostFailure",
     "InstanceLost",
     "Interrupt",
@@ -81,9 +95,13 @@ __all__ = [
     "Tenant",
     "TimeLimit",
     "ValueRefused",
+    "Worker",
+    "Workers",
     "Workflow",
     "WrongThread",
     "__version__",
+    "serve",
+    "with_call",
 ]
 
 # Where they are looked for, and what tracebacks show.

@@ -7,24 +7,37 @@ from typing import Any, NoReturn, final
 from typing_extensions import Self, Unpack, disjoint_base
 
 from ._result import Outcome, Problem, Report, Result
-from ._types import PoolOptions, RunOptions, Seconds, StrPath, WorkflowOptions
+from ._types import (
+    PoolOptions,
+    QueueOptions,
+    RunOptions,
+    Seconds,
+    StrPath,
+    WorkerGrants,
+    WorkerOptions,
+    WorkflowOptions,
+)
 
 __version__: str
 __all__ = [
     "Branch",
     "Cancel",
+    "HostCall",
     "Main",
     "PluginHost",
     "Pool",
     "Snapshot",
     "Stream",
     "Tenant",
+    "Worker",
+    "Workers",
     "Workflow",
     "__version__",
     "after_fork",
     "after_fork_in_child",
     "before_fork",
     "command_line",
+    "serve_stdio",
 ]
 
 @disjoint_base
@@ -156,6 +169,39 @@ class Cancel:
     def is_cancelled(self) -> bool: ...
 
 @final
+class HostCall:
+    @property
+    def idempotency_key(self) -> str | None: ...
+    @property
+    def store_id(self) -> int | None: ...
+    @property
+    def remaining(self) -> float | None: ...
+    @property
+    def is_cancelled(self) -> bool: ...
+
+@final
+class Workers:
+    @staticmethod
+    def processes(
+        count: int,
+        *,
+        pool: str | Callable[[], Pool] | None = None,
+        command: Sequence[StrPath] | None = None,
+    ) -> Workers: ...
+    @staticmethod
+    def nats(url: str, **access: Unpack[QueueOptions]) -> Workers: ...
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class Worker:
+    def __new__(cls, pool: Pool, url: str, **settings: Unpack[WorkerOptions]) -> Self: ...
+    def serve(self) -> None: ...
+    def stop(self) -> None: ...
+    @property
+    def id(self) -> str: ...
+    def __reduce__(self) -> NoReturn: ...
+
+@final
 class Workflow:
     def __new__(
         cls,
@@ -238,3 +284,4 @@ def before_fork() -> None: ...
 def after_fork() -> None: ...
 def after_fork_in_child() -> None: ...
 def command_line(arguments: Sequence[str]) -> int: ...
+def serve_stdio(pool: Pool, **grants: Unpack[WorkerGrants]) -> None: ...

@@ -166,14 +166,65 @@ impl Serialize for Given {
     }
 }
 
+/// What a host function may know of the call: what `with_call` has it given.
+#[pyclass(module = "moonfork", name = "HostCall", frozen)]
+pub(crate) struct PyHostCall(HostCall);
+
+#[pymethods]
+impl PyHostCall {
+    /// What the call goes by, the same when it is made again; `None` outside of workflows.
+    #[getter]
+    fn idempotency_key(&self) -> Option<String> {
+        self.0.idempotency_key()
+    }
+
+    /// The instance whose script makes the call; `None` where a workflow makes it by `uses`.
+    #[getter]
+    fn store_id(&self) -> Option<u64> {
+        self.0.store_id().map(StoreId::get)
+    }
+
+    /// Seconds that the run has left; `None` where it may take for ever.
+    #[getter]
+    fn remaining(&self) -> Option<f64> {
+        self.0.remaining().map(|left| left.as_secs_f64())
+    }
+
+    /// Whether the run was cancelled.
+    #[getter]
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+/// What `with_call` leaves on a function.
+const WITH_CALL: &str = "__moonfork_with_call__";
+
+/// Whether a function wants to be told of the call.
+pub(crate) fn wants_call(function: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match function.getattr_opt(WITH_CALL)? {
+        Some(wants) => wants.is_truthy(),
+        None => Ok(false),
+    }
+}
+
 /// Calls `function` for a script.
 pub(crate) fn call_back(
     function: &Py<PyAny>,
+    wants_call: bool,
     call: &HostCall,
     arguments: AllArguments,
 ) -> Result<Given, HostError> {
     Python::attach(|py| {
-        let called = PyTuple::new(py, arguments.0.into_iter().map(|it| it.into_object(py)))
+        let arguments = arguments.0.into_iter().map(|it| it.into_object(py));
+        let arguments = match wants_call {
+            false => PyTuple::new(py, arguments),
+            true => Py::new(py, PyHostCall(call.clone())).and_then(|call| {
+                let all = std::iter::once(call.into_any()).chain(arguments);
+                PyTuple::new(py, all.collect::<Vec<_>>())
+            }),
+        };
+        let called = arguments
             .and_then(|arguments| function.bind(py).call1(arguments))
             .and_then(|result| awaited(py, result, call));
         match called {

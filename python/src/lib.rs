@@ -17,6 +17,7 @@ mod pool;
 mod settings;
 mod snapshot;
 mod value;
+mod workers;
 mod workflow;
 
 use std::ffi::OsString;
@@ -38,13 +39,17 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<branch::Main>()?;
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<cancel::PyCancel>()?;
+    module.add_class::<calls::PyHostCall>()?;
     module.add_class::<workflow::PyWorkflow>()?;
     module.add_class::<workflow::PyStream>()?;
+    module.add_class::<workers::PyWorkers>()?;
+    module.add_class::<workers::PyWorker>()?;
     module.add_class::<plugin::PyPluginHost>()?;
     module.add_class::<plugin::PyTenant>()?;
     module.add_function(wrap_pyfunction!(fork::before_fork, module)?)?;
     module.add_function(wrap_pyfunction!(fork::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(fork::after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(command_line, module)?)?;
+    module.add_function(wrap_pyfunction!(workers::serve_stdio, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -15,7 +15,7 @@ use crate::fork::Own;
 use crate::pool::PyPool;
 use crate::settings::{SomeGrants, SomeLimits, duration, unexpected, whole};
 use crate::value::{Arguments, FromLua, ToLua, to_python};
-use crate::workflow::{attended, load_error};
+use crate::workflow::{attended, cancels, load_error};
 
 /// Plugins that were loaded and found sound.
 #[pyclass(module = "moonfork", name = "PluginHost", frozen)]
@@ -111,7 +111,7 @@ impl PyTenant {
         let arguments: Vec<_> = arguments.iter().map(|it| ToLua::new(&it)).collect();
         let cancel = cancel.map_or_else(Cancel::new, |cancel| cancel.get().handle().child());
         let options = CallOptions::new().cancel_handle(&cancel);
-        let (result, ended) = attended(py, &cancel, || {
+        let (result, ended) = attended(py, cancels(&cancel), || {
             framed("args", Some(cancel.clone()), None, || {
                 tenant.call_with::<_, FromLua>(plugin, export, &Arguments(&arguments), &options)
             })

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::branch::{Branch, Main};
-use crate::calls::{self, call_back, framed};
+use crate::calls::{self, call_back, framed, wants_call};
 use crate::cancel::PyCancel;
 use crate::errors::exception;
 use crate::fork::{Birthplace, forked, no_fork};
@@ -76,10 +76,11 @@ impl PyPool {
                     "functions[{name:?}] must be callable, not {function}"
                 )));
             }
+            let wants_call = wants_call(&function)?;
             let function = function.unbind();
             builder =
                 builder.function_with(name, move |call: &HostCall, arguments: AllArguments| {
-                    call_back(&function, call, arguments)
+                    call_back(&function, wants_call, call, arguments)
                 });
         }
         for (name, source) in modules.into_iter().flatten() {

@@ -23,6 +23,7 @@ use crate::fork::Own;
 use crate::pool::PyPool;
 use crate::settings::{SomeGrants, count, names_of, unexpected_beside};
 use crate::value::{ToLua, take_fault, to_python};
+use crate::workers::workers;
 
 /// How long who waits for a run sleeps before it looks whether a signal has come.
 const SIGNALS: Duration = Duration::from_millis(20);
@@ -107,7 +108,9 @@ impl PyWorkflow {
         let input = object(py, input)?;
         let (settings, cancel) = run_settings(&pool, settings)?;
         let workflow = &self.0;
-        let result = attended(py, &cancel, || workflow.run(&pool, input, &settings))?;
+        let result = attended(py, cancels(&cancel), || {
+            workflow.run(&pool, input, &settings)
+        })?;
         outcome(py, result)
     }
 
@@ -126,7 +129,7 @@ impl PyWorkflow {
         let (settings, cancel) = run_settings(&pool, settings)?;
         let checkpoint = load_checkpoint(py, checkpoint)?;
         let workflow = &self.0;
-        let result = attended(py, &cancel, || {
+        let result = attended(py, cancels(&cancel), || {
             workflow.resume(&pool, checkpoint, input, &settings)
         })?;
         outcome(py, result)
@@ -180,7 +183,7 @@ impl PyStream {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let stream = self.stream.get("Stream")?;
-        let event = attended(py, &self.cancel, || {
+        let event = attended(py, cancels(&self.cancel), || {
             lock(stream).as_mut().and_then(Iterator::next)
         })?;
         event.map(|event| to_python(py, &event)).transpose()
@@ -198,7 +201,9 @@ impl PyStream {
     /// Waits for the end of the run, and gives what it gave.
     fn finish(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let stream = self.stream.get("Stream")?;
-        let result = attended(py, &self.cancel, || lock(stream).take().map(Stream::finish))?;
+        let result = attended(py, cancels(&self.cancel), || {
+            lock(stream).take().map(Stream::finish)
+        })?;
         match result {
             Some(result) => outcome(py, result),
             None => Err(PyRuntimeError::new_err("the stream is closed")),
@@ -244,11 +249,17 @@ impl Drop for PyStream {
     }
 }
 
-/// Does `work`, on a thread of its own where this one has to look for signals meanwhile; one whose
-/// handler raises ends the run.
+/// What stops a run.
+pub(crate) fn cancels(cancel: &Cancel) -> impl Fn(usize) + Send + Sync + use<> {
+    let cancel = cancel.clone();
+    move |_| cancel.cancel()
+}
+
+/// Does `work`, on a thread of its own where this one has to look for signals meanwhile; whenever a handler
+/// raises, `stop` is told for which time, and is to end the work.
 pub(crate) fn attended<T: Send>(
     py: Python<'_>,
-    cancel: &Cancel,
+    stop: impl Fn(usize) + Send + Sync,
     work: impl FnOnce() -> T + Send,
 ) -> PyResult<T> {
     if !calls::on_main_thread() {
@@ -262,16 +273,16 @@ pub(crate) fn attended<T: Send>(
                 let _ = done.send(work());
             });
             let mut raised = None;
+            let mut times = 0;
             loop {
                 match result.recv_timeout(SIGNALS) {
                     Ok(_) if raised.is_some() => break,
                     Ok(result) => return Ok(result),
                     Err(RecvTimeoutError::Timeout) => {
-                        if raised.is_none()
-                            && let Err(exception) = Python::attach(|py| py.check_signals())
-                        {
-                            cancel.cancel();
-                            raised = Some(exception);
+                        if let Err(exception) = Python::attach(|py| py.check_signals()) {
+                            times += 1;
+                            stop(times);
+                            raised.get_or_insert(exception);
                         }
                     }
                     Err(RecvTimeoutError::Disconnected) => break,
@@ -338,6 +349,7 @@ fn run_settings(
             }
             "interrupt_after" => settings.interrupt_after(names_of(&name, &value, "of nodes", "")?),
             "checkpoint_dir" => settings.checkpoint_dir(value.extract::<PathBuf>()?),
+            "workers" => settings.workers(&workers(&value)?),
             "cancel" => {
                 cancel = value.cast::<PyCancel>()?.get().handle().child();
                 settings
@@ -346,7 +358,7 @@ fn run_settings(
             _ => {
                 return Err(unexpected_beside(
                     &name,
-                    "settings of a workflow's run are max_workers, max_iterations, \
+                    "settings of a workflow's run are workers, max_workers, max_iterations, \
                      interrupt_before, interrupt_after, checkpoint_dir, cancel; limits are those of \
                      the pool",
                 ));

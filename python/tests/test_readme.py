@@ -53,6 +53,7 @@ def test_its_blocks_run_one_after_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     checked = 0
 
     def check(thunk: Any, comment: str) -> None:
@@ -74,12 +75,13 @@ def test_its_blocks_run_one_after_another(
     raised: list[Exception] = []
     names: dict[str, Any] = {"_check": check, "__name__": "__main__"}
     for before, language, text in BLOCKS:
-        if language == "python":
+        named = re.search(r"here `([\w/]+\.\w+)`:", before)
+        if language == "python" and not named:
             tree = ast.parse(text)
             code = compile(Checking(text).visit(tree), "README.md", "exec")
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(code, names)
-        elif named := re.search(r"here `([\w/]+\.\w+)`:", before):
+        elif named:
             file = tmp_path / named[1]
             file.parent.mkdir(exist_ok=True)
             file.write_text(text)
