@@ -34,12 +34,17 @@ pub enum Op {
     /// Compile a [`Chunk`] to see whether it parses; answers null.
     Check = 7,
     /// Leave nothing but what is in use, before all of the memory is copied: collect all garbage, and
-    /// zero what is free, and what earlier requests and answers left. Nothing comes with it; answers null.
+    /// zero what is free, and what earlier requests and answers left. With [`Settle`]; answers null.
     Settle = 8,
     /// Hold the values that go by numbers in what comes with it, which is as a `state`: see [`Numbered`].
     /// They are in place of those that were held before; what is passed from there on may name them, and
     /// its own numbers come after theirs. Answers null.
     Keep = 9,
+    /// Hold what [`Bytecode`] is, for [`Op::RunHeld`]; answers the number that it has there.
+    Hold = 10,
+    /// Run what is held under a [`HeldChunk`]'s number as [`Op::Run`] would run its bytecode, without reading that
+    /// again.
+    RunHeld = 11,
 }
 
 /// What a request begins with.
@@ -47,6 +52,11 @@ pub trait Header {
     /// Appends it to `out`.
     fn write(&self, out: &mut Vec<u8>);
 }
+
+/// First byte of a module that is a [`Chunk`].
+pub const TEXT: u8 = 0;
+/// First byte of a module that is [`Bytecode`].
+pub const BYTECODE: u8 = 1;
 
 /// First byte of an answer that carries a value.
 pub const OK: u8 = 0;
@@ -172,7 +182,7 @@ fn write_name(name: &str, out: &mut Vec<u8>) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Service {
-    /// The module with this name, as a [`Chunk`] is written; nothing if there is none.
+    /// The module with this name, [`TEXT`] or [`BYTECODE`] and what that says; nothing if there is none.
     Module = 0,
     /// The content of a file.
     Read = 1,
@@ -250,6 +260,32 @@ pub struct Bytecode<'a>(pub &'a [u8]);
 impl Header for Bytecode<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.0);
+    }
+}
+
+/// The number of a chunk that the guest holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldChunk(pub u32);
+
+impl Header for HeldChunk {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_le_bytes());
+    }
+}
+
+/// How a memory is made ready to be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settle {
+    /// Whether its functions go on saying where they are translated to: only where all copies have the same
+    /// translations in the same places.
+    pub keeps_translated: bool,
+}
+
+impl Header for Settle {
+    fn write(&self, out: &mut Vec<u8>) {
+        if self.keeps_translated {
+            out.push(1);
+        }
     }
 }
 

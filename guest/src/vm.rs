@@ -30,6 +30,8 @@ pub struct Vm {
     /// What the script raised its error with, in the request at hand, if that wasn't text.
     raised: Cell<Option<Value>>,
     callee: Callee,
+    /// The chunks that are held for [`Op::RunHeld`], in their order.
+    chunks: RefCell<Vec<Held>>,
 }
 
 impl Vm {
@@ -58,6 +60,7 @@ impl Vm {
             },
             sandbox,
             raised: Cell::default(),
+            chunks: RefCell::default(),
         }
     }
 
@@ -180,8 +183,16 @@ impl Vm {
                 answer.push(NULL);
                 Ok(())
             }
+            Op::Hold => self.hold(header, answer),
+            Op::RunHeld => {
+                let held = self.held(header)?;
+                self.answer_chunk(answer, value, |stack| {
+                    stack.push_again(held);
+                    Ok(())
+                })
+            }
             Op::Settle => {
-                self.settle()?;
+                self.settle(header.is_empty())?;
                 answer.push(NULL);
                 Ok(())
             }
@@ -260,13 +271,16 @@ impl Vm {
 
     /// Leaves nothing but what is in use, since all of it is about to be copied: garbage is collected,
     /// with what its finalizers leave, and free memory is zero. The collector has just been through
-    /// then, and doesn't begin again before as much has been allocated as there is.
-    fn settle(&self) -> Result<(), Failure> {
+    /// then, and doesn't begin again before as much has been allocated as there is. `forgets` which functions
+    /// were translated, where the copy may be another pool's.
+    fn settle(&self, forgets: bool) -> Result<(), Failure> {
         // The second time for what the finalizers of the first had hold of.
         for _ in 0..2 {
             self.sandbox.lua.gc_collect()?;
         }
-        settle::forget_compiled(&self.sandbox.lua);
+        if forgets {
+            settle::forget_compiled(&self.sandbox.lua);
+        }
         settle::wipe();
         // Whoever begins with the copy is seeded: the same state gives the same bytes.
         self.sandbox.random.seed(0, 0);
@@ -282,8 +296,30 @@ impl Vm {
     fn run(&self, bytecode: &[u8], state: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
         self.answer_chunk(answer, state, |stack| match stack.push_compiled(bytecode) {
             true => Ok(()),
-            false => Err(malformed("the bytecode is broken")),
+            false => Err(malformed(BROKEN)),
         })
+    }
+
+    /// Holds what [`compile`](Self::compile) gave, for [`Op::RunHeld`]; answers its number.
+    fn hold(&self, bytecode: &[u8], answer: &mut Vec<u8>) -> Result<(), Failure> {
+        let number = self.chunks.borrow().len();
+        self.protected(|stack| {
+            let held = stack.hold_compiled(bytecode);
+            let held = held.ok_or_else(|| malformed(BROKEN))?;
+            self.chunks.borrow_mut().push(held);
+            Ok(())
+        })?;
+        rmp::encode::write_uint(answer, number as u64).expect(ALL);
+        Ok(())
+    }
+
+    /// The chunk that is held under the number that a request begins with.
+    fn held(&self, header: &[u8]) -> Result<Held, Failure> {
+        let number = header.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+        let chunks = self.chunks.borrow();
+        let held = number.and_then(|number| chunks.get(usize::try_from(number).ok()?));
+        held.copied()
+            .ok_or_else(|| malformed("no such chunk is held"))
     }
 
     /// Bytes of a state for which room is made.
@@ -404,6 +440,9 @@ const NULL: u8 = Marker::Null.to_u8();
 const FALSE: u8 = Marker::False.to_u8();
 const TRUE: u8 = Marker::True.to_u8();
 
+/// What is said about bytecode that is none.
+const BROKEN: &str = "the bytecode is broken";
+
 /// Why writing an answer can't fail.
 const ALL: &str = "a vector takes everything";
 
@@ -462,7 +501,7 @@ fn several_results(count: c_int) -> Failure {
 
 /// The operation with this number.
 fn operation(number: u32) -> Option<Op> {
-    const ALL: [Op; 10] = [
+    const ALL: [Op; 12] = [
         Op::Setup,
         Op::Eval,
         Op::Call,
@@ -473,6 +512,8 @@ fn operation(number: u32) -> Option<Op> {
         Op::Check,
         Op::Settle,
         Op::Keep,
+        Op::Hold,
+        Op::RunHeld,
     ];
     ALL.into_iter().find(|op| *op as u32 == number)
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Machine, framed};
-use moonfork_guest::wire::{Bytecode, Chunk, Failure, FailureKind, Op};
+use moonfork_guest::wire::{Bytecode, Chunk, Failure, FailureKind, HeldChunk, Op};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -60,5 +60,58 @@ fn what_is_no_bytecode_is_not_run(#[case] bytes: &[u8]) {
         .request::<()>(Op::Run, &Bytecode(bytes), None)
         .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Request, "{failure:?}");
+    let failure = machine
+        .request::<()>(Op::Hold, &Bytecode(bytes), None)
+        .unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Request, "{failure:?}");
     assert_eq!(machine.eval("1 + 1").unwrap(), json!(2), "it goes on");
+}
+
+/// Runs what `machine` holds.
+fn run_held(machine: &mut Machine, held: HeldChunk, state: &Value) -> Result<Value, Failure> {
+    machine.request(Op::RunHeld, &held, Some(state))
+}
+
+/// Has a machine hold what `code` compiles to.
+fn hold(machine: &mut Machine, code: &str) -> HeldChunk {
+    let bytecode = compile(code, Some(&Value::Null)).unwrap();
+    let number = machine.request::<()>(Op::Hold, &Bytecode(&bytecode), None);
+    HeldChunk(u32::try_from(number.unwrap().as_u64().unwrap()).unwrap())
+}
+
+#[rstest]
+#[case::value("return state[1] + 1")]
+#[case::globals("n = (n or state[1]) + 1 return n")]
+#[case::closures(
+    "local n = state[1] local function next() n = n + 1 return n end next() return next()"
+)]
+#[case::another_environment("_ENV = {n = state[1], was = n} return {n, was}")]
+#[case::arguments("state = nil return state == nil")]
+#[case::error("\n\nlocal function f() error('boom') end\nf()")]
+#[case::names("local config = {} return config.a.b")]
+fn what_is_held_does_the_same_each_time(#[case] code: &str) {
+    let state = json!([1]);
+    let mut machine = Machine::new();
+    let mut other = Machine::new();
+    // Another one before it, which is not this one.
+    hold(&mut machine, "return 'another'");
+    let held = hold(&mut machine, code);
+    for _ in 0..3 {
+        let from_text = other.eval_with(code, Some(&state));
+        assert_eq!(run_held(&mut machine, held, &state), from_text);
+    }
+}
+
+#[test]
+fn what_is_not_held_is_not_run() {
+    let mut machine = Machine::new();
+    let held = hold(&mut machine, "return 1");
+    for number in [held.0 + 1, u32::MAX] {
+        let failure = run_held(&mut machine, HeldChunk(number), &Value::Null).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Request, "{failure:?}");
+    }
+    let request = framed::<()>(&Bytecode(b"12"), None);
+    let failure = machine.raw(Op::RunHeld as u32, &request).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Request, "{failure:?}");
+    assert_eq!(run_held(&mut machine, held, &Value::Null), Ok(json!(1)));
 }

@@ -1,6 +1,7 @@
 //! The guest, compiled and linked once, and the clock that its instances are stopped by.
 
 pub(crate) mod apart;
+pub(crate) mod audited;
 pub(crate) mod compiled;
 pub(crate) mod exports;
 pub(crate) mod frozen;

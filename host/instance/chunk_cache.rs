@@ -4,11 +4,12 @@
 //! is run for the second time is compiled in an instance of its own ([`compile`](super::compile)),
 //! and what that gives is sent in place of the text from then on.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashlink::LruCache;
 
+use crate::instance::known_text::KnownText;
 use crate::wire::Chunk;
 
 /// The bytecode of a pool's chunks.
@@ -44,13 +45,7 @@ impl ChunkCache {
         if chunk.code.len() > MAX_TEXT {
             return None;
         }
-        let hash = self.key.hash_one((
-            &chunk.name,
-            chunk.line,
-            &chunk.code,
-            chunk.expression,
-            with_state,
-        ));
+        let hash = KnownText::hash(&self.key, chunk, with_state);
         // Not while the lock is held: others go on meanwhile.
         match self.kept().recall(hash, chunk, with_state) {
             Recalled::Known(bytecode) => return Some(bytecode),
@@ -95,11 +90,7 @@ enum Text {
 }
 
 struct Compiled {
-    name: String,
-    line: u32,
-    code: Vec<u8>,
-    expression: bool,
-    with_state: bool,
+    text: KnownText,
     bytecode: Arc<[u8]>,
 }
 
@@ -123,7 +114,7 @@ impl Kept {
     /// What is to be done about a text that is to be run now.
     fn recall(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool) -> Recalled {
         match self.texts.get_mut(&key) {
-            Some(Text::Compiled(compiled)) if compiled.is(chunk, with_state) => {
+            Some(Text::Compiled(compiled)) if compiled.text.is(chunk, with_state) => {
                 Recalled::Known(Arc::clone(&compiled.bytecode))
             }
             // Another text with the same hash stays where it is.
@@ -140,7 +131,10 @@ impl Kept {
     }
 
     fn keep(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) {
-        let compiled = Compiled::new(chunk, with_state, bytecode);
+        let compiled = Compiled {
+            text: KnownText::new(chunk, with_state),
+            bytecode,
+        };
         self.insert(key, Text::Compiled(compiled));
     }
 
@@ -172,28 +166,9 @@ impl Text {
 const ENTRY: usize = 256;
 
 impl Compiled {
-    fn new(chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) -> Compiled {
-        Compiled {
-            name: chunk.name.clone().into_owned(),
-            line: chunk.line,
-            code: chunk.code.clone().into_owned(),
-            expression: chunk.expression,
-            with_state,
-            bytecode,
-        }
-    }
-
     /// Bytes that it takes.
     fn size(&self) -> usize {
-        ENTRY + self.name.len() + self.code.len() + self.bytecode.len()
-    }
-
-    /// Whether it was compiled from this: hashes may be the same.
-    fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
-        self.code == *chunk.code
-            && self.name == chunk.name
-            && (self.line, self.expression, self.with_state)
-                == (chunk.line, chunk.expression, with_state)
+        ENTRY + self.text.size() + self.bytecode.len()
     }
 }
 

@@ -9,17 +9,20 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use crate::chunk::Chunk;
 use crate::engine::image::LARGE_STACK;
 use crate::identity::StoreId;
+use crate::instance::compile;
 use crate::instance::copy;
-use crate::instance::frozen::Frozen;
+use crate::instance::frozen::{Frozen, HeldText};
+use crate::instance::known_text::KnownText;
 use crate::instance::session::{Session, encode};
 use crate::instance::shared::Shared;
 use crate::instance::{Instance, State};
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;
 use crate::store::global::Number;
-use crate::wire::{Header, Op};
+use crate::wire::{Bytecode, Header, HeldChunk, Op, Settle};
 use crate::{Error, Result};
 
 /// A request without anything in it.
@@ -45,19 +48,28 @@ impl<T: Serialize> Encode for T {
     }
 }
 
+/// What a frozen memory has besides what the instance has.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Extras<'e> {
+    /// A state, whose values states of calls to those that begin with the memory may name: see [`Op::Keep`].
+    pub(crate) state: Option<&'e dyn Encode>,
+    /// Chunks that those are likely to run with a state, which they don't have to load then. What can't be held
+    /// is left out.
+    pub(crate) chunks: &'e [Chunk<'e>],
+}
+
 /// The part of the memory below the stack pointer, where the guest's small stack has been: its calls
 /// have ended, so nothing there is in use. The lowest bytes are never used (`xtask/src/stacks.rs`).
 const STACK_START: usize = 16;
 
 impl Instance {
-    /// Freezes its memory as it is; and where `state` writes one, with its values, which states of calls to
-    /// those that begin with it may name: see [`Op::Keep`].
+    /// Freezes its memory as it is, with `extras`.
     ///
     /// # Errors
     ///
     /// `Poisoned` when it was stopped; and what may stop a call: a finalizer may run for too long, and the
     /// state may find no room.
-    pub(crate) fn freeze(&mut self, state: Option<&dyn Encode>) -> Result<Frozen> {
+    pub(crate) fn freeze(&mut self, extras: Extras<'_>) -> Result<Frozen> {
         let parent = self.live()?;
         let shared = Arc::clone(&parent.shared);
         let limits = parent.store.data().limits;
@@ -74,21 +86,66 @@ impl Instance {
         };
         let slot = shared.slot(&shared.snapshot_slots, &terms)?;
         let id = parent.store.data().id;
+        let mut chunks = match parent.frozen() {
+            Some(frozen) => frozen.chunks.clone(),
+            None => Vec::new(),
+        };
         let mut copy = copy::copy(parent, &shared, slot, terms)?;
-        if let Some(state) = state {
+        if let Some(state) = extras.state {
             let write = |request: &mut Vec<u8>| state.encode(request);
             copy.request::<IgnoredAny>(None, Op::Keep, &Nothing, write)?;
         }
-        copy.request::<IgnoredAny>(None, Op::Settle, &Nothing, |_| Ok(()))?;
+        copy.hold(extras.chunks, &mut chunks)?;
+        let settle = Settle {
+            keeps_translated: false,
+        };
+        copy.request::<IgnoredAny>(None, Op::Settle, &settle, |_| Ok(()))?;
         match &mut copy.state {
-            State::Live(session) => session.frozen_memory(&shared, id),
+            State::Live(session) => session.frozen_memory(&shared, id, chunks),
             State::Ended(_) => Err(Error::internal("the copy has ended")),
         }
+    }
+
+    /// Holds chunks that aren't `held` yet, which are run with a state.
+    ///
+    /// # Errors
+    ///
+    /// When that stops the instance.
+    fn hold(&mut self, chunks: &[Chunk<'_>], held: &mut Vec<HeldText>) -> Result<()> {
+        let shared = Arc::clone(self.shared());
+        // Where fuel is metered, a chunk burns what reading its text does, each time.
+        if shared.image.is_metered() {
+            return Ok(());
+        }
+        for chunk in chunks {
+            let chunk = chunk.to_wire();
+            if held.iter().any(|held| held.text.is(&chunk, true)) {
+                continue;
+            }
+            let Some(bytecode) = compile::bytecode(&shared, &chunk, true) else {
+                continue;
+            };
+            match self.request(None, Op::Hold, &Bytecode(&bytecode), |_| Ok(())) {
+                Ok(number) => held.push(HeldText {
+                    number: HeldChunk(number),
+                    text: KnownText::new(&chunk, true),
+                }),
+                Err(error) if error.ends_instance() => return Err(error),
+                // It finds no room.
+                Err(_) => break,
+            }
+        }
+        Ok(())
     }
 }
 
 impl Session {
-    fn frozen_memory(&mut self, shared: &Shared, parent: StoreId) -> Result<Frozen> {
+    fn frozen_memory(
+        &mut self,
+        shared: &Shared,
+        parent: StoreId,
+        chunks: Vec<HeldText>,
+    ) -> Result<Frozen> {
         let globals = self.globals();
         let globals: wasmtime::Result<Vec<_>> = globals
             .iter()
@@ -109,6 +166,7 @@ impl Session {
             numbers: context.numbers.clone(),
             told: self.told(),
             parent,
+            chunks,
             kept: OnceLock::new(),
         })
     }

@@ -5,8 +5,17 @@ use std::sync::{Arc, OnceLock};
 use crate::engine::frozen::FrozenMemory;
 use crate::grants::told::{Numbers, Told};
 use crate::identity::StoreId;
+use crate::instance::known_text::KnownText;
 use crate::journal::memory::Memory;
 use crate::store::global::Number;
+use crate::wire::HeldChunk;
+
+/// A chunk that a guest holds, ready to be run.
+#[derive(Clone)]
+pub(crate) struct HeldText {
+    pub(crate) number: HeldChunk,
+    pub(crate) text: KnownText,
+}
 
 /// A frozen memory, and what belongs to it.
 pub(crate) struct Frozen {
@@ -23,6 +32,8 @@ pub(crate) struct Frozen {
     pub(crate) stream: u64,
     /// The instance that it was made of.
     pub(crate) parent: StoreId,
+    /// The chunks that its guest holds, where those are known.
+    pub(crate) chunks: Vec<HeldText>,
     /// The memory as journals have it, once one was to.
     pub(crate) kept: OnceLock<Arc<Memory>>,
 }

@@ -6,6 +6,7 @@ mod copy;
 pub(crate) mod freeze;
 pub(crate) mod frozen;
 pub(crate) mod handle;
+mod known_text;
 pub(crate) mod replay;
 mod session;
 pub(crate) mod shared;
@@ -36,7 +37,7 @@ use crate::store::accountant::check_room;
 use crate::store::context::{Context, Stop, guarded};
 use crate::sync::nesting;
 use crate::sync::slots::Slot;
-use crate::wire::{self, Bytecode, Header, Name, Op};
+use crate::wire::{self, Bytecode, Header, HeldChunk, Name, Op};
 use crate::{Error, Result};
 
 /// An instance, or what is left of it.
@@ -249,6 +250,9 @@ impl Instance {
             let bytecode = Bytecode(&translated.chunk().bytecode);
             return self.request(terms, Op::Run, &bytecode, value);
         }
+        if let Some(held) = self.held(&chunk, state.is_some()) {
+            return self.request(terms, Op::RunHeld, &held, value);
+        }
         match self.bytecode(&chunk, state.is_some()) {
             Some(bytecode) => self.request(terms, Op::Run, &Bytecode(&bytecode), value),
             None => self.request(terms, Op::Eval, &chunk, value),
@@ -295,6 +299,19 @@ impl Instance {
             .install(&translated.all)
             .map_err(|error| Error::internal(format_args!("translated functions: {error:#}")))?;
         Ok(installed.then_some(translated))
+    }
+
+    /// The number under which its guest holds `chunk`, if it does.
+    fn held(&self, chunk: &wire::Chunk<'_>, with_state: bool) -> Option<HeldChunk> {
+        match &self.state {
+            // As below; none is held where fuel is metered.
+            State::Live(session) if !session.store.data().tape.is_recording() => {
+                let mut held = session.frozen()?.chunks.iter();
+                let found = held.find(|held| held.text.is(chunk, with_state))?;
+                Some(found.number)
+            }
+            _ => None,
+        }
     }
 
     /// What `chunk` compiles to, if it came before.

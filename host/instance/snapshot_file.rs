@@ -174,6 +174,7 @@ impl Frozen {
             numbers,
             stream: head.stream,
             parent: head.parent,
+            chunks: Vec::new(),
             kept: OnceLock::new(),
         })
     }

@@ -2,7 +2,7 @@
 //! built.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -10,6 +10,7 @@ use moonfork_translate::Limits;
 
 use crate::engine::image::Image;
 use crate::engine::translated::OneTranslated;
+use crate::instance::known_text::KnownText;
 use crate::wire::Chunk;
 
 /// What is translated.
@@ -27,11 +28,7 @@ pub(crate) struct Translations {
 
 /// A chunk that is known.
 struct Known {
-    name: String,
-    line: u32,
-    code: Vec<u8>,
-    expression: bool,
-    with_state: bool,
+    text: KnownText,
     /// Nothing where it can't be.
     translated: Option<OneTranslated>,
 }
@@ -63,16 +60,6 @@ impl Translations {
         self.is_any.load(Ordering::Relaxed)
     }
 
-    fn hash(&self, chunk: &Chunk<'_>, with_state: bool) -> u64 {
-        self.key.hash_one((
-            &chunk.name,
-            chunk.line,
-            &chunk.code,
-            chunk.expression,
-            with_state,
-        ))
-    }
-
     /// What `chunk` was translated to, if it was; or is, if all are.
     pub(crate) fn get(
         &self,
@@ -81,13 +68,13 @@ impl Translations {
         with_state: bool,
         compile: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Option<OneTranslated> {
-        let hash = self.hash(chunk, with_state);
+        let hash = KnownText::hash(&self.key, chunk, with_state);
         {
             // It is whole whatever panicked.
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             let found = known.get(&hash).and_then(|chunks| {
                 let mut chunks = chunks.iter();
-                chunks.find(|known| known.is(chunk, with_state))
+                chunks.find(|known| known.text.is(chunk, with_state))
             });
             if let Some(known) = found {
                 return known.translated.clone();
@@ -122,17 +109,15 @@ impl Translations {
         };
         self.is_any.store(true, Ordering::Relaxed);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let chunks = known.entry(self.hash(chunk, with_state)).or_default();
+        let chunks = known
+            .entry(KnownText::hash(&self.key, chunk, with_state))
+            .or_default();
         // Somebody else may have been quicker.
-        if let Some(known) = chunks.iter().find(|known| known.is(chunk, with_state)) {
+        if let Some(known) = chunks.iter().find(|known| known.text.is(chunk, with_state)) {
             return Ok(known.translated.clone());
         }
         chunks.push(Known {
-            name: chunk.name.clone().into_owned(),
-            line: chunk.line,
-            code: chunk.code.clone().into_owned(),
-            expression: chunk.expression,
-            with_state,
+            text: KnownText::new(chunk, with_state),
             translated: translated.clone(),
         });
         Ok(translated)
@@ -142,18 +127,8 @@ impl Translations {
     pub(crate) fn all(&self) -> Vec<(String, OneTranslated)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = known.values().flatten();
-        let translated =
-            known.filter_map(|known| Some((known.name.clone(), known.translated.clone()?)));
+        let translated = known
+            .filter_map(|known| Some((known.text.name().to_owned(), known.translated.clone()?)));
         translated.collect()
-    }
-}
-
-impl Known {
-    /// Whether it is this one: hashes may be the same.
-    fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
-        self.code == *chunk.code
-            && self.name == chunk.name
-            && (self.line, self.expression, self.with_state)
-                == (chunk.line, chunk.expression, with_state)
     }
 }

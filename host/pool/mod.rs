@@ -21,6 +21,7 @@ use crate::engine::compiled::CompiledCode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::grants::Grants;
 use crate::instance::Instance;
+use crate::instance::freeze::Extras;
 use crate::instance::handle::snapshot::Snapshot;
 use crate::instance::handle::{Branch, Held, Main, RunMain, Runtime, enter};
 use crate::instance::replay::replay;
@@ -289,7 +290,7 @@ impl Pool {
         for chunk in prelude {
             instance.exec(None, chunk)?;
         }
-        let frozen = Arc::new(instance.freeze(None)?);
+        let frozen = Arc::new(instance.freeze(Extras::default())?);
         // Nobody else has the pool yet.
         let _ = shared.prelude.set(frozen);
         Ok(())

@@ -176,7 +176,7 @@ fn serve(granted: &Granted, service: Service, subject: &str, content: &[u8], max
     if let Service::Module = service {
         return match granted.module(subject) {
             Lookup::Granted(chunk) => {
-                let mut source = Vec::new();
+                let mut source = vec![wire::TEXT];
                 let name = format!("module '{subject}'");
                 let chunk = wire::Chunk {
                     expression: false,

@@ -60,6 +60,41 @@ fn a_slot_that_is_used_again_shows_nothing_of_before(#[case] script: &str) {
     assert!(bases.len() < slots, "no slot was used again");
 }
 
+/// The memory of a large fork is filled in another way: by several threads, and in large pages.
+#[test]
+fn the_slot_of_a_large_fork_shows_nothing_of_it() {
+    let pool = Pool::builder()
+        .max_branches(2)
+        .max_runs(0)
+        .memory(48 << 20)
+        .build()
+        .unwrap();
+    let untouched = memory_of(&pool.branch().unwrap());
+    let mut parent = pool.branch().unwrap();
+    parent.set_global("secret", SECRET).unwrap();
+    parent
+        .exec("t = {} for i = 1, 20 do t[i] = secret:rep(20000) .. i end")
+        .unwrap();
+    let mut bases = Vec::new();
+    for _ in 0..4 {
+        let fork = parent.fork().unwrap();
+        bases.push(fork.memory_base().unwrap());
+        assert!(memory_of(&fork) == memory_of(&parent), "it is no copy");
+        drop(fork);
+        let mut after = pool.branch().unwrap();
+        bases.push(after.memory_base().unwrap());
+        assert!(memory_of(&after) == untouched, "the image is not restored");
+        after
+            .exec("t = {} for i = 1, 30 do t[i] = ('x'):rep(1000000) .. i end")
+            .unwrap();
+        assert!(!contains_secret(&memory_of(&after)));
+    }
+    let slots = bases.len();
+    bases.sort_unstable();
+    bases.dedup();
+    assert!(bases.len() < slots, "no slot was used again");
+}
+
 fn contains_secret(memory: &[u8]) -> bool {
     memmem::find(memory, SECRET.as_bytes()).is_some()
 }

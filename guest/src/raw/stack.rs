@@ -109,6 +109,9 @@ unsafe extern "C-unwind" {
         code: *const c_char,
         size: usize,
     ) -> c_int;
+
+    /// Puts a function as loading it again would give it in place of the last value: see the same file.
+    unsafe fn moonfork_again(state: *mut ffi::lua_State);
 }
 
 /// A text that Lua reads piece by piece: empty lines, and then the pieces.
@@ -328,6 +331,37 @@ impl Stack {
                 ffi::LUA_ERRMEM => ffi::lua_error(self.0),
                 _ => false,
             }
+        }
+    }
+
+    /// Has the registry hold what compiled Lua code is, for [`push_again`](Self::push_again); nothing where that
+    /// is none. Raises as [`push_compiled`](Self::push_compiled).
+    pub(crate) fn hold_compiled(self, bytecode: &[u8]) -> Option<Held> {
+        if !self.push_compiled(bytecode) {
+            return None;
+        }
+        #[cfg(not(all(target_family = "wasm", not(feature = "plain-lua"))))]
+        {
+            self.pop();
+            self.push_text(bytecode);
+        }
+        Some(self.held())
+    }
+
+    /// Pushes the function that [`hold_compiled`](Self::hold_compiled) holds, as if it was loaded now. May raise a
+    /// memory error.
+    pub(crate) fn push_again(self, held: Held) {
+        self.push_held(held);
+        #[cfg(all(target_family = "wasm", not(feature = "plain-lua")))]
+        unsafe {
+            moonfork_again(self.0);
+        }
+        #[cfg(not(all(target_family = "wasm", not(feature = "plain-lua"))))]
+        {
+            let text = self.top();
+            let was_pushed = self.push_compiled(self.text(text));
+            debug_assert!(was_pushed, "it was when it was held");
+            self.put(text);
         }
     }
 

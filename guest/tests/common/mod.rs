@@ -49,7 +49,7 @@ impl Host for Recorder {
 
 /// A module as the host gives it.
 fn module(code: &str) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = vec![wire::TEXT];
     chunk("module", code, false).write(&mut out);
     out
 }

@@ -28,10 +28,10 @@ const MOST_FILES: usize = 16;
 pub(super) struct Folder(Dir);
 
 /// A file that holds machine code as we have written it, which nobody else can change.
-pub(super) struct Trusted(fs::File);
+pub(in crate::engine) struct Trusted(fs::File);
 
 impl Trusted {
-    pub(super) fn into_file(self) -> fs::File {
+    pub(in crate::engine) fn into_file(self) -> fs::File {
         self.0
     }
 }

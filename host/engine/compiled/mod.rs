@@ -4,8 +4,7 @@
 //! Code that can't be used is no error. It is compiled as if there were none, and
 //! [`CompiledCode::notes`] says why.
 
-mod folder;
-mod mapped;
+pub(in crate::engine) mod folder;
 mod process;
 mod seal;
 pub(crate) mod trust;
@@ -17,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::{Engine, Module, ModuleVersionStrategy};
 
+use crate::engine::audited::machine_code;
 use crate::grants::lineage::Lineage;
 use folder::Folder;
 
@@ -251,7 +251,7 @@ fn shipped(engine: &Engine, path: &Path) -> io::Result<Module> {
 /// When there is none that can be trusted and fits.
 fn load(engine: &Engine, folder: &Folder, name: impl AsRef<Path>) -> io::Result<Module> {
     let file = folder.trusted(name)?;
-    mapped::load(engine, file).map_err(|error| io::Error::other(format!("{error:#}")))
+    machine_code::load(engine, file).map_err(|error| io::Error::other(format!("{error:#}")))
 }
 
 fn keep(module: &Module, path: &Path, name: &str) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use hashlink::LruCache;
 use wasmtime::{Engine, Module};
 
-use super::mapped::Serialized;
+use crate::engine::audited::machine_code::Serialized;
 
 /// How much is kept, each some 3 MB. There are a handful of settings; where the address space is
 /// short, one for each memory limit.

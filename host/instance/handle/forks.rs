@@ -1,5 +1,6 @@
 //! Copies of an instance, which every handle to a whole instance can make.
 
+use crate::instance::freeze::Extras;
 use crate::instance::handle::snapshot::Snapshot;
 use crate::instance::handle::{Branch, Held, Main, RunMain, Runtime};
 use crate::{Result, RunOptions};
@@ -60,7 +61,7 @@ macro_rules! forks {
             /// `OutOfMemory`.
             pub fn snapshot(&mut self) -> Result<Snapshot> {
                 self.access()
-                    .with(|instance, _| Snapshot::of(instance, None))
+                    .with(|instance, _| Snapshot::of(instance, Extras::default()))
             }
         }
     };
@@ -73,27 +74,23 @@ forks!(Runtime);
 
 /// Gives a handle that workflows have what they need besides.
 #[cfg(feature = "workflow")]
-macro_rules! snapshots_with_state {
+macro_rules! snapshots_with_extras {
     ($handle:ty) => {
         impl $handle {
-            /// As [`snapshot`](Self::snapshot), with the values of a state, which states that are passed to
-            /// its branches may name in place of having them.
+            /// As [`snapshot`](Self::snapshot), with `extras` for its branches.
             ///
             /// # Errors
             ///
             /// As there; and when the state can't pass, or finds no room.
-            pub(crate) fn snapshot_with<S: serde::Serialize>(
-                &mut self,
-                state: &S,
-            ) -> Result<Snapshot> {
+            pub(crate) fn snapshot_with(&mut self, extras: Extras<'_>) -> Result<Snapshot> {
                 self.access()
-                    .with(|instance, _| Snapshot::of(instance, Some(state)))
+                    .with(|instance, _| Snapshot::of(instance, extras))
             }
         }
     };
 }
 
 #[cfg(feature = "workflow")]
-snapshots_with_state!(Branch);
+snapshots_with_extras!(Branch);
 #[cfg(feature = "workflow")]
-snapshots_with_state!(RunMain);
+snapshots_with_extras!(RunMain);

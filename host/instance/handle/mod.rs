@@ -7,6 +7,8 @@ mod access;
 mod calls;
 mod forks;
 mod held;
+#[cfg(all(test, feature = "workflow"))]
+mod held_chunks;
 mod main;
 #[cfg(feature = "workflow")]
 mod notes;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::instance::Instance;
-use crate::instance::freeze::Encode;
+use crate::instance::freeze::Extras;
 use crate::instance::frozen::Frozen;
 use crate::instance::handle::{Branch, Held};
 use crate::instance::shared::Shared;
@@ -36,13 +36,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// That of an instance, with the values of a state if there is one.
+    /// That of an instance, with `extras`.
     ///
     /// # Errors
     ///
     /// As [`Instance::freeze`].
-    pub(crate) fn of(instance: &mut Instance, state: Option<&dyn Encode>) -> Result<Snapshot> {
-        let frozen = instance.freeze(state)?;
+    pub(crate) fn of(instance: &mut Instance, extras: Extras<'_>) -> Result<Snapshot> {
+        let frozen = instance.freeze(extras)?;
         Ok(Snapshot {
             shared: Arc::clone(instance.shared()),
             frozen: Arc::new(frozen),

@@ -6,6 +6,7 @@ use std::thread;
 use wasmtime::{Extern, Global};
 
 use crate::engine::apart::PAGE;
+use crate::engine::audited::huge_pages::{self, HUGE};
 use crate::grants::told::Told;
 use crate::instance::frozen::Frozen;
 use crate::instance::session::{Session, exports};
@@ -101,13 +102,17 @@ impl Session {
             Some(initial) => Some(&initial[at..at + len]),
             None => None,
         };
-        at_once(own, theirs, |at, own, theirs| {
-            let places = (at..).step_by(PIECE);
-            for ((at, own), theirs) in places.zip(own.chunks_mut(PIECE)).zip(theirs.chunks(PIECE)) {
-                if theirs != initial(at, theirs.len()).unwrap_or(own) {
-                    own.copy_from_slice(theirs);
+        let copied = &mut own[..theirs.len()];
+        huge_pages::filled(copied, begun.min(theirs.len()), |own| {
+            at_once(own, theirs, |at, own, theirs| {
+                let places = (at..).step_by(PIECE);
+                let pieces = own.chunks_mut(PIECE).zip(theirs.chunks(PIECE));
+                for (at, (own, theirs)) in places.zip(pieces) {
+                    if theirs != initial(at, theirs.len()).unwrap_or(own) {
+                        own.copy_from_slice(theirs);
+                    }
                 }
-            }
+            });
         });
         Ok(())
     }
@@ -146,8 +151,8 @@ impl Session {
 /// Has `copy` copy all of one memory to another, part by part, with each part's place in them: by several
 /// threads where it is large. Most of the time goes into page faults, which processors take side by side.
 fn at_once(to: &mut [u8], from: &[u8], copy: impl Fn(usize, &mut [u8], &[u8]) + Sync) {
-    /// Bytes of a part.
-    const PART: usize = 256 << 10;
+    /// Bytes of a part: two threads that come upon the same page, new to both, would both zero one.
+    const PART: usize = HUGE;
     /// Bytes for each thread. With two thirds of that, thousands of forks of 4 MB by two workers took longer than without:
     /// the processors were at work already.
     const ENOUGH: usize = 3 << 20;
@@ -183,7 +188,7 @@ mod tests {
     #[rstest]
     #[case::nothing(0)]
     #[case::less_than_a_part(7)]
-    #[case::by_one_thread((1 << 20) + 4096)]
+    #[case::by_one_thread((5 << 20) + 4096)]
     #[case::by_several((17 << 20) + 4096)]
     fn each_part_is_copied_once_from_its_own_place(#[case] len: usize) {
         let from: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();

@@ -9,6 +9,7 @@ use crate::workflow::execute::finished::Finished;
 use crate::workflow::execute::fold::Reductions;
 use crate::workflow::execute::here::Here;
 use crate::workflow::execute::job::{Body, FanOutJob, Place};
+use crate::workflow::execute::lua_of_branches::lua_of_branches;
 use crate::workflow::execute::merge::{Ended, merge};
 use crate::workflow::execute::path::Path;
 use crate::workflow::execute::trouble::Trouble;
@@ -139,7 +140,10 @@ impl Path<'_> {
             Start::Fork if self.level == 0 && self.run.of_workers().is_some() => {
                 Some(self.track.snapshot()?.into())
             }
-            Start::Fork => Some(self.track.beginning(&branches.job.state)?),
+            Start::Fork => {
+                let chunks = lua_of_branches(self.flow, &branches.job);
+                Some(self.track.beginning(&branches.job.state, &chunks)?)
+            }
         };
         let cancel = branches.terms.cancel.child();
         let here = Here {

@@ -17,6 +17,7 @@ pub(crate) mod fold;
 pub(crate) mod here;
 pub(crate) mod job;
 pub(crate) mod journals;
+pub(crate) mod lua_of_branches;
 pub(crate) mod matrix;
 pub(crate) mod merge;
 pub(crate) mod node;

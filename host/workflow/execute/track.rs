@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::instance::freeze::Extras;
 use crate::workflow::event::EventKind;
 use crate::workflow::execute::answer::Answer;
 use crate::workflow::execute::call_keys::PathKeys;
@@ -141,23 +142,36 @@ impl<'r> Track<'r> {
         })
     }
 
-    /// What the instance has, and the state that branches begin with: they have it without having it passed.
+    /// What the instance has, and the state that branches begin with: they have it without having it passed, and
+    /// `chunks`, which they run, without loading them.
     ///
     /// # Errors
     /// If the instance can't be frozen.
-    pub(crate) fn beginning(&mut self, state: &State) -> Result<Beginning, Trouble> {
+    pub(crate) fn beginning(
+        &mut self,
+        state: &State,
+        chunks: &[Chunk<'_>],
+    ) -> Result<Beginning, Trouble> {
         self.revive()?;
         let passed = Passed::to_be_kept(state);
         if passed.has_numbers() {
-            let snapshot = on!(&mut self.instance, handle => handle.snapshot_with(&passed));
+            let extras = Extras {
+                state: Some(&passed),
+                chunks,
+            };
+            let snapshot = on!(&mut self.instance, handle => handle.snapshot_with(extras));
             // Where the two don't fit into one instance, the state passes to each branch.
             if let Ok(snapshot) = snapshot {
                 let kept = Some(passed.into_kept());
                 return Ok(Beginning { snapshot, kept });
             }
         }
+        let extras = Extras {
+            state: None,
+            chunks,
+        };
         Ok(Beginning {
-            snapshot: self.snapshot()?,
+            snapshot: on!(&mut self.instance, handle => handle.snapshot_with(extras))?,
             // What this instance began with, it still holds.
             kept: self.start.as_ref().and_then(|start| start.kept.clone()),
         })
@@ -439,7 +453,7 @@ fn main_of(run: &Run<'_>, terms: &Terms) -> crate::Result<RunMain> {
 
 /// Lua as a chunk: its lines are those of the file that it stands in, and `name` is said in front of them
 /// where that is the workflow's own.
-fn named<'c>(source: &'c LuaText, name: &str) -> Chunk<'c> {
+pub(crate) fn named<'c>(source: &'c LuaText, name: &str) -> Chunk<'c> {
     let chunk = Chunk::body(&*source.text);
     match &source.file {
         Some(file) => chunk.named(&*file.value),

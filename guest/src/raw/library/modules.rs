@@ -10,7 +10,7 @@ use crate::header;
 use crate::raw::raised;
 use crate::raw::stack::Stack;
 use crate::source::Source;
-use crate::wire::{Denied, Service};
+use crate::wire::{self, Denied, Service};
 
 /// `(name) -> module`, by way of the loader, which the library has second: it gives the module, or nil
 /// and what to raise in its place.
@@ -76,7 +76,13 @@ impl Library {
                 let message = format!("there is no module '{name}'");
                 return Err(Failure::new(FailureKind::Runtime, message));
             };
-            Source::of(&header::chunk(&answer)?, false)?.push(stack)
+            match answer.split_first() {
+                Some((&wire::TEXT, chunk)) => {
+                    Source::of(&header::chunk(chunk)?, false)?.push(stack)
+                }
+                Some((&wire::BYTECODE, bytecode)) if stack.push_compiled(bytecode) => Ok(()),
+                _ => Err(header::malformed("the module is broken")),
+            }
         });
         let Err(failure) = compiled else {
             return 1;

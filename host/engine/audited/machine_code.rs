@@ -1,4 +1,4 @@
-//! Running machine code that wasmtime doesn't compile anew: the only unsafe code on the host's side.
+//! Running machine code that wasmtime doesn't compile anew.
 
 #![expect(
     unsafe_code,
@@ -7,11 +7,11 @@
 
 use wasmtime::{Engine, Module};
 
-use super::folder::Trusted;
+use crate::engine::compiled::folder::Trusted;
 
 /// Machine code as wasmtime serialized it in this process. It has never been anywhere but in
 /// this value, which nothing can change.
-pub(super) struct Serialized(Vec<u8>);
+pub(in crate::engine) struct Serialized(Vec<u8>);
 
 impl Serialized {
     /// The code of `module`.
@@ -19,7 +19,7 @@ impl Serialized {
     /// # Errors
     ///
     /// When there is no memory for it.
-    pub(super) fn of(module: &Module) -> wasmtime::Result<Serialized> {
+    pub(in crate::engine) fn of(module: &Module) -> wasmtime::Result<Serialized> {
         module.serialize().map(Serialized)
     }
 
@@ -28,7 +28,7 @@ impl Serialized {
     /// # Errors
     ///
     /// When it is for another module or setting.
-    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Module> {
+    pub(in crate::engine) fn load(&self, engine: &Engine) -> wasmtime::Result<Module> {
         // SAFETY: the bytes have to be exactly what `Module::serialize` gave. `of` is the only way
         // to make this value, the field is private to this file, and nothing here writes to it.
         unsafe { Module::deserialize(engine, &self.0) }
@@ -40,7 +40,7 @@ impl Serialized {
 /// # Errors
 ///
 /// When it is for another module, version, setting or processor.
-pub(super) fn load(engine: &Engine, file: Trusted) -> wasmtime::Result<Module> {
+pub(in crate::engine) fn load(engine: &Engine, file: Trusted) -> wasmtime::Result<Module> {
     // SAFETY: two things are asked for.
     //
     // The file has to be what wasmtime serialized, any version of it. `Trusted` is only made
