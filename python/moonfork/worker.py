@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import Worker, _native, serve
 
@@ -49,7 +49,7 @@ def _find(name: str) -> _native.Pool:
     module, colon, path = name.partition(":")
     if not (module and colon and path):
         raise SystemExit(f"error: a pool is named as module:name, not {name!r}")
-    found: object = importlib.import_module(module)
+    found: Any = importlib.import_module(module)
     for part in path.split("."):
         try:
             found = getattr(found, part)

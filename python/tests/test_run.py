@@ -81,7 +81,7 @@ def test_settings_that_do_not_fit_are_refused(
             lambda: moonfork.Workflow(text="nodes: [{name: a, run: return 1}]").run(
                 moonfork.Pool(), threads=2  # type: ignore[call-arg]
             ),
-            "unexpected keyword argument 'threads'; settings of a workflow's run are max_workers",
+            "unexpected keyword argument 'threads'; settings of a workflow's run are workers, max_workers",
         ),
     ],
 )
