@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::signal::Signal;
 use super::target::{ReportArgs, ResultArgs, Targets};
-use super::{grants, input, limits, log, prelude, stream};
+use super::{compile, grants, input, limits, log, prelude, stream};
 
 /// The arguments of `eval`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub(super) struct EvalArgs {
 
     #[command(flatten)]
     prelude: prelude::PreludeArgs,
+
+    #[command(flatten)]
+    compile: compile::CompileArgs,
 
     #[command(flatten)]
     result: ResultArgs,
@@ -51,7 +54,12 @@ pub(super) fn eval(args: EvalArgs) -> anyhow::Result<()> {
     if !args.log.quiet {
         grants = grants.output(stream::pass_on_bytes);
     }
-    let pool = args.prelude.apply(pool)?.grants(grants).build()?;
+    let pool = args.prelude.apply(pool)?.grants(grants);
+    let pool = match args.compile.compile {
+        true => pool.compile_with_state(chunk.clone()).compile_prelude(),
+        false => pool,
+    };
+    let pool = pool.build()?;
     args.log.pool(&pool)?;
     let mut main = pool.main()?;
     let options = RunOptions::new().cancel_handle(&signal.watch());

@@ -15,7 +15,7 @@ use super::resumption::Resumption;
 use super::signal::Signal;
 use super::target::{ReportArgs, ResultArgs, Targets};
 use super::workers::WhereArgs;
-use super::{journals, log, narrate, stream, terms};
+use super::{compile, journals, log, narrate, stream, terms};
 
 /// The arguments of a run, wherever it begins.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,9 @@ pub(super) struct ExecuteArgs {
     /// How many branches may run at a time, whatever the workflow says.
     #[arg(long, value_name = "N")]
     max_workers: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    compile: compile::CompileArgs,
 
     #[command(flatten)]
     place: WhereArgs,
@@ -154,7 +157,7 @@ impl ExecuteArgs {
         if let Some(most) = self.max_iterations {
             options = options.max_iterations(most);
         }
-        options = self.journals.apply(options);
+        options = self.journals.apply(options).compile(self.compile.compile);
         if let Some(folder) = &self.checkpoint_dir {
             options = options.checkpoint_dir(folder);
         }

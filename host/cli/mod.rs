@@ -5,6 +5,7 @@
 
 mod actions;
 mod cache;
+mod compile;
 #[cfg(feature = "nats")]
 mod crew;
 mod end;

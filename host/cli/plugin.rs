@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::end::Mistake;
 use super::signal::Signal;
 use super::target::{ReportArgs, ResultArgs, Targets};
-use super::{grants, input, json, limits, log, stream};
+use super::{compile, grants, input, json, limits, log, stream};
 
 /// The arguments of `plugin`.
 #[derive(Debug, clap::Args)]
@@ -88,6 +88,9 @@ struct CallArgs {
 
     #[command(flatten)]
     report: ReportArgs,
+
+    #[command(flatten)]
+    compile: compile::CompileArgs,
 
     #[command(flatten)]
     host: HostArgs,
@@ -269,6 +272,9 @@ fn call(args: CallArgs) -> anyhow::Result<()> {
         .run_entry_once(false);
     if args.host.kept {
         host = host.max_kept(1);
+    }
+    if args.compile.compile {
+        host = host.compile(&args.plugin);
     }
     let host = host.load().map_err(|error| {
         let manifests = read_sound_manifests(&args.path).0.into_iter();

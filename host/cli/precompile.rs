@@ -22,6 +22,11 @@ pub(super) struct PrecompileArgs {
     #[arg(long, conflicts_with = "check")]
     all_processors: bool,
 
+    /// Compile the Lua of plugins as well, for hosts that have it translated: into the folder FILE.lua, which goes along with the
+    /// file. A plugin or a folder of plugins; can be given several times. Only for plugins that you approved of.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["check", "all_processors"])]
+    plugin: Vec<PathBuf>,
+
     /// Write nothing: say whether pools on this machine would use the file as it is.
     #[arg(long)]
     check: bool,
@@ -46,5 +51,24 @@ pub(super) fn precompile(args: &PrecompileArgs) -> anyhow::Result<()> {
         true => Processors::All,
         false => Processors::LikeThisOne,
     };
-    Ok(pool.precompile(&args.file, processors)?)
+    pool.precompile(&args.file, processors)?;
+    match args.plugin.is_empty() {
+        true => Ok(()),
+        false => plugins(args),
+    }
+}
+
+/// Compiles the Lua of plugins. What they want besides computing is none of the compiler's business.
+fn plugins(args: &PrecompileArgs) -> anyhow::Result<()> {
+    let pool = Pool::builder().max_branches(0).max_runs(0);
+    let pool = match args.metered {
+        true => pool.metered(),
+        false => pool,
+    };
+    let pool = pool.precompiled(&args.file).build()?;
+    Ok(moonfork::plugin::precompile(
+        &pool,
+        &args.plugin,
+        &args.file,
+    )?)
 }

@@ -16,7 +16,7 @@ use crate::engine::exports::Exports;
 use crate::engine::frozen::{Code, FrozenMemory};
 use crate::engine::ticker::Ticker;
 #[cfg(feature = "compile")]
-use crate::engine::translated::{MODULES, TakenPlaces, Translated};
+use crate::engine::translated::{MODULES, Reach, TakenPlaces, Translated};
 use crate::engine::{WASM_STACK, apart};
 use crate::report::hex;
 use crate::run::limits::Limits;
@@ -205,13 +205,15 @@ impl Image {
     pub(crate) fn translate(
         &self,
         chunks: &[&[u8]],
+        reach: Reach,
         limits: moonfork_translate::Limits,
     ) -> wasmtime::Result<Option<Translated>> {
         let Some(exports) = &self.exports.translated else {
             return Ok(None);
         };
         let engine = self.pre.module().engine();
-        Translated::new(engine, exports, &self.taken, chunks, limits).map(Some)
+        let (taken, kept) = (&self.taken, &self.places);
+        Translated::new(engine, exports, taken, chunks, reach, limits, kept).map(Some)
     }
 
     /// A store with `context` in it and a fresh instance in that, which begins with `memory` if there is

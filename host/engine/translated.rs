@@ -1,16 +1,22 @@
 //! Chunks whose functions were translated to WebAssembly and compiled: modules that share the memory and
 //! the table of an instance of the guest.
 
+use std::io;
+use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use moonfork_translate::{HELPERS, Limits, MEMORY, TABLE, TranslatedChunk};
+use sha2::{Digest, Sha256};
 use wasmtime::{
     Engine, Extern, ExternType, Global, GlobalType, Instance, Module, ModuleExport, Mutability,
     Store, ValType,
 };
 
-use crate::store::context::Context;
+use crate::engine::compiled::{self, CompiledCode, Places};
+use crate::store::context::{Context, ModuleBytecode};
+use crate::wire::Chunk;
 
 /// Places of the guest's table that translated functions may have. As in `guest/wasi/recipe.toml`.
 pub(crate) const PLACES: u16 = 512;
@@ -42,9 +48,23 @@ impl TranslatedExports {
     }
 }
 
-/// The places of the guest's table that a pool has given out. None is ever given again: a prototype that lies
-/// in the memory of some instance may say it.
+/// The places of the guest's table that a pool has given out for any instance. None of these is ever given again: a
+/// prototype that lies in the memory of some instance may say it.
 pub(crate) struct TakenPlaces(Mutex<u16>);
+
+/// Which instances may run what is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All of the pool's: the places are its alone.
+    Pool,
+    /// Those that run nothing else which was translated after it, as those of a plugin. The places may be others' too, so
+    /// that there are as many for each plugin, however often it is loaded; no instance has both.
+    #[cfg_attr(
+        not(feature = "plugin"),
+        expect(dead_code, reason = "plugins have places of their own")
+    )]
+    Own,
+}
 
 impl TakenPlaces {
     pub(crate) fn new() -> TakenPlaces {
@@ -56,14 +76,28 @@ impl TakenPlaces {
 pub(crate) struct Translated {
     /// Nothing where no function of them could be translated.
     module: Option<Module>,
-    /// The first place of its functions.
-    first: u16,
+    /// The places of its functions.
+    places: Range<u16>,
     /// The chunks, in the order in which they were given: the bytecode is what to run.
     pub(crate) chunks: Vec<TranslatedChunk>,
+    /// Their texts, in the same order.
+    pub(crate) texts: Vec<Chunk<'static>>,
     /// Bytes of machine code.
     pub(crate) code: usize,
+    /// Where that came from, if there is any.
+    pub(crate) origin: Option<CompiledCode>,
+    /// The SHA-256 of the module as WebAssembly.
+    hash: Option<[u8; 32]>,
     /// How long all of it took.
     pub(crate) time: Duration,
+}
+
+impl ModuleBytecode for Translated {
+    fn find(&self, module: &Chunk<'_>) -> Option<&[u8]> {
+        let mut chunks = self.texts.iter().zip(&self.chunks);
+        let (_, chunk) = chunks.find(|(text, _)| *text == module)?;
+        Some(&chunk.bytecode)
+    }
 }
 
 /// One of the chunks that were translated together.
@@ -100,31 +134,59 @@ impl Translated {
         exports: &TranslatedExports,
         taken: &TakenPlaces,
         chunks: &[&[u8]],
+        reach: Reach,
         limits: Limits,
+        kept: &Places,
     ) -> wasmtime::Result<Translated> {
         let start = Instant::now();
-        let (translation, first) = {
+        let (translation, places) = {
             // Whoever panicked took none.
             let mut taken = taken.0.lock().unwrap_or_else(PoisonError::into_inner);
             let first = exports.first + *taken;
             let left = PLACES - *taken;
             let translation = moonfork_translate::translate(chunks, first, left, limits)
                 .map_err(wasmtime::Error::new)?;
-            *taken += translation.functions;
-            (translation, first)
+            if reach == Reach::Pool {
+                *taken += translation.functions;
+            }
+            let end = first + translation.functions;
+            (translation, first..end)
         };
-        let module = translation.module.map(|wasm| Module::new(engine, wasm));
-        let module = module.transpose()?;
+        let hash = translation.module.as_ref().map(Sha256::digest);
+        let module = translation.module;
+        let module = module.map(|wasm| compiled::lua_module(engine, &wasm, kept));
+        let (module, origin) = module.transpose()?.unzip();
         Ok(Translated {
             code: module.as_ref().map_or(0, |module| {
                 let range = module.image_range();
                 range.end.addr() - range.start.addr()
             }),
             module,
-            first,
+            places,
             chunks: translation.chunks,
+            texts: Vec::new(),
+            origin,
+            hash: hash.map(Into::into),
             time: start.elapsed(),
         })
+    }
+
+    /// Writes the machine code into a folder, as [`compiled::lua_module`] finds it there.
+    ///
+    /// # Errors
+    ///
+    /// When that can't be done.
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
+        let (Some(module), Some(hash)) = (&self.module, &self.hash) else {
+            return Ok(());
+        };
+        let name = compiled::lua_file_name(module.engine(), hash);
+        compiled::keep_lua(module, folder, &name, hash)
+    }
+
+    /// Whether an instance can't have both.
+    pub(crate) fn is_in_the_way_of(&self, other: &Translated) -> bool {
+        self.places.start < other.places.end && other.places.start < self.places.end
     }
 
     /// Makes its functions those of the instance of the guest in `store`, which has `exports`.
@@ -148,7 +210,7 @@ impl Translated {
         });
         let mut imports: Vec<Extern> = imports.collect::<wasmtime::Result<_>>()?;
         let ty = GlobalType::new(ValType::I32, Mutability::Const);
-        let first = Global::new(&mut *store, ty, i32::from(self.first).into())?;
+        let first = Global::new(&mut *store, ty, i32::from(self.places.start).into())?;
         imports.push(first.into());
         Instance::new(store, module, &imports)?;
         Ok(())

@@ -12,13 +12,13 @@ use serde::de::IgnoredAny;
 use crate::chunk::Chunk;
 use crate::engine::image::LARGE_STACK;
 use crate::identity::StoreId;
+use crate::instance::Instance;
 use crate::instance::compile;
 use crate::instance::copy;
 use crate::instance::frozen::{Frozen, HeldText};
 use crate::instance::known_text::KnownText;
 use crate::instance::session::{Session, encode};
 use crate::instance::shared::Shared;
-use crate::instance::{Instance, State};
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;
 use crate::store::global::Number;
@@ -96,14 +96,38 @@ impl Instance {
             copy.request::<IgnoredAny>(None, Op::Keep, &Nothing, write)?;
         }
         copy.hold(extras.chunks, &mut chunks)?;
-        let settle = Settle {
-            keeps_translated: false,
+        copy.settled(true, id, chunks)
+    }
+
+    /// Freezes the memory itself, without a copy, when it holds nothing but what is in use. `keeps_translated` is whether its
+    /// prototypes go on saying the places of their functions.
+    ///
+    /// # Errors
+    ///
+    /// As [`freeze`](Self::freeze).
+    fn settled(
+        &mut self,
+        keeps_translated: bool,
+        parent: StoreId,
+        chunks: Vec<HeldText>,
+    ) -> Result<Frozen> {
+        let shared = Arc::clone(self.shared());
+        #[cfg(feature = "compile")]
+        let translated = match keeps_translated {
+            true => self.live()?.translated().to_vec(),
+            false => Vec::new(),
         };
-        copy.request::<IgnoredAny>(None, Op::Settle, &settle, |_| Ok(()))?;
-        match &mut copy.state {
-            State::Live(session) => session.frozen_memory(&shared, id, chunks),
-            State::Ended(_) => Err(Error::internal("the copy has ended")),
-        }
+        #[cfg(feature = "compile")]
+        let keeps_translated = !translated.is_empty();
+        let settle = Settle { keeps_translated };
+        self.request::<IgnoredAny>(None, Op::Settle, &settle, |_| Ok(()))?;
+        let frozen = self.live()?.frozen_memory(&shared, parent, chunks)?;
+        #[cfg(feature = "compile")]
+        let frozen = Frozen {
+            translated,
+            ..frozen
+        };
+        Ok(frozen)
     }
 
     /// Holds chunks that aren't `held` yet, which are run with a state.
@@ -139,6 +163,31 @@ impl Instance {
     }
 }
 
+#[cfg(feature = "compile")]
+impl Frozen {
+    /// The same without anything that this pool alone knows: prototypes say no places. Nothing where they don't anyway.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::freeze`].
+    pub(crate) fn for_others(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<Option<Frozen>> {
+        if self.translated.is_empty() {
+            return Ok(None);
+        }
+        let terms = Terms {
+            limits: shared.limits,
+            deadline: None,
+            cancel: None,
+            granted: Some(Arc::clone(&shared.nothing)),
+            journal: None,
+            keys: None,
+        };
+        let slot = shared.slot(&shared.snapshot_slots, &terms)?;
+        let mut copy = Instance::beginning_with(Some(self), shared, slot, terms)?;
+        copy.settled(false, self.parent, Vec::new()).map(Some)
+    }
+}
+
 impl Session {
     fn frozen_memory(
         &mut self,
@@ -167,6 +216,8 @@ impl Session {
             told: self.told(),
             parent,
             chunks,
+            #[cfg(feature = "compile")]
+            translated: Vec::new(),
             kept: OnceLock::new(),
         })
     }

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::engine::frozen::FrozenMemory;
+#[cfg(feature = "compile")]
+use crate::engine::translated::Translated;
 use crate::grants::told::{Numbers, Told};
 use crate::identity::StoreId;
 use crate::instance::known_text::KnownText;
@@ -34,6 +36,9 @@ pub(crate) struct Frozen {
     pub(crate) parent: StoreId,
     /// The chunks that its guest holds, where those are known.
     pub(crate) chunks: Vec<HeldText>,
+    /// The chunks whose translated functions its prototypes may say the places of.
+    #[cfg(feature = "compile")]
+    pub(crate) translated: Vec<Arc<Translated>>,
     /// The memory as journals have it, once one was to.
     pub(crate) kept: OnceLock<Arc<Memory>>,
 }

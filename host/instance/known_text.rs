@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::wire::Chunk;
 
 /// A chunk, and whether it is run with a state.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct KnownText {
     name: String,
     line: u32,

@@ -127,6 +127,9 @@ impl Instance {
         if let Some(bytes) = journal {
             session.record(bytes)?;
         }
+        // Behind that: who keeps a journal has none.
+        #[cfg(feature = "compile")]
+        session.install_begun().map_err(not_installed)?;
         Ok(Instance {
             state: State::Live(session),
         })
@@ -288,16 +291,16 @@ impl Instance {
             return Ok(None);
         }
         let shared = Arc::clone(&session.shared);
-        let compile = || compile::bytecode_patiently(&shared, chunk, with_state);
+        let compile = |chunk: &wire::Chunk<'_>, with_state: bool| {
+            compile::bytecode_patiently(&shared, chunk, with_state)
+        };
         let found = shared
             .translations
             .get(&shared.image, chunk, with_state, compile);
         let Some(translated) = found else {
             return Ok(None);
         };
-        let installed = session
-            .install(&translated.all)
-            .map_err(|error| Error::internal(format_args!("translated functions: {error:#}")))?;
+        let installed = session.install(&translated.all).map_err(not_installed)?;
         Ok(installed.then_some(translated))
     }
 
@@ -415,6 +418,12 @@ impl Instance {
         };
         self.state = State::Ended(Box::new(ended));
     }
+}
+
+#[cfg(feature = "compile")]
+fn not_installed(error: wasmtime::Error) -> Error {
+    Error::internal(format_args!("translated functions: {error:#}"))
+        .caused_by(error.into_boxed_dyn_error())
 }
 
 #[cfg(feature = "testing")]

@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     pub(crate) chunks: ChunkCache,
     /// Chunks that are translated to WebAssembly.
     #[cfg(feature = "compile")]
-    pub(crate) translations: Translations,
+    pub(crate) translations: Arc<Translations>,
     /// Those of the instances that compile them.
     pub(crate) compiler_slots: Slots,
     /// Those of branches.
@@ -84,7 +84,7 @@ impl Shared {
             modules,
             chunks: ChunkCache::new(),
             #[cfg(feature = "compile")]
-            translations: Translations::new(false),
+            translations: Arc::new(Translations::new(false)),
             compiler_slots: Slots::new(Self::COMPILERS as usize),
             branch_slots,
             snapshot_slots: Slots::new(Self::SNAPSHOTS as usize),
@@ -103,7 +103,7 @@ impl Shared {
             false => all.without_limits(),
         };
         Shared {
-            translations,
+            translations: Arc::new(translations),
             ..self
         }
     }

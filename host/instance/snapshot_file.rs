@@ -175,6 +175,8 @@ impl Frozen {
             stream: head.stream,
             parent: head.parent,
             chunks: Vec::new(),
+            #[cfg(feature = "compile")]
+            translated: Vec::new(),
             kept: OnceLock::new(),
         })
     }

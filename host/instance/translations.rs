@@ -1,15 +1,18 @@
-//! The chunks of a pool that are translated to WebAssembly: which those are is said when the pool is
-//! built.
+//! The chunks of a pool that are translated to WebAssembly: which those are is said by the embedder.
 
 use std::collections::HashMap;
+#[cfg(feature = "plugin")]
+use std::fmt;
 use std::hash::RandomState;
+#[cfg(feature = "plugin")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use moonfork_translate::Limits;
 
 use crate::engine::image::Image;
-use crate::engine::translated::OneTranslated;
+use crate::engine::translated::{OneTranslated, Reach};
 use crate::instance::known_text::KnownText;
 use crate::wire::Chunk;
 
@@ -18,11 +21,14 @@ pub(crate) struct Translations {
     key: RandomState,
     /// By a keyed hash of the text and all that makes a difference to it.
     known: RwLock<HashMap<u64, Vec<Known>>>,
+    /// Held while chunks are translated: it takes a processor and long, and what one asks for, another may be
+    /// about to have.
+    translating: Mutex<()>,
     /// Whether there are any: pools that translate nothing look no further, whatever they run.
     is_any: AtomicBool,
     /// Whether whatever is run is translated.
     all: bool,
-    /// How much of a chunk is.
+    /// How much is translated at once.
     limits: Limits,
 }
 
@@ -31,6 +37,53 @@ struct Known {
     text: KnownText,
     /// Nothing where it can't be.
     translated: Option<OneTranslated>,
+    /// How many have asked for it that may let go of it again.
+    users: usize,
+    /// Whether it stays, whoever lets go.
+    stays: bool,
+}
+
+/// A chunk to be translated.
+pub(crate) struct Wanted<'w> {
+    pub(crate) chunk: Chunk<'w>,
+    pub(crate) with_state: bool,
+}
+
+/// Chunks that stay translated for as long as this is there.
+#[cfg(feature = "plugin")]
+pub(crate) struct Lease {
+    translations: Arc<Translations>,
+    texts: Vec<(u64, KnownText)>,
+}
+
+#[cfg(feature = "plugin")]
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("chunks", &self.texts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "plugin")]
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut known = self.translations.write();
+        for (hash, text) in &self.texts {
+            let Some(chunks) = known.get_mut(hash) else {
+                continue;
+            };
+            chunks.retain_mut(|known| {
+                if known.text == *text {
+                    known.users = known.users.saturating_sub(1);
+                }
+                known.stays || known.users > 0
+            });
+            if chunks.is_empty() {
+                known.remove(hash);
+            }
+        }
+    }
 }
 
 impl Translations {
@@ -39,6 +92,7 @@ impl Translations {
         Translations {
             key: RandomState::new(),
             known: RwLock::default(),
+            translating: Mutex::default(),
             is_any: AtomicBool::new(all),
             all,
             limits: Limits::default(),
@@ -60,75 +114,146 @@ impl Translations {
         self.is_any.load(Ordering::Relaxed)
     }
 
+    fn hash(&self, chunk: &Chunk<'_>, with_state: bool) -> u64 {
+        KnownText::hash(&self.key, chunk, with_state)
+    }
+
+    // It is whole whatever panicked.
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<u64, Vec<Known>>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<u64, Vec<Known>>> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What `chunk` was translated to, if it was; or is, if all are.
     pub(crate) fn get(
         &self,
         image: &Image,
         chunk: &Chunk<'_>,
         with_state: bool,
-        compile: impl FnOnce() -> Option<Vec<u8>>,
+        compile: impl Fn(&Chunk<'_>, bool) -> Option<Vec<u8>>,
     ) -> Option<OneTranslated> {
-        let hash = KnownText::hash(&self.key, chunk, with_state);
-        {
-            // It is whole whatever panicked.
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            let found = known.get(&hash).and_then(|chunks| {
-                let mut chunks = chunks.iter();
-                chunks.find(|known| known.text.is(chunk, with_state))
-            });
-            if let Some(known) = found {
-                return known.translated.clone();
-            }
+        let find = || {
+            let known = self.read();
+            let mut chunks = known.get(&self.hash(chunk, with_state))?.iter();
+            let known = chunks.find(|known| known.text.is(chunk, with_state))?;
+            Some(known.translated.clone())
+        };
+        if let Some(known) = find() {
+            return known;
         }
-        match self.all {
-            true => self.translate(image, chunk, with_state, compile).ok()?,
-            false => None,
+        if !self.all {
+            return None;
         }
+        let wanted = Wanted {
+            chunk: chunk.clone(),
+            with_state,
+        };
+        self.translate(image, &[wanted], Reach::Pool, compile)
+            .ok()?;
+        find()?
     }
 
-    /// Translates `chunk`, from the bytecode that `compile` gives, for all that run it from there on. Nothing
-    /// where there is none, or the guest isn't made for that.
+    /// Translates those of the chunks that aren't yet to one module, from the bytecode that `compile` gives, for all
+    /// that run them from there on. Says which of them there is no bytecode of, by their places among all.
     ///
     /// # Errors
     ///
-    /// When it doesn't compile.
+    /// When the module doesn't compile.
     pub(crate) fn translate(
         &self,
         image: &Image,
-        chunk: &Chunk<'_>,
-        with_state: bool,
-        compile: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> wasmtime::Result<Option<OneTranslated>> {
-        // Not while the lock is held: it takes long.
-        let translated = match compile() {
-            Some(bytecode) => {
-                let all = image.translate(&[&bytecode], self.limits)?;
-                all.and_then(|all| OneTranslated::each(all).next())
+        wanted: &[Wanted<'_>],
+        reach: Reach,
+        compile: impl Fn(&Chunk<'_>, bool) -> Option<Vec<u8>>,
+    ) -> wasmtime::Result<Vec<usize>> {
+        // Whoever panicked has changed nothing.
+        let _one_at_a_time = self
+            .translating
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (mut new, mut bytecodes, mut without) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, wanted) in wanted.iter().enumerate() {
+            let is_wanted_already = new.iter().any(|it: &&Wanted<'_>| {
+                KnownText::new(&it.chunk, it.with_state).is(&wanted.chunk, wanted.with_state)
+            });
+            if is_wanted_already || self.note_user(wanted, reach) {
+                continue;
             }
-            None => None,
-        };
-        self.is_any.store(true, Ordering::Relaxed);
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let chunks = known
-            .entry(KnownText::hash(&self.key, chunk, with_state))
-            .or_default();
-        // Somebody else may have been quicker.
-        if let Some(known) = chunks.iter().find(|known| known.text.is(chunk, with_state)) {
-            return Ok(known.translated.clone());
+            match compile(&wanted.chunk, wanted.with_state) {
+                Some(bytecode) => {
+                    new.push(wanted);
+                    bytecodes.push(bytecode);
+                }
+                None => without.push(place),
+            }
         }
-        chunks.push(Known {
-            text: KnownText::new(chunk, with_state),
-            translated: translated.clone(),
+        if bytecodes.is_empty() {
+            return Ok(without);
+        }
+        let bytecodes: Vec<_> = bytecodes.iter().map(Vec::as_slice).collect();
+        let Some(mut all) = image.translate(&bytecodes, reach, self.limits)? else {
+            return Ok(without);
+        };
+        all.texts = new.iter().map(|it| owned(&it.chunk)).collect();
+        self.is_any.store(true, Ordering::Relaxed);
+        let mut known = self.write();
+        for (wanted, translated) in new.into_iter().zip(OneTranslated::each(all)) {
+            let hash = self.hash(&wanted.chunk, wanted.with_state);
+            known.entry(hash).or_default().push(Known {
+                text: KnownText::new(&wanted.chunk, wanted.with_state),
+                translated: Some(translated),
+                users: usize::from(reach == Reach::Own),
+                stays: reach == Reach::Pool,
+            });
+        }
+        Ok(without)
+    }
+
+    /// Notes that somebody asks for a chunk; whether it is known.
+    fn note_user(&self, wanted: &Wanted<'_>, reach: Reach) -> bool {
+        let mut known = self.write();
+        let hash = self.hash(&wanted.chunk, wanted.with_state);
+        let mut chunks = known.get_mut(&hash).into_iter().flatten();
+        let found = chunks.find(|known| known.text.is(&wanted.chunk, wanted.with_state));
+        if let Some(found) = found {
+            found.users += usize::from(reach == Reach::Own);
+            found.stays |= reach == Reach::Pool;
+            return true;
+        }
+        false
+    }
+
+    /// What lets go of these when it is dropped, once for each time that they were asked for.
+    #[cfg(feature = "plugin")]
+    pub(crate) fn lease(self: &Arc<Self>, wanted: &[Wanted<'_>]) -> Lease {
+        let texts = wanted.iter().map(|wanted| {
+            let text = KnownText::new(&wanted.chunk, wanted.with_state);
+            (self.hash(&wanted.chunk, wanted.with_state), text)
         });
-        Ok(translated)
+        Lease {
+            texts: texts.collect(),
+            translations: Arc::clone(self),
+        }
     }
 
     /// All that were translated.
     pub(crate) fn all(&self) -> Vec<(String, OneTranslated)> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         let known = known.values().flatten();
         let translated = known
             .filter_map(|known| Some((known.text.name().to_owned(), known.translated.clone()?)));
         translated.collect()
+    }
+}
+
+fn owned(chunk: &Chunk<'_>) -> Chunk<'static> {
+    Chunk {
+        name: chunk.name.clone().into_owned().into(),
+        line: chunk.line,
+        code: chunk.code.clone().into_owned().into(),
+        expression: chunk.expression,
     }
 }

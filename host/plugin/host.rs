@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::admit::Policy;
 use super::kept::Keep;
-use super::load::{Changes, Loader, Plugins};
+use super::load::{Changes, Compiled, Loader, Plugins};
 use super::manifest::Manifest;
 use crate::diagnostics::{LoadError, Problem};
 use crate::{Grants, Limits, Pool};
@@ -64,6 +64,7 @@ impl PluginHost {
             only: None,
             kept: None,
             entry_once: true,
+            compiled: Compiled::default(),
             patience: Duration::from_secs(30),
         }
     }
@@ -161,6 +162,7 @@ pub struct PluginHostBuilder {
     limits: Option<Limits>,
     kept: Option<usize>,
     entry_once: bool,
+    compiled: Compiled,
     patience: Duration,
 }
 
@@ -223,6 +225,28 @@ impl PluginHostBuilder {
         self
     }
 
+    /// Has the Lua of the plugin of this name, its entry and its modules, translated to WebAssembly when it is loaded, in all its instances: what it
+    /// does stays the same, in less time (`docs/compiled-lua.md`). Can be called several times, for several names.
+    ///
+    /// **Only for plugins that you approved of**: a script then shapes what the compiler of machine code is given
+    /// (`docs/threat-model.md`). A manifest can't ask for it. Loading takes up to a second longer for each, unless the
+    /// pool keeps compiled code ([`PoolBuilder::cache_dir`](crate::PoolBuilder::cache_dir)) or has it shipped;
+    /// [`Pool::compiled_lua`](crate::Pool::compiled_lua) tells. What can't be translated is interpreted.
+    #[cfg(feature = "compile")]
+    pub fn compile(mut self, name: impl Into<String>) -> Self {
+        if let Compiled::Some(names) = &mut self.compiled {
+            names.push(name.into());
+        }
+        self
+    }
+
+    /// As [`compile`](Self::compile), for every plugin that the host loads.
+    #[cfg(feature = "compile")]
+    pub fn compile_all(mut self) -> Self {
+        self.compiled = Compiled::All;
+        self
+    }
+
     /// Loads the plugins: reads their manifests, holds them against what the host grants, and
     /// runs each entry once in a sandbox, on the plugin's own terms, to see that it defines
     /// what the manifest exports.
@@ -252,6 +276,7 @@ impl PluginHostBuilder {
             paths: self.paths,
             only: self.only,
             entry_once: self.entry_once,
+            compiled: self.compiled,
         };
         let (plugins, problems) = loader.load(&Plugins::new());
         let host = PluginHost(Arc::new(Inner {

@@ -7,10 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::admit::{Policy, admit};
 use super::check::check;
+#[cfg(feature = "compile")]
+use super::compile;
 use super::manifest::{Lifetime, Manifest};
 use super::source::{Source, find, load, written_name};
 use super::start::Start;
 use crate::diagnostics::{Code, Problem, Problems};
+#[cfg(feature = "compile")]
+use crate::instance::translations::Lease;
 use crate::{Limits, Pool, RunOptions};
 
 /// The plugins of a host, by their names.
@@ -27,6 +31,9 @@ pub(super) struct Plugin {
     pub(super) options: RunOptions,
     /// What they begin with, if the entry needn't be run in each.
     pub(super) start: Option<Start>,
+    /// What was translated of it, for as long as it is there.
+    #[cfg(feature = "compile")]
+    _compiled: Option<Lease>,
     /// No other plugin of the process has the same one, not even an earlier state of this one:
     /// what is kept belongs to one generation.
     pub(super) generation: u64,
@@ -56,6 +63,35 @@ pub(super) struct Loader {
     pub(super) policy: Policy,
     /// Whether instances may begin behind the entry.
     pub(super) entry_once: bool,
+    /// Those whose Lua is translated.
+    pub(super) compiled: Compiled,
+}
+
+/// Plugins by their names.
+#[derive(Debug)]
+#[cfg_attr(
+    not(feature = "compile"),
+    expect(dead_code, reason = "nothing is translated")
+)]
+pub(super) enum Compiled {
+    All,
+    Some(Vec<String>),
+}
+
+impl Default for Compiled {
+    fn default() -> Compiled {
+        Compiled::Some(Vec::new())
+    }
+}
+
+#[cfg(feature = "compile")]
+impl Compiled {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Compiled::All => true,
+            Compiled::Some(names) => names.iter().any(|it| it == name),
+        }
+    }
 }
 
 /// A file or folder that should be a plugin, or one that should be full of them and can't be read.
@@ -220,6 +256,9 @@ impl Loader {
         };
         let begins_behind = self.entry_once && terms.grants.granted_seed().is_none();
         let options = RunOptions::new().limits(terms.limits).grants(terms.grants);
+        // Before its entry is run for the first time: what a run burns is the same each time.
+        #[cfg(feature = "compile")]
+        let compiled = self.compile(&source, problems);
         let report = check(&source, &options, &self.pool, problems);
         problems.sort_since(before);
         if problems.count() > before {
@@ -231,6 +270,8 @@ impl Loader {
             name: Arc::clone(&name),
             chunk_name: source.chunk_name(),
             start: report.and_then(|report| Start::find(&report, &source, &options, &self.pool)),
+            #[cfg(feature = "compile")]
+            _compiled: compiled,
             source,
             limits: terms.limits,
             options,
@@ -240,6 +281,17 @@ impl Loader {
         };
         plugins.insert(name, Arc::new(plugin));
         true
+    }
+}
+
+#[cfg(feature = "compile")]
+impl Loader {
+    /// Has a plugin's Lua translated, if it is one of those that are.
+    fn compile(&self, source: &Source, problems: &mut Problems) -> Option<Lease> {
+        if !self.compiled.has(&source.manifest.name) {
+            return None;
+        }
+        compile::translate(&self.pool, source, problems)
     }
 }
 

@@ -41,6 +41,8 @@ mod admit;
 mod budget;
 mod call;
 mod check;
+#[cfg(feature = "compile")]
+mod compile;
 mod error;
 mod host;
 mod kept;
@@ -53,6 +55,8 @@ mod start;
 mod tenant;
 
 pub use call::CallOptions;
+#[cfg(feature = "compile")]
+pub use compile::precompile;
 pub use error::{CallError, CallErrorKind};
 pub use host::{PluginHost, PluginHostBuilder, Reload};
 pub use manifest::{Lifetime, Manifest, Wants};

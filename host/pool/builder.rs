@@ -20,6 +20,8 @@ use crate::grants::host_error::HostError;
 use crate::grants::module::Modules;
 use crate::instance::shared::Shared;
 use crate::journal::Journal;
+#[cfg(feature = "compile")]
+use crate::pool::compile::Compile;
 #[cfg(feature = "testing")]
 use crate::pool::sabotage::{Sabotage, Saboteur};
 use crate::pool::{Inner, Pool};
@@ -46,15 +48,9 @@ pub struct PoolBuilder {
     grants: Grants,
     places: Places,
     prelude: Vec<Chunk<'static>>,
-    /// Chunks to be translated.
+    /// What is translated to WebAssembly.
     #[cfg(feature = "compile")]
-    compiled: Vec<Chunk<'static>>,
-    /// Whether all are.
-    #[cfg(all(feature = "compile", feature = "testing"))]
-    compile_all: bool,
-    /// Whether they are however large they are.
-    #[cfg(all(feature = "compile", feature = "testing"))]
-    compile_large: bool,
+    pub(super) compile: Compile,
     /// Another module to run than our guest.
     #[cfg(feature = "testing")]
     foreign: Option<Vec<u8>>,
@@ -96,11 +92,7 @@ impl Default for PoolBuilder {
             places: Places::default(),
             prelude: Vec::new(),
             #[cfg(feature = "compile")]
-            compiled: Vec::new(),
-            #[cfg(all(feature = "compile", feature = "testing"))]
-            compile_all: false,
-            #[cfg(all(feature = "compile", feature = "testing"))]
-            compile_large: false,
+            compile: Compile::default(),
             #[cfg(feature = "testing")]
             foreign: None,
             #[cfg(feature = "testing")]
@@ -285,50 +277,6 @@ impl PoolBuilder {
         self
     }
 
-    /// Translates this chunk to WebAssembly when the pool is built, for all instances that run it: loops over
-    /// numbers then take a fifth of the time, calls and tables two thirds, and what is spent in the
-    /// string library as long as before. `docs/compiled-lua.md` has figures, what it costs, and what is
-    /// never translated; [`Pool::compiled_lua`] tells what became of each chunk.
-    ///
-    /// It is for the very text under the very name, run without a state. What the chunk does, the errors that it raises,
-    /// and its limits are the same; it burns other fuel. An instance that keeps a journal
-    /// interprets all the same, and so do functions that a [`prelude`](Self::prelude) has made.
-    ///
-    /// **Only for Lua that you trust as far as to approve of it**: a script then shapes what the compiler of
-    /// machine code is given (`docs/threat-model.md`).
-    ///
-    /// ```
-    /// use moonfork::Pool;
-    /// # fn main() -> moonfork::Result<()> {
-    /// let sum = "local sum = 0 for i = 1, 1000 do sum = sum + i end return sum";
-    /// let pool = Pool::builder().compile(sum).build()?;
-    /// for chunk in pool.compiled_lua() {
-    ///     assert_eq!(chunk.functions(), 1);
-    /// }
-    /// assert_eq!(pool.branch()?.eval::<i64>(sum)?, 500_500);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "compile")]
-    pub fn compile<'c>(mut self, chunk: impl Into<Chunk<'c>>) -> Self {
-        self.compiled.push(chunk.into().into_owned());
-        self
-    }
-
-    /// Translates whatever chunk is run, when it is first run.
-    #[cfg(all(feature = "compile", feature = "testing"))]
-    pub fn compile_all(mut self) -> Self {
-        self.compile_all = true;
-        self
-    }
-
-    /// Has that go for functions and chunks of any size.
-    #[cfg(all(feature = "compile", feature = "testing"))]
-    pub fn compile_without_limits(mut self) -> Self {
-        self.compile_large = true;
-        self
-    }
-
     /// What instances may do besides computing, unless they are made with grants of their own:
     /// nothing, if this isn't called.
     pub fn grants(mut self, grants: Grants) -> Self {
@@ -428,7 +376,8 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// `Setup`, with what to change; or what running the [`prelude`](Self::prelude) gives.
+    /// `Setup`, with what to change; what running the [`prelude`](Self::prelude) gives; or `Syntax`, for a chunk that is to be
+    /// compiled and doesn't parse.
     pub fn build(self) -> Result<Pool> {
         self.limits.check(self.metered).map_err(Error::setup)?;
         self.functions.check()?;
@@ -458,11 +407,8 @@ impl PoolBuilder {
             kept,
             waiting,
         )?;
-        #[cfg(all(feature = "compile", feature = "testing"))]
-        let shared = match self.compile_all {
-            true => shared.translating_all(!self.compile_large),
-            false => shared,
-        };
+        #[cfg(feature = "compile")]
+        let shared = self.compile.apply(shared);
         let pool = Pool {
             inner: Arc::new(Inner {
                 shared: Arc::new(shared),
@@ -475,9 +421,7 @@ impl PoolBuilder {
             }),
         };
         #[cfg(feature = "compile")]
-        for chunk in &self.compiled {
-            pool.translate(chunk)?;
-        }
+        self.compile.translate(&pool, &self.prelude)?;
         if !self.prelude.is_empty() {
             pool.run_prelude(&self.prelude)?;
         }

@@ -1,14 +1,22 @@
 //! Chunks that a pool has translated to WebAssembly.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::chunk::Chunk;
-use crate::engine::translated::OneTranslated;
+use crate::engine::compiled::{CompiledCode, lua_folder};
+use crate::engine::translated::{OneTranslated, Reach};
 use crate::error::{Error, Result};
 use crate::instance::compile;
+#[cfg(feature = "plugin")]
+use crate::instance::translations::Lease;
+use crate::instance::translations::Wanted;
 use crate::pool::Pool;
+use crate::pool::builder::PoolBuilder;
+use crate::run::options::RunOptions;
+use crate::wire;
 
-/// What became of a chunk of [`PoolBuilder::compile`](crate::PoolBuilder::compile).
+/// What became of a chunk that is translated to WebAssembly: see [`PoolBuilder::compile`](crate::PoolBuilder::compile).
 #[derive(Clone)]
 pub struct CompiledLua {
     name: String,
@@ -38,12 +46,18 @@ impl CompiledLua {
         refused.map(|refused| (refused.line, refused.reason.to_string()))
     }
 
-    /// Bytes of machine code that it takes, for as long as the pool lives.
+    /// Bytes of machine code that it takes, with what was translated together with it, for as long as the pool lives or the
+    /// plugin is loaded.
     pub fn code_bytes(&self) -> usize {
         self.translated.all.code
     }
 
-    /// How long it took to translate and to compile it.
+    /// Where that came from: nothing where no function of it was translated.
+    pub fn code(&self) -> Option<&CompiledCode> {
+        self.translated.all.origin.as_ref()
+    }
+
+    /// How long it took to translate and to compile it, with what was translated together with it.
     pub fn time(&self) -> Duration {
         self.translated.all.time
     }
@@ -70,33 +84,167 @@ impl Pool {
             .collect()
     }
 
+    /// Writes the machine code of all that the pool has translated into the folder `FILE.lua`, beside the file that
+    /// [`PoolBuilder::precompile`](crate::PoolBuilder::precompile) writes: a pool that loads the file
+    /// ([`PoolBuilder::precompiled`](crate::PoolBuilder::precompiled)) finds it there, for processors like this one.
+    ///
+    /// # Errors
+    ///
+    /// `Setup` when it can't be written.
+    pub fn precompile_lua(&self, file: impl AsRef<Path>) -> Result<()> {
+        let folder = lua_folder(file.as_ref());
+        for (_, translated) in self.inner.shared.translations.all() {
+            translated.all.write(&folder).map_err(|error| {
+                Error::setup(format_args!(
+                    "compiled code can't be written to {}: {error}",
+                    folder.display()
+                ))
+            })?;
+        }
+        Ok(())
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) fn bytecode(&self, chunk: &Chunk<'_>) -> Option<Vec<u8>> {
         compile::bytecode_patiently(&self.inner.shared, &chunk.to_wire(), false)
     }
 
-    /// Translates a chunk, for all that run it from there on.
-    pub(super) fn translate(&self, chunk: &Chunk<'_>) -> Result<()> {
-        let shared = &self.inner.shared;
-        let chunk = chunk.to_wire();
-        if !shared.image.translates() {
+    /// Translates chunks to one module, for all instances that run them from there on. A chunk that is known stays
+    /// as it is.
+    ///
+    /// # Errors
+    ///
+    /// `Syntax` for one that doesn't parse; `Setup` when the module can't be made.
+    pub(crate) fn compile_together(&self, chunks: &[Chunk<'_>], with_state: bool) -> Result<()> {
+        let wanted = wanted(chunks, with_state);
+        let without = self.translate(&wanted, Reach::Pool)?;
+        let Some(first) = without.first() else {
             return Ok(());
+        };
+        let mut instance = self.fresh(&self.inner.main_slot, &RunOptions::new())?;
+        instance.check(None, &chunks[*first])?;
+        // It parses, but takes longer than anybody waits, or more room.
+        Err(Error::setup(format_args!(
+            "'{}' can't be compiled: its bytecode isn't to be had",
+            wanted[*first].chunk.name
+        )))
+    }
+
+    /// The same for instances that run nothing else which is translated afterwards, for as long as what this gives is kept. What
+    /// doesn't parse is left out.
+    ///
+    /// # Errors
+    ///
+    /// `Setup` when the module can't be made.
+    #[cfg(feature = "plugin")]
+    pub(crate) fn lease_compiled(&self, chunks: &[Chunk<'_>]) -> Result<Lease> {
+        let wanted = wanted(chunks, false);
+        self.translate(&wanted, Reach::Own)?;
+        Ok(self.inner.shared.translations.lease(&wanted))
+    }
+
+    /// Says which of them have no bytecode, by their places among all.
+    fn translate(&self, wanted: &[Wanted<'_>], reach: Reach) -> Result<Vec<usize>> {
+        let shared = &self.inner.shared;
+        if !shared.image.translates() {
+            return Ok(Vec::new());
         }
-        let compile = || compile::bytecode_patiently(shared, &chunk, false);
+        let compile = |chunk: &wire::Chunk<'_>, with_state: bool| {
+            compile::bytecode_patiently(shared, chunk, with_state)
+        };
         let translated = shared
             .translations
-            .translate(&shared.image, &chunk, false, compile);
-        match translated {
-            Ok(Some(_)) => Ok(()),
-            // Whatever is wrong with it comes up when it is run.
-            Ok(None) => Err(Error::setup(format_args!(
-                "'{}' can't be compiled: it doesn't parse",
-                chunk.name
-            ))),
-            Err(error) => Err(Error::setup(format_args!(
-                "'{}' can't be compiled: {error:#}",
-                chunk.name
-            ))),
-        }
+            .translate(&shared.image, wanted, reach, compile);
+        translated.map_err(|error| {
+            let names: Vec<_> = wanted
+                .iter()
+                .map(|it| format!("'{}'", it.chunk.name))
+                .collect();
+            Error::setup(format_args!(
+                "{} can't be compiled: {error:#}",
+                names.join(", ")
+            ))
+        })
     }
+}
+
+impl PoolBuilder {
+    /// Translates this chunk to WebAssembly when the pool is built, for all instances that run it: loops over
+    /// numbers then take a fifth of the time, calls and tables two thirds, and what is spent in the
+    /// string library as long as before. `docs/compiled-lua.md` has figures, what it costs, and what is
+    /// never translated; [`Pool::compiled_lua`] tells what became of each chunk.
+    ///
+    /// It is for the very text under the very name, run without a state ([`compile_with_state`](Self::compile_with_state) is
+    /// for the others). What the chunk does, the errors that it raises, and its limits are the same; it burns other fuel. An
+    /// instance that keeps a journal interprets all the same. Forks, and branches that begin with a snapshot of the pool's, have
+    /// what their parents have.
+    ///
+    /// **Only for Lua that you trust as far as to approve of it**: a script then shapes what the compiler of
+    /// machine code is given (`docs/threat-model.md`).
+    ///
+    /// ```
+    /// use moonfork::Pool;
+    /// # fn main() -> moonfork::Result<()> {
+    /// let sum = "local sum = 0 for i = 1, 1000 do sum = sum + i end return sum";
+    /// let pool = Pool::builder().compile(sum).build()?;
+    /// for chunk in pool.compiled_lua() {
+    ///     assert_eq!(chunk.functions(), 1);
+    /// }
+    /// assert_eq!(pool.branch()?.eval::<i64>(sum)?, 500_500);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn compile<'c>(mut self, chunk: impl Into<Chunk<'c>>) -> Self {
+        self.compile.chunks.push(chunk.into().into_owned());
+        self
+    }
+
+    /// As [`compile`](Self::compile), for a chunk that is run with a state: by `eval_with`, or as a workflow's node.
+    pub fn compile_with_state<'c>(mut self, chunk: impl Into<Chunk<'c>>) -> Self {
+        self.compile
+            .chunks_with_state
+            .push(chunk.into().into_owned());
+        self
+    }
+
+    /// Translates the [`prelude`](Self::prelude), all chunks of it, as [`compile`](Self::compile) does: functions that it makes
+    /// are translated in each instance.
+    ///
+    /// ```
+    /// use moonfork::Pool;
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder()
+    ///     .prelude("function sum(n) local s = 0 for i = 1, n do s = s + i end return s end")
+    ///     .compile_prelude()
+    ///     .build()?;
+    /// assert_eq!(pool.branch()?.eval::<i64>("sum(1000)")?, 500_500);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn compile_prelude(mut self) -> Self {
+        self.compile.prelude = true;
+        self
+    }
+
+    /// Translates whatever chunk is run, when it is first run.
+    #[cfg(feature = "testing")]
+    pub fn compile_all(mut self) -> Self {
+        self.compile.all = true;
+        self
+    }
+
+    /// Has that go for functions and chunks of any size.
+    #[cfg(feature = "testing")]
+    pub fn compile_without_limits(mut self) -> Self {
+        self.compile.large = true;
+        self
+    }
+}
+
+fn wanted<'c>(chunks: &'c [Chunk<'_>], with_state: bool) -> Vec<Wanted<'c>> {
+    let wanted = chunks.iter().map(|chunk| Wanted {
+        chunk: chunk.to_wire(),
+        with_state,
+    });
+    wanted.collect()
 }

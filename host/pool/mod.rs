@@ -2,6 +2,8 @@
 
 pub(crate) mod builder;
 #[cfg(feature = "compile")]
+pub(crate) mod compile;
+#[cfg(feature = "compile")]
 pub(crate) mod compiled_lua;
 mod direct;
 mod run_async;

@@ -22,7 +22,7 @@ use crate::store::accountant::Accountant;
 use crate::store::interrupt::Interrupter;
 use crate::store::random::{self, Entropy};
 use crate::sync::awake::{Awake, Hold};
-use crate::wire::Seed;
+use crate::wire::{Chunk, Seed};
 use crate::{Cancel, Capability, Deadline, StoreId};
 
 /// The data of one store. There is no way from here to another instance.
@@ -68,8 +68,16 @@ pub(crate) struct Context {
     pub(crate) awake: Arc<Awake>,
     /// What its calls of the host go through.
     pub(crate) tape: Tape,
+    /// What modules are loaded from, where it isn't their text.
+    pub(crate) modules: Vec<Arc<dyn ModuleBytecode>>,
     /// The call that runs at the moment.
     pub(crate) call: Call,
+}
+
+/// Modules that the instance has bytecode of.
+pub(crate) trait ModuleBytecode: Send + Sync {
+    /// That of a module, if it is one of them.
+    fn find(&self, module: &Chunk<'_>) -> Option<&[u8]>;
 }
 
 /// One call, while it runs.
@@ -157,6 +165,7 @@ impl Context {
             interrupter: None,
             awake,
             tape: Tape::None,
+            modules: Vec::new(),
             call: Call {
                 limits: terms.limits,
                 start: Instant::now(),

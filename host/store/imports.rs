@@ -13,7 +13,7 @@ use crate::grants::files::Refusal;
 use crate::grants::function::Failed;
 use crate::grants::granted::{Denial, Granted, Lookup, split_path};
 use crate::journal::entry::{Answer, Asked, Event, Halt};
-use crate::store::context::{Context, Stop, guarded};
+use crate::store::context::{Context, ModuleBytecode, Stop, guarded};
 use crate::store::memory::{guest_memory, read_site, slice, slice_mut};
 use crate::store::replayed::{misfit, note_place, stop};
 use crate::store::{exception, wasi};
@@ -156,6 +156,7 @@ fn host_ask(
     context.count_host_call(granted.registry().names().count() + service as usize)?;
     let max = context.call.limits.value;
     let answer = match str::from_utf8(subject) {
+        Ok(subject) if service == Service::Module => module(&granted, &context.modules, subject),
         Ok(subject) => serve(&granted, service, subject, content, max),
         Err(_) => raised("the name is not UTF-8".to_owned()),
     };
@@ -167,32 +168,41 @@ fn host_ask(
     context.reply(answer?)
 }
 
+/// The module of this name, if it is granted: its text, or the bytecode that one of `modules` has of it.
+fn module(granted: &Granted, modules: &[Arc<dyn ModuleBytecode>], subject: &str) -> Answer {
+    match granted.module(subject) {
+        Lookup::Granted(chunk) => {
+            let name = format!("module '{subject}'");
+            let chunk = wire::Chunk {
+                expression: false,
+                ..chunk.to_wire_as(&name)
+            };
+            let bytecode = modules.iter().find_map(|modules| modules.find(&chunk));
+            let source = match bytecode {
+                Some(bytecode) => [&[wire::BYTECODE], bytecode].concat(),
+                None => {
+                    let mut source = vec![wire::TEXT];
+                    chunk.write(&mut source);
+                    source
+                }
+            };
+            Answer::Done(Bytes(source))
+        }
+        Lookup::Absent => Answer::Nothing,
+        // A name that the pool has, hence of its own choosing.
+        Lookup::Denied => Answer::Denied {
+            capability: Capability::Module(subject.to_owned()),
+            message: format!("module '{subject}' is not granted to this run"),
+        },
+    }
+}
+
 /// What a service answers, if it is granted; `max` is what may pass in one piece.
 fn serve(granted: &Granted, service: Service, subject: &str, content: &[u8], max: usize) -> Answer {
     let denied = |capability, message| Answer::Denied {
         capability,
         message,
     };
-    if let Service::Module = service {
-        return match granted.module(subject) {
-            Lookup::Granted(chunk) => {
-                let mut source = vec![wire::TEXT];
-                let name = format!("module '{subject}'");
-                let chunk = wire::Chunk {
-                    expression: false,
-                    ..chunk.to_wire_as(&name)
-                };
-                chunk.write(&mut source);
-                Answer::Done(Bytes(source))
-            }
-            Lookup::Absent => Answer::Nothing,
-            // A name that the pool has, hence of its own choosing.
-            Lookup::Denied => denied(
-                Capability::Module(subject.to_owned()),
-                format!("module '{subject}' is not granted to this run"),
-            ),
-        };
-    }
     if let Service::Time = service {
         return match granted.clock() {
             Some(_) => Answer::Nothing,

@@ -44,6 +44,8 @@ pub struct RunSettings {
     pub(crate) advice: Option<Advice>,
     pub(crate) journals: Option<PathBuf>,
     pub(crate) journal_bytes: Option<usize>,
+    #[cfg(feature = "compile")]
+    pub(crate) compile: bool,
 }
 
 /// What to tell whoever lacks a capability.
@@ -78,6 +80,19 @@ impl RunSettings {
     /// How many nodes may run on one path, in place of what the workflow says.
     pub fn max_iterations(mut self, max_iterations: NonZeroUsize) -> Self {
         self.max_iterations = Some(max_iterations);
+        self
+    }
+
+    /// Has the Lua of all nodes translated to WebAssembly before the run begins, for this and later runs on the pool: it does
+    /// the same in less time (`docs/compiled-lua.md`). What can't be translated is interpreted, and so is all of a run that
+    /// keeps journals, and what other processes run.
+    ///
+    /// **Only for workflows that you approved of**: a script then shapes what the compiler of machine code is given
+    /// (`docs/threat-model.md`). The run begins up to a second later, unless the pool keeps compiled code
+    /// ([`PoolBuilder::cache_dir`](crate::PoolBuilder::cache_dir)); [`Pool::compiled_lua`](crate::Pool::compiled_lua) tells.
+    #[cfg(feature = "compile")]
+    pub fn compile(mut self, compile: bool) -> Self {
+        self.compile = compile;
         self
     }
 

@@ -6,6 +6,7 @@ mod plugins;
 
 mod call;
 mod check;
+mod compile;
 mod example;
 mod kept;
 mod limits;

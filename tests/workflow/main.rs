@@ -7,6 +7,7 @@ mod branches;
 mod call_keys;
 mod cancel;
 mod check;
+mod compile;
 mod conformance;
 mod fork_states;
 mod isolation;

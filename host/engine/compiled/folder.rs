@@ -3,9 +3,11 @@
 //! Files are reached through the folder's handle, and looked at through their own: what is checked
 //! is what is used, whatever happens to the paths meanwhile.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+#[cfg(feature = "compile")]
+use std::io::{Read, Seek};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -18,11 +20,18 @@ use crate::private_file::{self, For};
 /// How names of files with machine code end.
 pub(super) const EXTENSION: &str = "code";
 
+/// How names of files end with machine code of translated Lua.
+pub(super) const LUA_EXTENSION: &str = "luacode";
+
 /// How names of files end that version 0.1 was writing when it was ended.
 const UNFINISHED: &str = "part";
 
 /// As many files as a folder may keep: those of several settings, programs and versions.
 const MOST_FILES: usize = 16;
+
+/// As many files of translated Lua as a folder may keep, and bytes of them all.
+const MOST_LUA_FILES: usize = 128;
+const MOST_LUA_BYTES: u64 = 64 << 20;
 
 /// A folder that nobody but this user and root can write to.
 pub(super) struct Folder(Dir);
@@ -70,6 +79,40 @@ impl Folder {
         Ok(Trusted(file.into_std()))
     }
 
+    /// The same, for the code of what has this hash ([`keep_of`](Self::keep_of)).
+    ///
+    /// # Errors
+    ///
+    /// When there is none that can be trusted, or it is another's.
+    #[cfg(feature = "compile")]
+    pub(super) fn trusted_of(&self, name: impl AsRef<Path>, hash: &[u8]) -> io::Result<Trusted> {
+        let Trusted(mut file) = self.trusted(name)?;
+        let behind = i64::try_from(seal::LENGTH + hash.len()).map_err(io::Error::other)?;
+        file.seek(io::SeekFrom::End(-behind))?;
+        let mut found = vec![0; hash.len()];
+        file.read_exact(&mut found)?;
+        if found != hash {
+            return Err(io::Error::other("it is the code of something else"));
+        }
+        file.rewind()?;
+        Ok(Trusted(file))
+    }
+
+    /// Puts code into a file, with the hash of what it is the code of.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`].
+    #[cfg(feature = "compile")]
+    pub(super) fn keep_of(
+        &self,
+        name: impl AsRef<Path>,
+        code: &[u8],
+        hash: &[u8],
+    ) -> io::Result<()> {
+        self.keep(name, &[code, hash].concat())
+    }
+
     /// Puts code into a file.
     ///
     /// # Errors
@@ -81,25 +124,48 @@ impl Folder {
 
     /// Removes all but the newest files of ours.
     pub(super) fn prune(&self) -> io::Result<()> {
-        let mut files = Vec::new();
+        let (mut files, mut lua) = (Vec::new(), Vec::new());
         for entry in self.0.entries()? {
             let entry = entry?;
             let name = entry.file_name();
-            if !is_ours(Path::new(&name)) {
+            let path = Path::new(&name);
+            if !is_ours(path) {
                 continue;
             }
+            let is_lua = path.extension().is_some_and(|it| it == LUA_EXTENSION);
             // Another process may be about to remove it, too.
             if let Ok(metadata) = entry.metadata() {
                 let modified = metadata.modified().map(cap_std::time::SystemTime::into_std);
-                files.push((modified.unwrap_or(SystemTime::UNIX_EPOCH), name));
+                let modified = modified.unwrap_or(SystemTime::UNIX_EPOCH);
+                let of_its_kind = if is_lua { &mut lua } else { &mut files };
+                of_its_kind.push((modified, name, metadata.len()));
             }
         }
-        files.sort_unstable_by(|one, other| other.cmp(one));
-        for (_, name) in files.iter().skip(MOST_FILES) {
+        let surplus = [
+            surplus(files, MOST_FILES, u64::MAX),
+            surplus(lua, MOST_LUA_FILES, MOST_LUA_BYTES),
+        ];
+        for name in surplus.into_iter().flatten() {
             let _ = self.0.remove_file(name);
         }
         Ok(())
     }
+}
+
+/// The names of those that there is no room for: there may be so many, and so many bytes of them, the newest first.
+fn surplus(
+    mut files: Vec<(SystemTime, OsString, u64)>,
+    most: usize,
+    most_bytes: u64,
+) -> Vec<OsString> {
+    files.sort_unstable_by(|one, other| other.cmp(one));
+    let mut bytes: u64 = 0;
+    let kept = files.iter().take(most).take_while(|(_, _, len)| {
+        bytes = bytes.saturating_add(*len);
+        bytes <= most_bytes
+    });
+    let kept = kept.count();
+    files.drain(kept..).map(|(_, name, _)| name).collect()
 }
 
 /// Puts code into a file, whoever can write to its folder.
@@ -126,6 +192,9 @@ fn is_ours(name: &Path) -> bool {
     let extension = name.extension().and_then(|extension| extension.to_str());
     match extension {
         Some(EXTENSION | UNFINISHED) => stem.is_some_and(is_number),
+        Some(LUA_EXTENSION) => stem.is_some_and(|stem| {
+            stem.len() == 48 && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
+        }),
         Some(_) => false,
         None => stem.is_some_and(private_file::is_unfinished),
     }

@@ -14,6 +14,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "compile")]
+use sha2::{Digest, Sha256};
 use wasmtime::{Engine, Module, ModuleVersionStrategy};
 
 use crate::engine::audited::machine_code;
@@ -211,6 +213,88 @@ pub(crate) fn module(
             notes,
         },
     ))
+}
+
+/// The module of translated Lua that is `wasm`, loaded from a folder where it lies ready, else compiled, and kept.
+///
+/// # Errors
+///
+/// When it can't be compiled.
+#[cfg(feature = "compile")]
+pub(crate) fn lua_module(
+    engine: &Engine,
+    wasm: &[u8],
+    places: &Places,
+) -> wasmtime::Result<(Module, CompiledCode)> {
+    let mut notes = Vec::new();
+    let hash = Sha256::digest(wasm);
+    let name = lua_file_name(engine, &hash);
+    let shipped = places.precompiled.iter().map(|file| {
+        let origin = CodeOrigin::Precompiled(lua_folder(file).join(&name));
+        (lua_folder(file), origin)
+    });
+    let kept = places.kept.as_ref().filter(|path| path.is_absolute());
+    let kept_folder = kept.map(|path| (path.clone(), CodeOrigin::Kept));
+    for (path, origin) in shipped.chain(kept_folder) {
+        match Folder::open(&path).and_then(|folder| load_of(engine, &folder, &name, &hash)) {
+            Ok(module) => {
+                let code = CompiledCode {
+                    notes,
+                    ..origin.into()
+                };
+                return Ok((module, code));
+            }
+            // As it is before the first time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => notes.push(note(&path.join(&name), "is not used", error)),
+        }
+    }
+    let module = Module::new(engine, wasm)?;
+    if let Some(path) = kept
+        && let Err(error) = keep_lua(&module, path, &name, &hash)
+    {
+        notes.push(note(path, "keeps no compiled code", error));
+    }
+    let code = CompiledCode {
+        notes,
+        ..CodeOrigin::Compiled.into()
+    };
+    Ok((module, code))
+}
+
+/// Where what was translated lies that is shipped with a file of the guest's code: a folder beside it.
+#[cfg(feature = "compile")]
+pub(crate) fn lua_folder(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lua");
+    name.into()
+}
+
+/// Puts the code of a module into a folder, which is made if it isn't there.
+///
+/// # Errors
+///
+/// When others can write to it, or it can't be written.
+#[cfg(feature = "compile")]
+pub(crate) fn keep_lua(module: &Module, path: &Path, name: &str, hash: &[u8]) -> io::Result<()> {
+    let folder = Folder::make(path)?;
+    let code = module.serialize().map_err(io::Error::other)?;
+    folder.keep_of(name, &code, hash)?;
+    folder.prune()
+}
+
+/// The name of the file for what was translated to a module with this hash.
+#[cfg(feature = "compile")]
+pub(crate) fn lua_file_name(engine: &Engine, hash: &[u8]) -> String {
+    let key = key(engine, Part::Whole);
+    let hash = crate::report::hex(hash);
+    format!("{key:016x}{}.{}", &hash[..32], folder::LUA_EXTENSION)
+}
+
+#[cfg(feature = "compile")]
+fn load_of(engine: &Engine, folder: &Folder, name: &str, hash: &[u8]) -> io::Result<Module> {
+    let file = folder.trusted_of(name, hash)?;
+    machine_code::load(engine, file).map_err(|error| io::Error::other(format!("{error:#}")))
 }
 
 /// Another module than our own guest: compiled for one pool alone, since nothing of it tells its

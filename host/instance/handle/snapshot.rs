@@ -84,7 +84,7 @@ impl Snapshot {
     ///
     /// `Options` when the file can't be written.
     pub fn write(&self, file: impl AsRef<Path>) -> Result<()> {
-        self.frozen.write(&self.shared, file.as_ref())
+        self.for_others()?.write(&self.shared, file.as_ref())
     }
 
     /// What [`write`](Self::write) writes, as bytes, for
@@ -95,7 +95,16 @@ impl Snapshot {
     ///
     /// When its memory can't be had.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        self.frozen.to_bytes(&self.shared)
+        self.for_others()?.to_bytes(&self.shared)
+    }
+
+    /// What may leave the pool.
+    fn for_others(&self) -> Result<Arc<Frozen>> {
+        #[cfg(feature = "compile")]
+        if let Some(frozen) = self.frozen.for_others(&self.shared)? {
+            return Ok(Arc::new(frozen));
+        }
+        Ok(Arc::clone(&self.frozen))
     }
 
     /// One of these bytes.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::translated::{MODULES, Translated};
 use crate::instance::session::{Session, exports};
+use crate::store::context::ModuleBytecode;
 
 /// Ticks that don't pass meanwhile.
 const UNTIL_THE_NEXT_CALL: u64 = 1 << 32;
@@ -28,7 +29,7 @@ impl Session {
         if self.translated.iter().any(|it| Arc::ptr_eq(it, translated)) {
             return Ok(true);
         }
-        if self.translated.len() >= MODULES as usize {
+        if self.translated.len() >= MODULES as usize || self.is_in_the_way(translated) {
             return Ok(false);
         }
         let shared = Arc::clone(&self.shared);
@@ -42,8 +43,39 @@ impl Session {
             self.store.set_fuel(u64::MAX)?;
         }
         translated.install(&mut self.store, self.instance, exports)?;
+        let modules = Arc::clone(translated) as Arc<dyn ModuleBytecode>;
+        self.store.data_mut().modules.push(modules);
         self.translated.push(Arc::clone(translated));
         Ok(true)
+    }
+
+    /// Whether its prototypes may say places for functions of others than `translated`.
+    fn is_in_the_way(&self, translated: &Translated) -> bool {
+        let begun = self.frozen.iter().flat_map(|frozen| &frozen.translated);
+        let mut all = self.translated.iter().chain(begun);
+        all.any(|it| !std::ptr::eq(&**it, translated) && it.is_in_the_way_of(translated))
+    }
+
+    /// Has the functions that prototypes say in the memory that it began with.
+    ///
+    /// # Errors
+    ///
+    /// When wasmtime can't make an instance of a module.
+    pub(in crate::instance) fn install_begun(&mut self) -> wasmtime::Result<()> {
+        let Some(frozen) = self.frozen.clone() else {
+            return Ok(());
+        };
+        if self.translates() {
+            for translated in &frozen.translated {
+                self.install(translated)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The chunks whose translated functions it has.
+    pub(in crate::instance) fn translated(&self) -> &[Arc<Translated>] {
+        &self.translated
     }
 
     /// Has the functions that `parent` has, of which it is a copy: its prototypes say their places. Without

@@ -4,7 +4,11 @@ use crate::Chunk;
 use crate::workflow::execute::job::{Body, FanOutJob};
 use crate::workflow::execute::path::Flow;
 use crate::workflow::execute::track::named;
+#[cfg(feature = "compile")]
+use crate::workflow::model::Model;
 use crate::workflow::model::{Node, Work};
+#[cfg(feature = "compile")]
+use crate::workflow::parts;
 use crate::workflow::report::chunk_name;
 
 /// Chunks that are held: what comes behind these is loaded by each branch.
@@ -26,6 +30,24 @@ pub(crate) fn lua_of_branches<'r>(flow: Flow<'r>, job: &FanOutJob) -> Vec<Chunk<
         add(node, &node.work, &mut chunks);
     }
     chunks
+}
+
+/// The chunks of all nodes of a workflow, with those of the workflows in it.
+#[cfg(feature = "compile")]
+pub(crate) fn lua_of_nodes(model: &Model) -> Vec<Chunk<'_>> {
+    let parts = parts::of(model);
+    let nodes = parts.into_iter().flat_map(|part| part.nodes);
+    let chunks = nodes.filter_map(|inside| {
+        let work = match &inside.node.work {
+            Work::Each(each) => &each.body,
+            work => work,
+        };
+        match work {
+            Work::Lua(code) => Some(named(code, &chunk_name(&inside.node.name.value))),
+            _ => None,
+        }
+    });
+    chunks.collect()
 }
 
 fn add<'r>(node: &'r Node, work: &'r Work, chunks: &mut Vec<Chunk<'r>>) {

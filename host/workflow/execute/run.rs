@@ -14,6 +14,8 @@ use crate::workflow::event::{EventKind, Moment};
 use crate::workflow::execute::checkpoint::{Checkpoint, Of, Saver};
 use crate::workflow::execute::context::Run;
 use crate::workflow::execute::journals::Journals;
+#[cfg(feature = "compile")]
+use crate::workflow::execute::lua_of_branches::lua_of_nodes;
 use crate::workflow::execute::path::{self, Ended, Flow};
 use crate::workflow::execute::position::{At, Position};
 use crate::workflow::execute::stops::Stops;
@@ -142,6 +144,11 @@ fn prepare(run: &mut Run<'_>, from: From) -> Result<Begin, Trouble> {
     run.journals =
         Journals::of(run.options).map_err(|why| Trouble::from(Failure::own("OptionError", why)))?;
     let main = check(run)?;
+    #[cfg(feature = "compile")]
+    if run.options.compile {
+        let chunks = lua_of_nodes(&run.workflow.model);
+        run.pool.compile_together(&chunks, true)?;
+    }
     let depth = run.workflow.plan.depth();
     if depth > run.pool.max_branches() {
         let message = format!(

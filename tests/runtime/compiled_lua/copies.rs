@@ -107,8 +107,9 @@ fn a_copy_without_them_has_them_interpreted() {
     // It keeps a journal, and so has no translated functions.
     let options = RunOptions::new().journal(1 << 20);
     let mut recorded = parent.fork_with(&options).unwrap();
-    // A snapshot's memory says no places at all.
-    let snapshot = parent.snapshot().unwrap();
+    // What leaves the pool says no places at all.
+    let bytes = parent.snapshot().unwrap().to_bytes().unwrap();
+    let snapshot = pool.snapshot_from_bytes(&bytes).unwrap();
     let mut begun = snapshot.branch().unwrap();
     for branch in [&mut recorded, &mut begun] {
         let (interpreted, more) = call(branch, "f2");
@@ -123,6 +124,64 @@ fn a_copy_without_them_has_them_interpreted() {
     let (again, fuel) = call(&mut begun, "f2");
     assert_eq!(again, sum);
     assert!(is_translated(fuel));
+}
+
+#[test]
+fn what_begins_with_a_snapshot_has_what_that_has() {
+    if !has_places() {
+        return;
+    }
+    let pool = pool();
+    let mut parent = pool.branch().unwrap();
+    parent.exec(chunk("f2", 2)).unwrap();
+    let snapshot = parent.snapshot().unwrap();
+    drop(parent);
+    let mut begun = snapshot.branch().unwrap();
+    begun.exec(chunk("f3", 3)).unwrap();
+    let mut fork = begun.fork().unwrap();
+    let mut begun_again = begun.snapshot().unwrap().branch().unwrap();
+    for branch in [&mut begun, &mut fork, &mut begun_again] {
+        for n in [2, 3] {
+            let (sum, fuel) = call(branch, &format!("f{n}"));
+            assert_eq!(sum, expected(1000, n));
+            assert!(is_translated(fuel), "f{n}");
+        }
+        // Others of the pool's get places besides.
+        branch.exec(chunk("f9", 9)).unwrap();
+        assert_eq!(call(branch, "f9").0, expected(1000, 9));
+        assert_eq!(call(branch, "f2").0, expected(1000, 2));
+    }
+    // Who keeps a journal has none, and does the same.
+    let options = RunOptions::new().journal(1 << 20);
+    let mut recorded = snapshot.branch_with(&options).unwrap();
+    let (sum, fuel) = call(&mut recorded, "f2");
+    assert_eq!(sum, expected(1000, 2));
+    assert!(!is_translated(fuel));
+}
+
+#[test]
+fn a_prelude_is_translated_for_all_instances() {
+    if !has_places() {
+        return;
+    }
+    let builder = || {
+        common::interpreting_builder()
+            .metered()
+            .prelude(chunk("f2", 2))
+    };
+    let interpreting = builder().build().unwrap();
+    let compiling = builder().compile_prelude().build().unwrap();
+    assert_eq!(interpreting.compiled_lua().len(), 0);
+    assert_eq!(compiling.compiled_lua()[0].functions(), 2);
+    for (pool, translated) in [(&interpreting, false), (&compiling, true)] {
+        let mut branch = pool.branch().unwrap();
+        let mut fork = branch.fork().unwrap();
+        for branch in [&mut branch, &mut fork] {
+            let (sum, fuel) = call(branch, "f2");
+            assert_eq!(sum, expected(1000, 2));
+            assert_eq!(is_translated(fuel), translated);
+        }
+    }
 }
 
 #[test]
