@@ -426,6 +426,14 @@ fn not_installed(error: wasmtime::Error) -> Error {
         .caused_by(error.into_boxed_dyn_error())
 }
 
+#[cfg(all(test, feature = "workflow"))]
+impl Instance {
+    /// Whether its guest holds a chunk.
+    pub(crate) fn holds(&self, chunk: &wire::Chunk<'_>, with_state: bool) -> bool {
+        self.held(chunk, with_state).is_some()
+    }
+}
+
 #[cfg(feature = "testing")]
 impl Instance {
     /// All of its linear memory.

@@ -6,6 +6,8 @@ pub(crate) mod compile;
 #[cfg(feature = "compile")]
 pub(crate) mod compiled_lua;
 mod direct;
+#[cfg(all(test, feature = "workflow"))]
+mod held_chunks;
 mod run_async;
 #[cfg(feature = "testing")]
 pub(crate) mod sabotage;

@@ -160,7 +160,7 @@ impl RunOptions {
     ///     .build()?;
     /// for _ in 0..2 {
     ///     let options = RunOptions::new().idempotency_key("order-17");
-    ///     let keys: (String, String) = pool.branch_with(&options)?.eval("return charge(), charge()")?;
+    ///     let keys: (String, String) = pool.branch_with(&options)?.eval("return {charge(), charge()}")?;
     ///     assert_eq!(keys, ("order-17-0".to_owned(), "order-17-1".to_owned()));
     /// }
     /// # Ok(())

@@ -94,3 +94,13 @@ macro_rules! snapshots_with_extras {
 snapshots_with_extras!(Branch);
 #[cfg(feature = "workflow")]
 snapshots_with_extras!(RunMain);
+
+#[cfg(all(test, feature = "workflow"))]
+impl Branch {
+    /// Whether its guest holds a chunk that is run with a state.
+    pub(crate) fn holds(&mut self, chunk: &crate::chunk::Chunk<'_>) -> Result<bool> {
+        let chunk = chunk.to_wire();
+        self.access()
+            .with(|instance, _| Ok(instance.holds(&chunk, true)))
+    }
+}

@@ -7,8 +7,6 @@ mod access;
 mod calls;
 mod forks;
 mod held;
-#[cfg(all(test, feature = "workflow"))]
-mod held_chunks;
 mod main;
 #[cfg(feature = "workflow")]
 mod notes;

@@ -3,7 +3,6 @@
 use rstest::rstest;
 
 use crate::chunk::Chunk;
-use crate::instance::Instance;
 use crate::instance::freeze::Extras;
 use crate::instance::handle::snapshot::Snapshot;
 use crate::{Branch, Pool};
@@ -28,17 +27,11 @@ fn snapshot(pool: &Pool, chunks: &[Chunk<'_>]) -> Snapshot {
     run.snapshot_with(extras).unwrap()
 }
 
-/// Whether a branch holds a chunk.
-fn holds(branch: &mut Branch, chunk: &Chunk<'_>) -> bool {
-    let with = |instance: &mut Instance| Ok(instance.held(&chunk.to_wire(), true).is_some());
-    branch.access().with(|instance, _| with(instance)).unwrap()
-}
-
 #[test]
 fn branches_hold_what_they_run() {
     let pool = Pool::builder().build().unwrap();
     let mut branch = branch(&pool, &[chunk(), chunk()]);
-    assert!(holds(&mut branch, &chunk()));
+    assert!(branch.holds(&chunk()).unwrap());
     for expected in [4, 5] {
         let state = serde_json::json!({"from": 3});
         let seen: i64 = branch.eval_with(chunk(), &state).unwrap();
@@ -54,7 +47,7 @@ fn branches_hold_what_they_run() {
 fn they_hold_nothing_else(#[case] other: Chunk<'_>) {
     let pool = Pool::builder().build().unwrap();
     let mut branch = branch(&pool, &[chunk()]);
-    assert!(!holds(&mut branch, &other));
+    assert!(!branch.holds(&other).unwrap());
 }
 
 #[test]
@@ -62,15 +55,15 @@ fn what_does_not_parse_is_not_held() {
     let pool = Pool::builder().build().unwrap();
     let broken = Chunk::body("x = = 1");
     let mut branch = branch(&pool, &[broken.clone(), chunk()]);
-    assert!(!holds(&mut branch, &broken));
-    assert!(holds(&mut branch, &chunk()));
+    assert!(!branch.holds(&broken).unwrap());
+    assert!(branch.holds(&chunk()).unwrap());
 }
 
 #[test]
 fn nothing_is_held_where_fuel_is_metered() {
     let pool = Pool::builder().metered().build().unwrap();
     let mut branch = branch(&pool, &[chunk()]);
-    assert!(!holds(&mut branch, &chunk()));
+    assert!(!branch.holds(&chunk()).unwrap());
 }
 
 #[test]
@@ -85,8 +78,8 @@ fn who_begins_with_a_branch_holds_what_that_holds() {
     };
     let mut child = parent.snapshot_with(extras).unwrap().branch().unwrap();
     let mut fork = parent.fork().unwrap();
-    assert!(holds(&mut child, &chunk()) && holds(&mut child, &other));
-    assert!(holds(&mut fork, &chunk()) && !holds(&mut fork, &other));
+    assert!(child.holds(&chunk()).unwrap() && child.holds(&other).unwrap());
+    assert!(fork.holds(&chunk()).unwrap() && !fork.holds(&other).unwrap());
     let state = serde_json::json!({"from": 3});
     for branch in [&mut child, &mut fork] {
         assert_eq!(branch.eval_with::<_, i64>(chunk(), &state).unwrap(), 4);
@@ -100,7 +93,7 @@ fn what_was_written_and_read_holds_nothing_that_is_known() {
     let pool = Pool::builder().build().unwrap();
     let bytes = snapshot(&pool, &[chunk()]).to_bytes().unwrap();
     let mut branch = pool.snapshot_from_bytes(&bytes).unwrap().branch().unwrap();
-    assert!(!holds(&mut branch, &chunk()));
+    assert!(!branch.holds(&chunk()).unwrap());
     let chunks = [chunk().first_line(9)];
     let extras = Extras {
         state: None,
