@@ -64,6 +64,10 @@ pub(super) struct Loader {
     /// Whether instances may begin behind the entry.
     pub(super) entry_once: bool,
     /// Those whose Lua is translated.
+    #[cfg_attr(
+        not(feature = "compile"),
+        expect(dead_code, reason = "nothing is translated")
+    )]
     pub(super) compiled: Compiled,
 }
 
