@@ -49,17 +49,10 @@ pub(crate) fn bytecode_patiently(
 }
 
 fn terms(shared: &Shared, wall: Duration) -> Terms {
-    Terms {
-        limits: Limits {
-            wall: shared.limits.wall.min(wall),
-            ..shared.limits
-        },
-        deadline: None,
-        cancel: None,
-        granted: None,
-        journal: None,
-        keys: None,
-    }
+    Terms::of_limits(Limits {
+        wall: shared.limits.wall.min(wall),
+        ..shared.limits
+    })
 }
 
 fn compiled(

@@ -7,41 +7,29 @@ use crate::wire::Chunk;
 /// A chunk, and whether it is run with a state.
 #[derive(Clone, PartialEq)]
 pub(crate) struct KnownText {
-    name: String,
-    line: u32,
-    code: Vec<u8>,
-    expression: bool,
+    pub(crate) chunk: Chunk<'static>,
     with_state: bool,
 }
 
 impl KnownText {
     pub(crate) fn new(chunk: &Chunk<'_>, with_state: bool) -> KnownText {
-        KnownText {
-            name: chunk.name.clone().into_owned(),
+        let chunk = Chunk {
+            name: chunk.name.clone().into_owned().into(),
             line: chunk.line,
-            code: chunk.code.clone().into_owned(),
+            code: chunk.code.clone().into_owned().into(),
             expression: chunk.expression,
-            with_state,
-        }
+        };
+        KnownText { chunk, with_state }
     }
 
     /// Whether it is this one.
     pub(crate) fn is(&self, chunk: &Chunk<'_>, with_state: bool) -> bool {
-        self.code == *chunk.code
-            && self.name == chunk.name
-            && (self.line, self.expression, self.with_state)
-                == (chunk.line, chunk.expression, with_state)
-    }
-
-    /// What the chunk is called in messages.
-    #[cfg(feature = "compile")]
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.chunk == *chunk && self.with_state == with_state
     }
 
     /// Bytes that it takes, besides its own.
     pub(crate) fn size(&self) -> usize {
-        self.name.len() + self.code.len()
+        self.chunk.name.len() + self.chunk.code.len()
     }
 
     /// A hash of all that makes a difference.

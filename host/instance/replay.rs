@@ -107,12 +107,8 @@ pub(crate) fn replay(
         check_room(memory.len(), &limits)?;
     }
     let terms = Terms {
-        limits,
-        deadline: None,
         cancel: options.cancel.clone(),
-        granted: None,
-        journal: None,
-        keys: None,
+        ..Terms::of_limits(limits)
     };
     let granted = Arc::clone(&shared.nothing);
     let awake = Arc::clone(image.awake());

@@ -35,8 +35,7 @@ pub(crate) struct Translations {
 /// A chunk that is known.
 struct Known {
     text: KnownText,
-    /// Nothing where it can't be.
-    translated: Option<OneTranslated>,
+    translated: OneTranslated,
     /// How many have asked for it that may let go of it again.
     users: usize,
     /// Whether it stays, whoever lets go.
@@ -44,6 +43,7 @@ struct Known {
 }
 
 /// A chunk to be translated.
+#[derive(PartialEq)]
 pub(crate) struct Wanted<'w> {
     pub(crate) chunk: Chunk<'w>,
     pub(crate) with_state: bool,
@@ -141,11 +141,9 @@ impl Translations {
             let known = chunks.find(|known| known.text.is(chunk, with_state))?;
             Some(known.translated.clone())
         };
-        if let Some(known) = find() {
+        let known = find();
+        if known.is_some() || !self.all {
             return known;
-        }
-        if !self.all {
-            return None;
         }
         let wanted = Wanted {
             chunk: chunk.clone(),
@@ -153,7 +151,7 @@ impl Translations {
         };
         self.translate(image, &[wanted], Reach::Pool, compile)
             .ok()?;
-        find()?
+        find()
     }
 
     /// Translates those of the chunks that aren't yet to one module, from the bytecode that `compile` gives, for all
@@ -176,10 +174,7 @@ impl Translations {
             .unwrap_or_else(PoisonError::into_inner);
         let (mut new, mut bytecodes, mut without) = (Vec::new(), Vec::new(), Vec::new());
         for (place, wanted) in wanted.iter().enumerate() {
-            let is_wanted_already = new.iter().any(|it: &&Wanted<'_>| {
-                KnownText::new(&it.chunk, it.with_state).is(&wanted.chunk, wanted.with_state)
-            });
-            if is_wanted_already || self.note_user(wanted, reach) {
+            if new.contains(&wanted) || self.note_user(wanted, reach) {
                 continue;
             }
             match compile(&wanted.chunk, wanted.with_state) {
@@ -197,14 +192,17 @@ impl Translations {
         let Some(mut all) = image.translate(&bytecodes, reach, self.limits)? else {
             return Ok(without);
         };
-        all.texts = new.iter().map(|it| owned(&it.chunk)).collect();
+        let texts = new
+            .iter()
+            .map(|it| KnownText::new(&it.chunk, it.with_state));
+        all.texts = texts.map(|text| text.chunk).collect();
         self.is_any.store(true, Ordering::Relaxed);
         let mut known = self.write();
         for (wanted, translated) in new.into_iter().zip(OneTranslated::each(all)) {
             let hash = self.hash(&wanted.chunk, wanted.with_state);
             known.entry(hash).or_default().push(Known {
                 text: KnownText::new(&wanted.chunk, wanted.with_state),
-                translated: Some(translated),
+                translated,
                 users: usize::from(reach == Reach::Own),
                 stays: reach == Reach::Pool,
             });
@@ -243,17 +241,10 @@ impl Translations {
     pub(crate) fn all(&self) -> Vec<(String, OneTranslated)> {
         let known = self.read();
         let known = known.values().flatten();
-        let translated = known
-            .filter_map(|known| Some((known.text.name().to_owned(), known.translated.clone()?)));
+        let translated = known.map(|known| {
+            let name = known.text.chunk.name.clone().into_owned();
+            (name, known.translated.clone())
+        });
         translated.collect()
-    }
-}
-
-fn owned(chunk: &Chunk<'_>) -> Chunk<'static> {
-    Chunk {
-        name: chunk.name.clone().into_owned().into(),
-        line: chunk.line,
-        code: chunk.code.clone().into_owned().into(),
-        expression: chunk.expression,
     }
 }

@@ -23,6 +23,18 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// These limits, and nothing else.
+    pub(crate) fn of_limits(limits: Limits) -> Terms {
+        Terms {
+            limits,
+            deadline: None,
+            cancel: None,
+            granted: None,
+            journal: None,
+            keys: None,
+        }
+    }
+
     /// The terms of an instance, in a pool with these limits that grants this.
     ///
     /// # Errors

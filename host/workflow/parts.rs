@@ -16,9 +16,9 @@ pub(crate) struct Inside<'m> {
     pub(crate) policies: Vec<&'m Policy>,
 }
 
-impl Inside<'_> {
+impl<'m> Inside<'m> {
     /// What the node does itself, or for each of many values.
-    pub(crate) fn work(&self) -> &Work {
+    pub(crate) fn work(&self) -> &'m Work {
         match &self.node.work {
             Work::Each(each) => &each.body,
             work => work,

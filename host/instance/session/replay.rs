@@ -69,15 +69,11 @@ impl Session {
         cancel: Option<&Cancel>,
     ) -> (Result<()>, u64) {
         let terms = Terms {
-            limits: Limits {
+            cancel: cancel.cloned(),
+            ..Terms::of_limits(Limits {
                 output: call.room,
                 ..Limits::from(&call.limits)
-            },
-            deadline: None,
-            cancel: cancel.cloned(),
-            granted: None,
-            journal: None,
-            keys: None,
+            })
         };
         let _call = nesting::enter();
         self.store.data_mut().output = Output::default();

@@ -38,12 +38,9 @@ pub(crate) fn lua_of_nodes(model: &Model) -> Vec<Chunk<'_>> {
     let parts = parts::of(model);
     let nodes = parts.into_iter().flat_map(|part| part.nodes);
     let chunks = nodes.filter_map(|inside| {
-        let work = match &inside.node.work {
-            Work::Each(each) => &each.body,
-            work => work,
-        };
-        match work {
-            Work::Lua(code) => Some(named(code, &chunk_name(&inside.node.name.value))),
+        let node = inside.node;
+        match inside.work() {
+            Work::Lua(code) => Some(named(code, &chunk_name(&node.name.value))),
             _ => None,
         }
     });
