@@ -42,12 +42,32 @@ impl ChunkCache {
         with_state: bool,
         compile: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Option<Arc<[u8]>> {
+        self.find(chunk, with_state, false, compile)
+    }
+
+    /// The same for a text that is sure to come again: it is compiled the first time.
+    pub(crate) fn get_at_once(
+        &self,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+        compile: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<Arc<[u8]>> {
+        self.find(chunk, with_state, true, compile)
+    }
+
+    fn find(
+        &self,
+        chunk: &Chunk<'_>,
+        with_state: bool,
+        at_once: bool,
+        compile: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<Arc<[u8]>> {
         if chunk.code.len() > MAX_TEXT {
             return None;
         }
         let hash = KnownText::hash(&self.key, chunk, with_state);
         // Not while the lock is held: others go on meanwhile.
-        match self.kept().recall(hash, chunk, with_state) {
+        match self.kept().recall(hash, chunk, with_state, at_once) {
             Recalled::Known(bytecode) => return Some(bytecode),
             Recalled::Leave => return None,
             Recalled::Compile => {}
@@ -111,8 +131,8 @@ impl Kept {
         }
     }
 
-    /// What is to be done about a text that is to be run now.
-    fn recall(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool) -> Recalled {
+    /// What is to be done about a text that is to be run now, and compiled `at_once` if it comes for the first time.
+    fn recall(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool, at_once: bool) -> Recalled {
         match self.texts.get_mut(&key) {
             Some(Text::Compiled(compiled)) if compiled.text.is(chunk, with_state) => {
                 Recalled::Known(Arc::clone(&compiled.bytecode))
@@ -121,6 +141,10 @@ impl Kept {
             Some(Text::Compiled(_) | Text::Refused) => Recalled::Leave,
             Some(seen @ Text::Seen) => {
                 *seen = Text::Refused;
+                Recalled::Compile
+            }
+            None if at_once => {
+                self.insert(key, Text::Refused);
                 Recalled::Compile
             }
             None => {
@@ -187,7 +211,7 @@ mod tests {
 
     /// Runs a text that has this hash; whether its bytecode was known.
     fn run(kept: &mut Kept, key: u64, code: &str) -> bool {
-        match kept.recall(key, &chunk(code), false) {
+        match kept.recall(key, &chunk(code), false, false) {
             Recalled::Known(bytecode) => {
                 assert_eq!(*bytecode, *code.as_bytes());
                 true
@@ -208,6 +232,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sure_to_come_again_is_compiled_the_first_time() {
+        let mut kept = Kept::new(1 << 20);
+        let recalled = kept.recall(7, &chunk("x"), false, true);
+        assert!(matches!(recalled, Recalled::Compile));
+        kept.keep(7, &chunk("x"), false, b"x".as_slice().into());
+        assert!(run(&mut kept, 7, "x"), "whoever runs it knows it then");
+    }
+
+    #[test]
     fn another_text_with_the_same_hash_is_not_taken_for_it() {
         let mut kept = Kept::new(1 << 20);
         for _ in 0..2 {
@@ -215,14 +248,14 @@ mod tests {
         }
         assert!(!run(&mut kept, 7, "y"));
         assert!(run(&mut kept, 7, "x"));
-        let with_state = kept.recall(7, &chunk("x"), true);
+        let with_state = kept.recall(7, &chunk("x"), true, false);
         assert!(matches!(with_state, Recalled::Leave));
     }
 
     #[test]
     fn what_could_not_be_compiled_is_not_tried_again() {
         let mut kept = Kept::new(1 << 20);
-        let mut recall = || kept.recall(7, &chunk("x"), false);
+        let mut recall = || kept.recall(7, &chunk("x"), false, false);
         assert!(matches!(recall(), Recalled::Leave));
         assert!(matches!(recall(), Recalled::Compile));
         assert!(matches!(recall(), Recalled::Leave));

@@ -74,15 +74,11 @@ impl Instance {
         let shared = Arc::clone(&parent.shared);
         let limits = parent.store.data().limits;
         let terms = Terms {
-            limits: Limits {
+            granted: Some(Arc::clone(&shared.nothing)),
+            ..Terms::of_limits(Limits {
                 memory: shared.limits.memory,
                 ..limits
-            },
-            deadline: None,
-            cancel: None,
-            granted: Some(Arc::clone(&shared.nothing)),
-            journal: None,
-            keys: None,
+            })
         };
         let slot = shared.slot(&shared.snapshot_slots, &terms)?;
         let id = parent.store.data().id;
@@ -146,7 +142,8 @@ impl Instance {
             if held.iter().any(|held| held.text.is(&chunk, true)) {
                 continue;
             }
-            let Some(bytecode) = compile::bytecode(&shared, &chunk, true) else {
+            let compile = || compile::bytecode(&shared, &chunk, true);
+            let Some(bytecode) = shared.chunks.get_at_once(&chunk, true, compile) else {
                 continue;
             };
             match self.request(None, Op::Hold, &Bytecode(&bytecode), |_| Ok(())) {
@@ -175,12 +172,8 @@ impl Frozen {
             return Ok(None);
         }
         let terms = Terms {
-            limits: shared.limits,
-            deadline: None,
-            cancel: None,
             granted: Some(Arc::clone(&shared.nothing)),
-            journal: None,
-            keys: None,
+            ..Terms::of_limits(shared.limits)
         };
         let slot = shared.slot(&shared.snapshot_slots, &terms)?;
         let mut copy = Instance::beginning_with(Some(self), shared, slot, terms)?;

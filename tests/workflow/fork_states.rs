@@ -192,3 +192,53 @@ nodes:
     assert!(fork.contains("more than the"), "{fork}");
     assert_eq!(fork, fresh);
 }
+
+/// Their instances hold it from the start, for which it has to be compiled beforehand: a text that is run once isn't.
+#[rstest]
+#[case::edges(
+    "
+  - {name: a, run: 'return {n = 1}'}
+  - {name: b, steps: [{name: inner, run: 'return {n = 2}'}]}
+  - {name: join, fan_in: true, run: 'return {}'}
+edges: [{from: __start__, parallel: [a, b], fan_in: join}]
+",
+    2
+)]
+#[case::each(
+    "
+  - {name: each, parallel_each: [1], run: 'return {n = 1}'}
+  - {name: join, run: 'return {}'}
+",
+    1
+)]
+#[case::steps(
+    "
+  - name: each
+    type: dynamic_parallel
+    items: [1]
+    steps:
+      - {name: one, run: 'return {n = 1}'}
+      - {name: two, run: 'return {n = 2}'}
+",
+    2
+)]
+#[case::a_loop("
+  - {name: a, type: while_loop, condition: 'not state.n', max_iterations: 2, body: [{name: twice, run: 'return {n = 2}'}]}
+  - {name: join, fan_in: true, run: 'return {}'}
+edges: [{from: __start__, parallel: [a], fan_in: join}]
+", 1)]
+fn branches_do_not_load_what_they_run(#[case] nodes: &str, #[case] expected: usize) {
+    for (start, expected) in [("fork", expected), ("fresh", 0)] {
+        let pool = common::interpreting_builder().build().unwrap();
+        let text = format!("settings: {{parallel: {{start: {start}}}}}\nnodes:{nodes}");
+        let workflow = Workflow::parse(&text, "w.yaml").unwrap_or_else(|error| panic!("{error}"));
+        workflow
+            .run(&pool, state(1), &RunSettings::new())
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            moonfork::testing::compiled_chunks(&pool),
+            expected,
+            "{start}"
+        );
+    }
+}
