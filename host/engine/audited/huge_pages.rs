@@ -92,4 +92,48 @@ mod tests {
         assert_eq!(sum(&memory[HUGE / 2..HUGE]), 0);
         assert_eq!(sum(&memory[HUGE..]), 7 * 4 * HUGE as u64);
     }
+
+    /// What the kernel says of the mapping that an address lies in: two letters for each thing that it was told.
+    #[cfg(target_os = "linux")]
+    fn flags_at(address: usize) -> Vec<String> {
+        let maps = std::fs::read_to_string("/proc/self/smaps").expect("a process may read its own");
+        let mut is_there = false;
+        for line in maps.lines() {
+            if let Some(flags) = line.strip_prefix("VmFlags:")
+                && is_there
+            {
+                return flags.split_whitespace().map(str::to_owned).collect();
+            }
+            let range = line
+                .split_once(' ')
+                .and_then(|(range, _)| range.split_once('-'));
+            let ends = range.map(|(start, end)| {
+                let number = |text| usize::from_str_radix(text, 16);
+                (number(start), number(end))
+            });
+            if let Some((Ok(start), Ok(end))) = ends {
+                is_there = (start..end).contains(&address);
+            }
+        }
+        panic!("no mapping has {address:x}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_kernel_is_told_for_as_long_as_memory_is_filled() {
+        if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            eprintln!("skipped: this kernel has no huge pages");
+            return;
+        }
+        let mut memory = vec![0; 5 * HUGE];
+        // In the midst of what is filled, and in front of that.
+        let [inside, in_front] = [3 * HUGE, 0].map(|at| memory.as_ptr().addr() + at);
+        let told = |address, flag: &str| flags_at(address).iter().any(|it| it == flag);
+        filled(&mut memory, HUGE, |_| {
+            assert!(told(inside, "hg"));
+            assert!(!told(in_front, "hg"));
+        });
+        assert!(told(inside, "nh"));
+        assert!(!told(inside, "hg"));
+    }
 }
