@@ -1,4 +1,5 @@
-//! Fresh calls of plugins: those that begin with what their entry has left, beside those that run it again.
+//! Fresh calls of plugins: those that begin with what their entry has left, beside those that run it again; and those
+//! of compiled plugins, beside interpreted ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,50 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
             Goal::None,
             &mut once(|| call(&tenants[0])),
             &mut once(|| call(&tenants[1])),
+        )?;
+    }
+    compiled(table)
+}
+
+/// Calls of plugins whose Lua is translated.
+fn compiled(table: &mut Table) -> Result<()> {
+    let long = TEXT.repeat(200);
+    for (what, source, plugin, export, args) in [
+        ("a line", SMALL, "log-parser", "parse", json!([LINE])),
+        (
+            "80 bytes of Markdown",
+            LARGE,
+            "pages",
+            "markdown",
+            json!([TEXT]),
+        ),
+        (
+            "16 KB of Markdown",
+            LARGE,
+            "pages",
+            "markdown",
+            json!([long]),
+        ),
+    ] {
+        let name = format!("fresh call of a compiled plugin with {what}, for interpreting it");
+        if !table.wants(&name) {
+            continue;
+        }
+        let pool = Pool::builder().build()?;
+        let host = PluginHost::builder(&pool).path(source);
+        let compiled = host.compile(plugin).load()?.tenant("acme");
+        let interpreted = PluginHost::builder(&Pool::builder().build()?)
+            .path(source)
+            .load()?;
+        let interpreted = interpreted.tenant("acme");
+        assert!(!pool.compiled_lua().is_empty(), "nothing was compiled");
+        let call = |tenant: &Tenant| tenant.call::<_, Value>(plugin, export, &args);
+        assert_eq!(call(&compiled)?.value, call(&interpreted)?.value);
+        table.time(
+            &name,
+            Goal::None,
+            &mut once(|| call(&compiled)),
+            &mut once(|| call(&interpreted)),
         )?;
     }
     Ok(())
