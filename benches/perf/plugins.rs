@@ -9,7 +9,8 @@ use moonfork::plugin::{PluginHost, Tenant};
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::measure::once;
+use crate::measure::{Pair, median, once};
+use crate::scaling::seconds;
 use crate::table::{Goal, Table};
 
 /// A Markdown renderer and a template engine, with all that these need: 3,900 lines.
@@ -60,7 +61,7 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
     compiled(table)
 }
 
-/// Calls of plugins whose Lua is translated.
+/// Calls of plugins whose Lua is translated: one after the other, and by as many workers as can make them.
 fn compiled(table: &mut Table) -> Result<()> {
     let long = TEXT.repeat(200);
     for (what, source, plugin, export, args) in [
@@ -80,8 +81,19 @@ fn compiled(table: &mut Table) -> Result<()> {
             json!([long]),
         ),
     ] {
-        let name = format!("fresh call of a compiled plugin with {what}, for interpreting it");
-        if !table.wants(&name) {
+        let alone = format!("fresh call of a compiled plugin with {what}, for interpreting it");
+        let under_load = [1, 2].map(|workers| {
+            (
+                workers,
+                format!(
+                    "calls a second with {what}, compiled for interpreted, {workers} worker(s)"
+                ),
+            )
+        });
+        if ![&alone, &under_load[0].1, &under_load[1].1]
+            .iter()
+            .any(|name| table.wants(name))
+        {
             continue;
         }
         let pool = Pool::builder().build()?;
@@ -93,15 +105,64 @@ fn compiled(table: &mut Table) -> Result<()> {
         let interpreted = interpreted.tenant("acme");
         assert!(!pool.compiled_lua().is_empty(), "nothing was compiled");
         let call = |tenant: &Tenant| tenant.call::<_, Value>(plugin, export, &args);
-        assert_eq!(call(&compiled)?.value, call(&interpreted)?.value);
+        let expected = call(&interpreted)?.value;
+        assert_eq!(call(&compiled)?.value, expected);
         table.time(
-            &name,
+            &alone,
             Goal::None,
             &mut once(|| call(&compiled)),
             &mut once(|| call(&interpreted)),
         )?;
+        for (workers, name) in under_load {
+            let made = |tenant: &Tenant| {
+                let reply = call(tenant).expect("a plugin answers");
+                assert_eq!(reply.value, expected);
+            };
+            calls_a_second(table, &name, workers, &|| made(&compiled), &|| {
+                made(&interpreted)
+            });
+        }
     }
     Ok(())
+}
+
+/// Adds a row of how many calls `workers` threads get through in a second, of either kind.
+fn calls_a_second(
+    table: &mut Table,
+    name: &str,
+    workers: u32,
+    compiled: &(dyn Fn() + Sync),
+    interpreted: &(dyn Fn() + Sync),
+) {
+    /// Seconds that a measurement takes, about.
+    const SLICE: f64 = 0.2;
+
+    if !table.wants(name) {
+        return;
+    }
+    // As many as are made in that time by one, the first to warm up.
+    seconds(1, 10, interpreted);
+    let one = seconds(1, 10, interpreted) / 10.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "some thousands"
+    )]
+    let calls = ((SLICE / one) as u32).max(1) * workers;
+    let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
+    for _ in 0..table.effort().rounds {
+        let rates =
+            [compiled, interpreted].map(|call| f64::from(calls) / seconds(workers, calls, call));
+        ours.push(rates[0]);
+        theirs.push(rates[1]);
+        ratios.push(rates[0] / rates[1]);
+    }
+    let pair = Pair {
+        ours: median(ours),
+        native: median(theirs),
+        ratio: median(ratios),
+    };
+    table.add(name, Goal::None, pair, "1/s");
 }
 
 /// A copy of a plugin's folder, whose manifest wants a seed.

@@ -52,7 +52,7 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
 }
 
 /// Seconds in which `workers` threads do `work` so many times in all.
-fn seconds(workers: u32, times: u32, work: &(dyn Fn() + Sync)) -> f64 {
+pub(crate) fn seconds(workers: u32, times: u32, work: &(dyn Fn() + Sync)) -> f64 {
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..workers {
