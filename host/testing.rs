@@ -23,6 +23,19 @@ pub fn bytecode<'c>(pool: &Pool, chunk: impl Into<crate::Chunk<'c>>) -> Option<V
     pool.bytecode(&chunk.into())
 }
 
+/// Waits until all chunks that are hot by now are translated, for so long at most
+/// ([`PoolBuilder::compile_hot`](crate::PoolBuilder::compile_hot)). Whether they are.
+#[cfg(feature = "compile")]
+pub fn has_translated_what_is_hot(pool: &Pool, within: std::time::Duration) -> bool {
+    pool.has_translated_what_is_hot(within)
+}
+
+/// How many chunks, or groups of those that were translated together, the branch has translated functions of.
+#[cfg(feature = "compile")]
+pub fn translated_chunks_of(branch: &Branch) -> usize {
+    branch.0.with(Instance::translated_chunks)
+}
+
 /// A copy of all linear memory that the branch has at the moment; empty once it has ended.
 pub fn memory_of(branch: &Branch) -> Vec<u8> {
     branch.0.with(Instance::copy_memory)

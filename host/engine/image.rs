@@ -196,6 +196,12 @@ impl Image {
         self.exports.translated.is_some()
     }
 
+    /// Whether more functions may be translated for all of the pool's instances.
+    #[cfg(feature = "compile")]
+    pub(crate) fn has_places(&self) -> bool {
+        self.taken.are_left()
+    }
+
     /// Translates and compiles what chunks compile to; nothing where the guest isn't made for that.
     ///
     /// # Errors

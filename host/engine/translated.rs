@@ -70,6 +70,11 @@ impl TakenPlaces {
     pub(crate) fn new() -> TakenPlaces {
         TakenPlaces(Mutex::new(0))
     }
+
+    /// Whether any are left.
+    pub(super) fn are_left(&self) -> bool {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) < PLACES
+    }
 }
 
 /// Chunks, translated to one module and compiled.
@@ -182,6 +187,11 @@ impl Translated {
         };
         let name = compiled::lua_file_name(module.engine(), hash);
         compiled::keep_lua(module, folder, &name, hash)
+    }
+
+    /// Whether no function of them could be translated.
+    pub(crate) fn is_interpreted(&self) -> bool {
+        self.module.is_none()
     }
 
     /// Whether an instance can't have both.

@@ -9,8 +9,44 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashlink::LruCache;
 
+#[cfg(feature = "compile")]
+use crate::instance::hot::Heat;
 use crate::instance::known_text::KnownText;
 use crate::wire::Chunk;
+
+/// A chunk whose bytecode is known.
+pub(crate) struct KnownChunk {
+    pub(crate) text: KnownText,
+    pub(crate) bytecode: Vec<u8>,
+    /// How much time its runs took, where that is counted.
+    #[cfg(feature = "compile")]
+    pub(crate) heat: Heat,
+}
+
+impl KnownChunk {
+    pub(crate) fn new(chunk: &Chunk<'_>, with_state: bool, bytecode: Vec<u8>) -> KnownChunk {
+        KnownChunk {
+            text: KnownText::new(chunk, with_state),
+            bytecode,
+            #[cfg(feature = "compile")]
+            heat: Heat::default(),
+        }
+    }
+
+    /// Bytes that it takes, besides its own.
+    pub(crate) fn size(&self) -> usize {
+        self.text.size() + self.bytecode.len()
+    }
+}
+
+/// What became of a chunk that was to be compiled.
+pub(crate) enum Compiled {
+    Bytecode(Vec<u8>),
+    /// It can't be: whatever is wrong comes up again when the text itself is run.
+    Refused,
+    /// There is no slot for an instance that does it.
+    Busy,
+}
 
 /// The bytecode of a pool's chunks.
 pub(crate) struct ChunkCache {
@@ -40,8 +76,8 @@ impl ChunkCache {
         &self,
         chunk: &Chunk<'_>,
         with_state: bool,
-        compile: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> Option<Arc<[u8]>> {
+        compile: impl FnOnce() -> Compiled,
+    ) -> Option<Arc<KnownChunk>> {
         self.find(chunk, with_state, false, compile)
     }
 
@@ -50,8 +86,8 @@ impl ChunkCache {
         &self,
         chunk: &Chunk<'_>,
         with_state: bool,
-        compile: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> Option<Arc<[u8]>> {
+        compile: impl FnOnce() -> Compiled,
+    ) -> Option<Arc<KnownChunk>> {
         self.find(chunk, with_state, true, compile)
     }
 
@@ -60,22 +96,30 @@ impl ChunkCache {
         chunk: &Chunk<'_>,
         with_state: bool,
         at_once: bool,
-        compile: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> Option<Arc<[u8]>> {
+        compile: impl FnOnce() -> Compiled,
+    ) -> Option<Arc<KnownChunk>> {
         if chunk.code.len() > MAX_TEXT {
             return None;
         }
         let hash = KnownText::hash(&self.key, chunk, with_state);
         // Not while the lock is held: others go on meanwhile.
         match self.kept().recall(hash, chunk, with_state, at_once) {
-            Recalled::Known(bytecode) => return Some(bytecode),
+            Recalled::Known(known) => return Some(known),
             Recalled::Leave => return None,
             Recalled::Compile => {}
         }
-        let bytecode: Arc<[u8]> = compile()?.into();
-        self.kept()
-            .keep(hash, chunk, with_state, Arc::clone(&bytecode));
-        Some(bytecode)
+        match compile() {
+            Compiled::Bytecode(bytecode) => {
+                let known = Arc::new(KnownChunk::new(chunk, with_state, bytecode));
+                self.kept().keep(hash, Arc::clone(&known));
+                Some(known)
+            }
+            Compiled::Refused => None,
+            Compiled::Busy => {
+                self.kept().postpone(hash);
+                None
+            }
+        }
     }
 
     /// How many texts needn't be compiled.
@@ -106,16 +150,11 @@ enum Text {
     Seen,
     /// It is being compiled, or could not be.
     Refused,
-    Compiled(Compiled),
-}
-
-struct Compiled {
-    text: KnownText,
-    bytecode: Arc<[u8]>,
+    Compiled(Arc<KnownChunk>),
 }
 
 enum Recalled {
-    Known(Arc<[u8]>),
+    Known(Arc<KnownChunk>),
     /// It comes for the second time.
     Compile,
     /// The text is to be run as it is.
@@ -134,8 +173,8 @@ impl Kept {
     /// What is to be done about a text that is to be run now, and compiled `at_once` if it comes for the first time.
     fn recall(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool, at_once: bool) -> Recalled {
         match self.texts.get_mut(&key) {
-            Some(Text::Compiled(compiled)) if compiled.text.is(chunk, with_state) => {
-                Recalled::Known(Arc::clone(&compiled.bytecode))
+            Some(Text::Compiled(known)) if known.text.is(chunk, with_state) => {
+                Recalled::Known(Arc::clone(known))
             }
             // Another text with the same hash stays where it is.
             Some(Text::Compiled(_) | Text::Refused) => Recalled::Leave,
@@ -154,12 +193,13 @@ impl Kept {
         }
     }
 
-    fn keep(&mut self, key: u64, chunk: &Chunk<'_>, with_state: bool, bytecode: Arc<[u8]>) {
-        let compiled = Compiled {
-            text: KnownText::new(chunk, with_state),
-            bytecode,
-        };
-        self.insert(key, Text::Compiled(compiled));
+    fn keep(&mut self, key: u64, known: Arc<KnownChunk>) {
+        self.insert(key, Text::Compiled(known));
+    }
+
+    /// Has a text compiled when it comes again, which was to be now.
+    fn postpone(&mut self, key: u64) {
+        self.insert(key, Text::Seen);
     }
 
     /// Puts in `text`, and takes out what was not used for longest until there is room.
@@ -181,20 +221,13 @@ impl Text {
     fn size(&self) -> usize {
         match self {
             Text::Seen | Text::Refused => ENTRY,
-            Text::Compiled(compiled) => compiled.size(),
+            Text::Compiled(known) => ENTRY + known.size(),
         }
     }
 }
 
 /// Bytes that an entry takes by itself, about.
 const ENTRY: usize = 256;
-
-impl Compiled {
-    /// Bytes that it takes.
-    fn size(&self) -> usize {
-        ENTRY + self.text.size() + self.bytecode.len()
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -209,15 +242,19 @@ mod tests {
         }
     }
 
+    fn known(code: &str) -> Arc<KnownChunk> {
+        KnownChunk::new(&chunk(code), false, code.into()).into()
+    }
+
     /// Runs a text that has this hash; whether its bytecode was known.
     fn run(kept: &mut Kept, key: u64, code: &str) -> bool {
         match kept.recall(key, &chunk(code), false, false) {
-            Recalled::Known(bytecode) => {
-                assert_eq!(*bytecode, *code.as_bytes());
+            Recalled::Known(known) => {
+                assert_eq!(*known.bytecode, *code.as_bytes());
                 true
             }
             Recalled::Compile => {
-                kept.keep(key, &chunk(code), false, code.as_bytes().into());
+                kept.keep(key, known(code));
                 false
             }
             Recalled::Leave => false,
@@ -236,7 +273,7 @@ mod tests {
         let mut kept = Kept::new(1 << 20);
         let recalled = kept.recall(7, &chunk("x"), false, true);
         assert!(matches!(recalled, Recalled::Compile));
-        kept.keep(7, &chunk("x"), false, b"x".as_slice().into());
+        kept.keep(7, known("x"));
         assert!(run(&mut kept, 7, "x"), "whoever runs it knows it then");
     }
 
@@ -259,6 +296,16 @@ mod tests {
         assert!(matches!(recall(), Recalled::Leave));
         assert!(matches!(recall(), Recalled::Compile));
         assert!(matches!(recall(), Recalled::Leave));
+    }
+
+    #[test]
+    fn what_nobody_had_time_to_compile_is_when_it_comes_again() {
+        let cache = ChunkCache::new();
+        let get = |compiled| cache.get(&chunk("x"), false, || compiled).is_some();
+        assert!(!get(Compiled::Bytecode(Vec::new())), "it comes once");
+        assert!(!get(Compiled::Busy));
+        assert!(get(Compiled::Bytecode(Vec::new())));
+        assert!(get(Compiled::Refused), "it is known");
     }
 
     #[test]

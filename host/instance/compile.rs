@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::instance::chunk_cache::Compiled;
 use crate::instance::session::Session;
 use crate::instance::shared::Shared;
 use crate::instance::stack;
@@ -21,22 +22,22 @@ use crate::wire::Chunk;
 /// own limit.
 const WALL: Duration = Duration::from_millis(20);
 
-/// What `chunk` compiles to, in an instance made for that. Nothing where there is no slot for one, or
-/// it can't be compiled: whatever is wrong comes up again when the text itself is run.
-pub(crate) fn bytecode(
-    shared: &Arc<Shared>,
-    chunk: &Chunk<'_>,
-    with_state: bool,
-) -> Option<Vec<u8>> {
-    let slot = shared.compiler_slots.try_take()?;
-    compiled(shared, chunk, with_state, slot, terms(shared, WALL))
+/// What `chunk` compiles to, in an instance made for that.
+pub(crate) fn bytecode(shared: &Arc<Shared>, chunk: &Chunk<'_>, with_state: bool) -> Compiled {
+    let Some(slot) = shared.compiler_slots.try_take() else {
+        return Compiled::Busy;
+    };
+    match compiled(shared, chunk, with_state, slot, terms(shared, WALL)) {
+        Some(bytecode) => Compiled::Bytecode(bytecode),
+        None => Compiled::Refused,
+    }
 }
 
 /// How long it may take where somebody asked for it.
 #[cfg(feature = "compile")]
 const PATIENT: Duration = Duration::from_secs(5);
 
-/// The same, which waits for a slot, and takes its time.
+/// The same, which waits for a slot, and takes its time. Nothing where it can't be compiled.
 #[cfg(feature = "compile")]
 pub(crate) fn bytecode_patiently(
     shared: &Arc<Shared>,

@@ -16,7 +16,6 @@ use crate::instance::Instance;
 use crate::instance::compile;
 use crate::instance::copy;
 use crate::instance::frozen::{Frozen, HeldText};
-use crate::instance::known_text::KnownText;
 use crate::instance::session::{Session, encode};
 use crate::instance::shared::Shared;
 use crate::run::limits::Limits;
@@ -139,17 +138,17 @@ impl Instance {
         }
         for chunk in chunks {
             let chunk = chunk.to_wire();
-            if held.iter().any(|held| held.text.is(&chunk, true)) {
+            if held.iter().any(|held| held.known.text.is(&chunk, true)) {
                 continue;
             }
             let compile = || compile::bytecode(&shared, &chunk, true);
-            let Some(bytecode) = shared.chunks.get_at_once(&chunk, true, compile) else {
+            let Some(known) = shared.chunks.get_at_once(&chunk, true, compile) else {
                 continue;
             };
-            match self.request(None, Op::Hold, &Bytecode(&bytecode), |_| Ok(())) {
+            match self.request(None, Op::Hold, &Bytecode(&known.bytecode), |_| Ok(())) {
                 Ok(number) => held.push(HeldText {
                     number: HeldChunk(number),
-                    text: KnownText::new(&chunk, true),
+                    known,
                 }),
                 Err(error) if error.ends_instance() => return Err(error),
                 // It finds no room.

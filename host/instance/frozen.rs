@@ -7,7 +7,7 @@ use crate::engine::frozen::FrozenMemory;
 use crate::engine::translated::Translated;
 use crate::grants::told::{Numbers, Told};
 use crate::identity::StoreId;
-use crate::instance::known_text::KnownText;
+use crate::instance::chunk_cache::KnownChunk;
 use crate::journal::memory::Memory;
 use crate::store::global::Number;
 use crate::wire::HeldChunk;
@@ -16,7 +16,7 @@ use crate::wire::HeldChunk;
 #[derive(Clone)]
 pub(crate) struct HeldText {
     pub(crate) number: HeldChunk,
-    pub(crate) text: KnownText,
+    pub(crate) known: Arc<KnownChunk>,
 }
 
 /// A frozen memory, and what belongs to it.

@@ -8,7 +8,7 @@ use crate::wire::Chunk;
 #[derive(Clone, PartialEq)]
 pub(crate) struct KnownText {
     pub(crate) chunk: Chunk<'static>,
-    with_state: bool,
+    pub(crate) with_state: bool,
 }
 
 impl KnownText {

@@ -3,9 +3,12 @@
 mod chunk_cache;
 pub(crate) mod compile;
 mod copy;
+mod count;
 pub(crate) mod freeze;
 pub(crate) mod frozen;
 pub(crate) mod handle;
+#[cfg(feature = "compile")]
+pub(crate) mod hot;
 mod known_text;
 pub(crate) mod replay;
 mod session;
@@ -24,6 +27,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::chunk::Chunk;
 use crate::error::ErrorKind;
 use crate::identity::{Role, StoreId};
+use crate::instance::chunk_cache::KnownChunk;
 use crate::instance::frozen::Frozen;
 use crate::instance::session::{Session, encode};
 use crate::instance::shared::Shared;
@@ -253,11 +257,15 @@ impl Instance {
             let bytecode = Bytecode(&translated.chunk().bytecode);
             return self.request(terms, Op::Run, &bytecode, value);
         }
-        if let Some(held) = self.held(&chunk, state.is_some()) {
-            return self.request(terms, Op::RunHeld, &held, value);
+        if let Some((number, counted)) = self.held(&chunk, state.is_some()) {
+            return self.counting(counted.as_ref(), |instance| {
+                instance.request(terms, Op::RunHeld, &number, value)
+            });
         }
         match self.bytecode(&chunk, state.is_some()) {
-            Some(bytecode) => self.request(terms, Op::Run, &Bytecode(&bytecode), value),
+            Some(known) => self.counting(Some(&known), |instance| {
+                instance.request(terms, Op::Run, &Bytecode(&known.bytecode), value)
+            }),
             None => self.request(terms, Op::Eval, &chunk, value),
         }
     }
@@ -304,14 +312,19 @@ impl Instance {
         Ok(installed.then_some(translated))
     }
 
-    /// The number under which its guest holds `chunk`, if it does.
-    fn held(&self, chunk: &wire::Chunk<'_>, with_state: bool) -> Option<HeldChunk> {
+    /// The number under which its guest holds `chunk`, if it does, and what its time is counted for, where it is.
+    fn held(
+        &self,
+        chunk: &wire::Chunk<'_>,
+        with_state: bool,
+    ) -> Option<(HeldChunk, Option<Arc<KnownChunk>>)> {
         match &self.state {
             // As below; none is held where fuel is metered.
             State::Live(session) if !session.store.data().tape.is_recording() => {
                 let mut held = session.frozen()?.chunks.iter();
-                let found = held.find(|held| held.text.is(chunk, with_state))?;
-                Some(found.number)
+                let found = held.find(|held| held.known.text.is(chunk, with_state))?;
+                let counts = session.shared.counts_time();
+                Some((found.number, counts.then(|| Arc::clone(&found.known))))
             }
             _ => None,
         }
@@ -320,7 +333,7 @@ impl Instance {
     /// What `chunk` compiles to, if it came before.
     ///
     /// Not where fuel is metered: a run would burn less than the first time.
-    fn bytecode(&self, chunk: &wire::Chunk<'_>, with_state: bool) -> Option<Arc<[u8]>> {
+    fn bytecode(&self, chunk: &wire::Chunk<'_>, with_state: bool) -> Option<Arc<KnownChunk>> {
         match &self.state {
             // A replay has to do the same, and bytecode says nothing to whoever reads a journal.
             State::Live(session) if session.store.data().tape.is_recording() => None,

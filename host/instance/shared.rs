@@ -15,6 +15,8 @@ use crate::grants::module::Modules;
 use crate::instance::chunk_cache::ChunkCache;
 use crate::instance::frozen::Frozen;
 #[cfg(feature = "compile")]
+use crate::instance::hot::{Hot, Translating};
+#[cfg(feature = "compile")]
 use crate::instance::translations::Translations;
 use crate::run::limits::Limits;
 use crate::run::terms::Terms;
@@ -38,6 +40,9 @@ pub(crate) struct Shared {
     /// Chunks that are translated to WebAssembly.
     #[cfg(feature = "compile")]
     pub(crate) translations: Arc<Translations>,
+    /// What has chunks translated whose runs take long, where that is wanted.
+    #[cfg(feature = "compile")]
+    pub(crate) hot: Option<Hot>,
     /// Those of the instances that compile them.
     pub(crate) compiler_slots: Slots,
     /// Those of branches.
@@ -50,6 +55,17 @@ pub(crate) struct Shared {
     pub(crate) prelude: OnceLock<Arc<Frozen>>,
     /// What the random numbers of its instances come from: keyed afresh for each pool.
     pub(crate) random: RandomState,
+}
+
+#[cfg(feature = "compile")]
+impl Translating for Shared {
+    fn image(&self) -> &Image {
+        &self.image
+    }
+
+    fn translations(&self) -> &Translations {
+        &self.translations
+    }
 }
 
 impl Shared {
@@ -85,6 +101,8 @@ impl Shared {
             chunks: ChunkCache::new(),
             #[cfg(feature = "compile")]
             translations: Arc::new(Translations::new(false)),
+            #[cfg(feature = "compile")]
+            hot: None,
             compiler_slots: Slots::new(Self::COMPILERS as usize),
             branch_slots,
             snapshot_slots: Slots::new(Self::SNAPSHOTS as usize),
@@ -106,6 +124,25 @@ impl Shared {
             translations: Arc::new(translations),
             ..self
         }
+    }
+
+    /// The same, which has chunks translated whose runs take long.
+    #[cfg(feature = "compile")]
+    pub(crate) fn translating_hot(self) -> Shared {
+        let hot = self.image.translates().then(Hot::new);
+        Shared { hot, ..self }
+    }
+
+    /// Whether it is counted how much time runs of known chunks take.
+    #[cfg_attr(
+        not(feature = "compile"),
+        expect(clippy::unused_self, reason = "there is nothing to count it for")
+    )]
+    pub(crate) fn counts_time(&self) -> bool {
+        #[cfg(feature = "compile")]
+        return self.hot.is_some();
+        #[cfg(not(feature = "compile"))]
+        false
     }
 
     /// The terms of a new instance.

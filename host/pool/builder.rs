@@ -382,6 +382,8 @@ impl PoolBuilder {
         self.limits.check(self.metered).map_err(Error::setup)?;
         self.functions.check()?;
         self.modules.check()?;
+        #[cfg(feature = "compile")]
+        self.compile.check(self.metered)?;
         let checks = self.checks();
         #[cfg(feature = "testing")]
         let foreign = self.foreign.as_deref();

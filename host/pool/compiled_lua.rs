@@ -20,6 +20,7 @@ use crate::wire;
 #[derive(Clone)]
 pub struct CompiledLua {
     name: String,
+    hot: bool,
     translated: OneTranslated,
 }
 
@@ -27,6 +28,12 @@ impl CompiledLua {
     /// What the chunk is called in messages.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it was translated because its runs took long ([`PoolBuilder::compile_hot`](crate::PoolBuilder::compile_hot)),
+    /// rather than because it was named.
+    pub fn was_hot(&self) -> bool {
+        self.hot
     }
 
     /// How many of its functions were translated, itself included.
@@ -67,6 +74,7 @@ impl std::fmt::Debug for CompiledLua {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CompiledLua")
             .field("name", &self.name)
+            .field("was_hot", &self.was_hot())
             .field("functions", &self.functions())
             .field("instructions", &self.instructions())
             .field("interpreted", &self.interpreted().collect::<Vec<_>>())
@@ -80,8 +88,12 @@ impl Pool {
     /// The chunks that the pool has translated to WebAssembly, in no order.
     pub fn compiled_lua(&self) -> Vec<CompiledLua> {
         let all = self.inner.shared.translations.all().into_iter();
-        all.map(|(name, translated)| CompiledLua { name, translated })
-            .collect()
+        all.map(|(name, hot, translated)| CompiledLua {
+            name,
+            hot,
+            translated,
+        })
+        .collect()
     }
 
     /// Writes the machine code of all that the pool has translated into the folder `FILE.lua`, beside the file that
@@ -93,7 +105,7 @@ impl Pool {
     /// `Setup` when it can't be written.
     pub fn precompile_lua(&self, file: impl AsRef<Path>) -> Result<()> {
         let folder = lua_folder(file.as_ref());
-        for (_, translated) in self.inner.shared.translations.all() {
+        for (_, _, translated) in self.inner.shared.translations.all() {
             translated.all.write(&folder).map_err(|error| {
                 Error::setup(format_args!(
                     "compiled code can't be written to {}: {error}",
@@ -102,6 +114,12 @@ impl Pool {
             })?;
         }
         Ok(())
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_translated_what_is_hot(&self, within: Duration) -> bool {
+        let hot = self.inner.shared.hot.as_ref();
+        hot.is_none_or(|hot| hot.is_done(within))
     }
 
     #[cfg(feature = "testing")]
@@ -223,6 +241,46 @@ impl PoolBuilder {
     /// ```
     pub fn compile_prelude(mut self) -> Self {
         self.compile.prelude = true;
+        self
+    }
+
+    /// Translates chunks to WebAssembly that much time goes into, while scripts run: a thread of the pool's does, one chunk at
+    /// a time, and all instances run them translated from their next run on, those that were there before as well.
+    /// What they do is the same, as with [`compile`](Self::compile).
+    ///
+    /// Counted is the time that runs of the same text under the same name take (`eval`, `exec`, `eval_with`, and nodes of
+    /// workflows, with and without a state apart), from the second on, beyond 50 µs each, and without what host functions take
+    /// of it; of three runs in a row, that of the one in the middle by length. A chunk is hot at about five times what compiling it is expected to take, which is 2 ms and 0.2 ms for each
+    /// instruction of its bytecode. What scripts load themselves isn't counted, nor are calls of functions by name, nor texts of
+    /// more than 64 KiB. An instance that keeps a journal interprets all the same.
+    ///
+    /// Bounded are functions and chunks, as with [`compile`](Self::compile), the functions of a pool (512, those of named chunks
+    /// among them), the chunks that are tried (512, whatever comes of them), the machine code with its texts and bytecode (32 MiB), and
+    /// the chunks that wait (8; others ask again at their next run). None of it is given back before the pool is gone.
+    /// [`Pool::compiled_lua`] tells what became of each chunk ([`CompiledLua::was_hot`]).
+    ///
+    /// It is for pools that don't count fuel: what a run burns would be up to when its chunk was compiled.
+    /// [`build`](Self::build) refuses it with [`metered`](Self::metered).
+    ///
+    /// **Only for pools all of whose Lua you trust as far as to approve of it**: any script that runs long enough then shapes what
+    /// the compiler of machine code is given (`docs/threat-model.md`).
+    ///
+    /// ```
+    /// use moonfork::Pool;
+    /// # fn main() -> moonfork::Result<()> {
+    /// let pool = Pool::builder().compile_hot().build()?;
+    /// let mut branch = pool.branch()?;
+    /// for n in 1..20 {
+    ///     let code = "local sum = 0 for i = 1, state do sum = sum + i end return sum";
+    ///     assert_eq!(branch.eval_with::<_, i64>(code, &n)?, n * (n + 1) / 2);
+    /// }
+    /// // That took hardly any time, so there is nothing as a rule.
+    /// assert!(pool.compiled_lua().iter().all(|chunk| chunk.was_hot()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn compile_hot(mut self) -> Self {
+        self.compile.hot = true;
         self
     }
 

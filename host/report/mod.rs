@@ -147,6 +147,8 @@ pub(crate) struct Usage {
     pub(crate) outcome: Outcome,
     pub(crate) calls: u64,
     pub(crate) wall: Duration,
+    /// What of that the host took for what scripts asked it, where that is counted.
+    pub(crate) host: Duration,
     pub(crate) fuel: u64,
     /// By number: see [`Usage::count`].
     host_calls: Vec<u64>,

@@ -56,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// What its calls cost.
     pub(crate) usage: Usage,
+    /// Whether the time is among that which the host takes for what scripts ask it.
+    pub(crate) times_host: bool,
     /// The result of a host function, until the guest takes it.
     pub(crate) result: Vec<u8>,
     /// When the instance was made, by the clock it was granted.
@@ -159,6 +161,7 @@ impl Context {
             accountant: Accountant::new(terms.limits.memory),
             output: Output::default(),
             usage: Usage::default(),
+            times_host: false,
             result: Vec::new(),
             created_at,
             exception: None,
@@ -281,6 +284,18 @@ impl Context {
                 .as_ref()
                 .or(self.keys.as_ref())
                 .map(CallKeys::next),
+        }
+    }
+
+    /// Begins what the host does for a script; [`host_ended`](Self::host_ended) wants what it gives.
+    pub(crate) fn host_begins(&self) -> Option<Instant> {
+        self.times_host.then(Instant::now)
+    }
+
+    /// Counts the time that the host took.
+    pub(crate) fn host_ended(&mut self, began: Option<Instant>) {
+        if let Some(began) = began {
+            self.usage.host += began.elapsed();
         }
     }
 

@@ -57,7 +57,10 @@ fn print(mut caller: Caller<'_, Context>, ptr: u32, len: u32) -> wasmtime::Resul
     }
     context.tape.note_printed(kept);
     if let Some(sink) = context.granted.output() {
-        guarded("output", || sink.push(kept))?;
+        let began = context.host_begins();
+        let pushed = guarded("output", || sink.push(kept));
+        context.host_ended(began);
+        pushed?;
     }
     Ok(())
 }
@@ -87,7 +90,9 @@ fn host_call(
     let found = number.and_then(|number| Some((number, functions.name(number)?)));
     let (function, name) = found.ok_or_else(unknown)?;
     context.count_host_call(function as usize)?;
+    let began = context.host_begins();
     let answer = call_function(context, &granted, (function, name), args);
+    context.host_ended(began);
     context.tape.note(|| Event {
         asked: Asked::Function {
             name: name.to_owned(),
@@ -155,11 +160,13 @@ fn host_ask(
     let granted = Arc::clone(context.call.narrowed.as_ref().unwrap_or(&context.granted));
     context.count_host_call(granted.registry().names().count() + service as usize)?;
     let max = context.call.limits.value;
+    let began = context.host_begins();
     let answer = match str::from_utf8(subject) {
         Ok(subject) if service == Service::Module => module(&granted, &context.modules, subject),
         Ok(subject) => serve(&granted, service, subject, content, max),
         Err(_) => raised("the name is not UTF-8".to_owned()),
     };
+    context.host_ended(began);
     let answer = Ok(answer);
     context.tape.note(|| Event {
         asked: asked(),

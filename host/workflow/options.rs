@@ -85,7 +85,8 @@ impl RunSettings {
 
     /// Has the Lua of all nodes translated to WebAssembly before the run begins, for this and later runs on the pool: it does
     /// the same in less time (`docs/compiled-lua.md`). What can't be translated is interpreted, and so is all of a run that
-    /// keeps journals, and what other processes run.
+    /// keeps journals, and what other processes run. A pool that has hot chunks compiled
+    /// ([`PoolBuilder::compile_hot`](crate::PoolBuilder::compile_hot)) does so for nodes without this.
     ///
     /// **Only for workflows that you approved of**: a script then shapes what the compiler of machine code is given
     /// (`docs/threat-model.md`). The run begins up to a second later, unless the pool keeps compiled code

@@ -1,6 +1,9 @@
 //! Workflows whose Lua is translated to WebAssembly: they do the same.
 
+use std::time::{Duration, Instant};
+
 use moonfork::Pool;
+use moonfork::testing::has_translated_what_is_hot;
 use moonfork::workflow::{RunResult, RunSettings, Workflow};
 use serde_json::json;
 
@@ -111,5 +114,53 @@ fn fuel_of(report: &serde_json::Value) -> u64 {
         }
         serde_json::Value::Array(items) => items.iter().map(fuel_of).sum(),
         _ => 0,
+    }
+}
+
+/// Branches hold the chunks that they run from the start, until these are translated.
+#[test]
+fn nodes_that_take_long_are_translated_where_the_pool_has_that_done() {
+    const LATE: Duration = Duration::from_secs(300);
+    const TEXT: &str = "
+settings: {parallel: {start: START}}
+nodes:
+  - {name: before, run: 'return {rows = {300000, 300001, 300002}}'}
+  - name: each
+    type: dynamic_parallel
+    items: '{{ state.rows }}'
+    steps:
+      - name: double
+        run: |
+          local n = 0
+          for i = 1, state.item do n = n + 2 end
+          return {double = n}
+  - name: join
+    run: |
+      local all = {}
+      for i, entry in ipairs(state.parallel_results) do all[i] = entry.state.double end
+      return {all = all}
+";
+
+    if !has_places() {
+        return;
+    }
+    for start in ["fresh", "fork"] {
+        let pool = common::interpreting_builder()
+            .compile_hot()
+            .build()
+            .unwrap();
+        let workflow = Workflow::parse(&TEXT.replace("START", start), "w.yaml").unwrap();
+        let run = || {
+            let result = workflow.run(&pool, json!({}), &RunSettings::new()).unwrap();
+            assert_eq!(result.state["all"], json!([600_000, 600_002, 600_004]));
+        };
+        let late = Instant::now() + LATE;
+        while pool.compiled_lua().is_empty() {
+            assert!(Instant::now() < late);
+            run();
+            assert!(has_translated_what_is_hot(&pool, LATE));
+        }
+        assert_eq!(pool.compiled_lua()[0].name(), "node 'double'");
+        run();
     }
 }

@@ -132,6 +132,16 @@ pub fn translate(
     })
 }
 
+/// How many instructions all functions of a chunk have.
+///
+/// # Errors
+///
+/// When it isn't bytecode that the guest's Lua has dumped.
+pub fn instructions(bytecode: &[u8]) -> Result<usize, Malformed> {
+    let functions = dump::read(bytecode)?;
+    Ok(functions.iter().map(|function| function.code.len()).sum())
+}
+
 /// What is written of a module.
 struct Writer {
     first: u16,

@@ -93,9 +93,11 @@ impl Session {
             .get_module_export(&mut store, &exports.call)
             .and_then(wasmtime::Extern::into_func)
             .ok_or_else(missing)?;
-        store.data_mut().interrupter = exports
+        let context = store.data_mut();
+        context.interrupter = exports
             .interrupter
             .map(|exports| Interrupter::new(instance, exports));
+        context.times_host = shared.counts_time();
         let mut session = Session {
             call: call.typed(&store)?,
             instance,

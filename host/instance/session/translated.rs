@@ -26,7 +26,8 @@ impl Session {
         &mut self,
         translated: &Arc<Translated>,
     ) -> wasmtime::Result<bool> {
-        if self.translated.iter().any(|it| Arc::ptr_eq(it, translated)) {
+        let has_it = |it| Arc::ptr_eq(it, translated);
+        if translated.is_interpreted() || self.translated.iter().any(has_it) {
             return Ok(true);
         }
         if self.translated.len() >= MODULES as usize || self.is_in_the_way(translated) {

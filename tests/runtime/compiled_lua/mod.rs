@@ -3,6 +3,7 @@
 mod campaign;
 mod copies;
 mod generator;
+mod hot;
 mod kept;
 mod limits;
 mod random;
