@@ -12,6 +12,7 @@ use clap::Parser;
 
 mod branches;
 mod forks;
+mod hot;
 mod measure;
 mod memory;
 mod plugins;
@@ -84,6 +85,7 @@ fn main() -> Result<()> {
     branches::rows(&mut table)?;
     forks::rows(&mut table)?;
     plugins::rows(&mut table)?;
+    hot::rows(&mut table)?;
     values::rows(&mut table)?;
     programs::rows(&mut table)?;
     scaling::rows(&mut table)?;
