@@ -229,8 +229,9 @@ impl PluginHostBuilder {
     /// does stays the same, in less time (`docs/compiled-lua.md`). Can be called several times, for several names.
     ///
     /// **Only for plugins that you approved of**: a script then shapes what the compiler of machine code is given
-    /// (`docs/threat-model.md`). A manifest can't ask for it. Loading takes up to a second longer for each, unless the
-    /// pool keeps compiled code ([`PoolBuilder::cache_dir`](crate::PoolBuilder::cache_dir)) or has it shipped;
+    /// (`docs/threat-model.md`). A manifest can't ask for it. Loading takes about a second longer for a plugin of 4,000 lines,
+    /// and longer on a busy machine, unless the pool keeps compiled code
+    /// ([`PoolBuilder::cache_dir`](crate::PoolBuilder::cache_dir)) or has it shipped;
     /// [`Pool::compiled_lua`](crate::Pool::compiled_lua) tells. What can't be translated is interpreted.
     #[cfg(feature = "compile")]
     pub fn compile(mut self, name: impl Into<String>) -> Self {
