@@ -586,7 +586,7 @@ const TValue *moonfork_set_field (lua_State *L, CallInfo *ci, const Instruction 
     luaC_barrierback(L, obj2gco(h), value);
     return slot;
   }
-  if (slot == NULL && h->metatable == NULL) {  /* a new key, where it belongs? As in `ahead` */
+  if (slot == NULL && takesnew(h)) {  /* a new key, where it belongs? As in `ahead` */
     Node *node = gnode(h, lmod(key->hash, sizenode(h)));
     if (isempty(gval(node)) && !isdummy(h) && !isblack(h)) {
       keytt(node) = ctb(LUA_VSHRSTR);
@@ -605,6 +605,13 @@ const TValue *moonfork_set_field (lua_State *L, CallInfo *ci, const Instruction 
   L->top.p = ci->top.p;
   luaV_finishset(L, &t, &name, value, slot);
   return NULL;
+}
+
+
+/* Calls the C function at `ra` in place, if it can: see known.h. */
+EXPORTED("known")
+int moonfork_known (lua_State *L, StkId ra, int count) {
+  return l_likely(!L->hookmask) && callknown(L, ra, count);
 }
 
 
@@ -671,8 +678,10 @@ _Static_assert(LUA_VNIL == 0x00 && LUA_VFALSE == 0x01 && LUA_VTRUE == 0x11, "lay
 _Static_assert(LUA_VNUMINT == 0x03 && LUA_VNUMFLT == 0x13, "layout.rs");
 _Static_assert(ctb(LUA_VSHRSTR) == 0x44 && ctb(LUA_VLNGSTR) == 0x54, "layout.rs");
 _Static_assert(ctb(LUA_VTABLE) == 0x45 && ctb(LUA_VLCL) == 0x46, "layout.rs");
+_Static_assert(LUA_VLCF == 0x16, "layout.rs");
 _Static_assert(BIT_ISCOLLECTABLE == 0x40 && LUAI_MAXSHORTLEN == 40, "layout.rs");
 _Static_assert(sizeof(Instruction) == 4 && NUM_OPCODES == 83, "layout.rs");
 
 #undef at
 #undef EXPORTED
+#undef takesnew

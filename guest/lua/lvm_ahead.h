@@ -10,12 +10,10 @@
 ** do in these bounds it doesn't begin: `luaV_execute` does it from the start, as Lua has it.
 */
 
+#include "known.h"
+
 #undef updatetrap
 #define updatetrap(ci)	{ if (l_unlikely(ci->u.l.trap)) goto leave; }
-
-/* The tags of two values as one number: compared once for both, and no two tests of each. */
-#define tags(v1,v2)	(cast_uint(rawtt(v1)) << 8 | rawtt(v2))
-#define both(tag)	((tag) << 8 | (tag))
 
 /* A number as a float; an arithmetic instruction of anything else is left to the next one. */
 #define needfloat(v,n)  \
@@ -149,20 +147,6 @@
 int luaB_next (lua_State *L);
 int ipairsaux (lua_State *L);
 
-/* Functions that are done here if they are called for one result, and with what they can take at once. */
-int str_byte (lua_State *L);
-int str_char (lua_State *L);
-int str_len (lua_State *L);
-int str_sub (lua_State *L);
-int math_abs (lua_State *L);
-int math_floor (lua_State *L);
-int math_max (lua_State *L);
-int math_min (lua_State *L);
-int math_sqrt (lua_State *L);
-
-/* Whether a short string is this character. */
-#define isletter(ts,c)	((ts)->shrlen == 1 && cast_byte(getshrstr(ts)[0]) == (c))
-
 /* The place of a value's node, after it was found. */
 #define place(t,value)	(cast(const Node *, value) - gnode(t, 0))
 
@@ -193,7 +177,6 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
   StkId base = ci->func.p + 1;
   Table *h;  /* where an instruction looks */
   const TString *name;  /* what for, further up */
-  unsigned int letter;  /* of a text to find */
   for (;;) {
     /* Each turn asks whether the script is to be stopped, and where it is counted, whether it has
     ** fuel left. Two instructions a turn halve that; with more the code grows beyond its use. */
@@ -202,128 +185,8 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
     continue;
    known: {  /* the call before `pc`, of a C function, has one argument or more, and one result */
       Instruction i = *(pc - 1);
-      StkId ra = RA(i);
-      const TValue *one = s2v(ra + 1);
-      const TValue *two = s2v(ra + 2);
-      lua_CFunction f = fvalue(s2v(ra));
-      int count = GETARG_B(i) - 1;
-      if (f == str_byte) {
-        lua_Integer n = 1;
-        size_t length;
-        if (!ttisstring(one) || count > 2)
-          goto back;
-        if (count == 2) {
-          if (!ttisinteger(two))
-            goto back;
-          n = ivalue(two);
-        }
-        length = tsslen(tsvalue(one));
-        if (n < 0)
-          n += (lua_Integer)length + 1;
-        if (l_castS2U(n) - 1u < length) {
-          setivalue(s2v(ra), cast_byte(getstr(tsvalue(one))[n - 1]));
-        }
-        else {
-          setnilvalue(s2v(ra));
-        }
-        continue;
-      }
-      if (f == str_sub) {  /* of one character */
-        const TValue *three = s2v(ra + 3);
-        size_t length;
-        if (count != 3 || !ttisstring(one) || !ttisinteger(two) || !ttisinteger(three))
-          goto back;
-        length = tsslen(tsvalue(one));
-        if (ivalue(two) != ivalue(three) || l_castS2U(ivalue(two)) - 1u >= length)
-          goto back;
-        letter = cast_byte(getstr(tsvalue(one))[ivalue(two) - 1]);
-        goto text;
-      }
-      if (f == str_char) {
-        if (count != 1 || !ttisinteger(one) || l_castS2U(ivalue(one)) > UCHAR_MAX)
-          goto back;
-        letter = cast_byte(ivalue(one));
-        goto text;
-      }
-      if (f == math_floor) {
-        if (count != 1)
-          goto back;
-        if (ttisfloat(one)) {
-          lua_Number floored = __builtin_elementwise_floor(fltvalue(one));
-          lua_Integer n;
-          if (!lua_numbertointeger(floored, &n))
-            goto back;
-          setivalue(s2v(ra), n);
-        }
-        else if (ttisinteger(one)) {
-          setobjs2s(L, ra, ra + 1);
-        }
-        else goto back;
-        continue;
-      }
-      if (f == math_sqrt) {
-        lua_Number n;
-        if (count != 1)
-          goto back;
-        if (ttisfloat(one)) n = fltvalue(one);
-        else if (ttisinteger(one)) n = cast_num(ivalue(one));
-        else goto back;
-        setfltvalue(s2v(ra), __builtin_elementwise_sqrt(n));
-        continue;
-      }
-      if (f == math_abs) {
-        if (count != 1)
-          goto back;
-        if (ttisfloat(one)) {
-          setfltvalue(s2v(ra), l_mathop(fabs)(fltvalue(one)));
-        }
-        else if (ttisinteger(one)) {
-          lua_Integer n = ivalue(one);
-          if (n < 0) n = intop(-, 0, n);
-          setivalue(s2v(ra), n);
-        }
-        else goto back;
-        continue;
-      }
-      if (f == math_max || f == math_min) {
-        int second;
-        if (count != 2)
-          goto back;
-        if (tags(one, two) == both(LUA_VNUMINT))
-          second = (f == math_max) ? ivalue(one) < ivalue(two) : ivalue(two) < ivalue(one);
-        else if (tags(one, two) == both(LUA_VNUMFLT))
-          second = (f == math_max) ? fltvalue(one) < fltvalue(two) : fltvalue(two) < fltvalue(one);
-        else goto back;
-        setobjs2s(L, ra, second ? ra + 2 : ra + 1);
-        continue;
-      }
-      if (f == str_len && count == 1 && ttisstring(one)) {
-        setivalue(s2v(ra), tsslen(tsvalue(one)));
-        continue;
-      }
-      goto back;
-    }
-   text: {  /* the call's result is the text of one character, if there is one among the first three */
-      global_State *g = G(L);
-      unsigned int h = g->seed ^ 1u;
-      TString *ts;
-      h ^= (h << 5) + (h >> 2) + letter;
-      ts = g->strt.hash[lmod(h, g->strt.size)];
-      if (ts == NULL)
+      if (!callknown(L, RA(i), GETARG_B(i) - 1))
         goto back;
-      if (!isletter(ts, letter)) {
-        ts = ts->u.hnext;
-        if (ts == NULL)
-          goto back;
-        if (!isletter(ts, letter)) {
-          ts = ts->u.hnext;
-          if (ts == NULL || !isletter(ts, letter))
-            goto back;
-        }
-      }
-      if (isdead(g, ts))
-        changewhite(ts);  /* as `internshrstr` does */
-      setsvalue2s(L, RA(*(pc - 1)), ts);
       continue;
     }
    further: {  /* the field `name` isn't in `h`, to which an `__index` led: it may be further up */
@@ -377,11 +240,9 @@ static __attribute__((noinline)) CallInfo *ahead (lua_State *L, CallInfo *ci) {
 #undef shift_right
 #undef order
 #undef orderI
-#undef takesnew
 #undef beyond
 #undef barred
 #undef isnode
 #undef find
 #undef place
-#undef isletter
 #undef nextnode

@@ -12,7 +12,7 @@ pub const TABLE: &str = "__indirect_function_table";
 pub const FIRST: &str = "first";
 
 /// What the guest exports for translated functions to call, by name; they are imported in this order.
-pub const HELPERS: [&str; 10] = [
+pub const HELPERS: [&str; 11] = [
     "moonfork_op",
     "moonfork_op_call",
     "moonfork_op_tailcall",
@@ -23,6 +23,7 @@ pub const HELPERS: [&str; 10] = [
     "moonfork_next",
     "moonfork_pow",
     "moonfork_fmod",
+    "moonfork_known",
 ];
 
 /// The places of [`HELPERS`].
@@ -37,6 +38,7 @@ pub(crate) mod helper {
     pub(crate) const NEXT: u32 = 7;
     pub(crate) const POW: u32 = 8;
     pub(crate) const FMOD: u32 = 9;
+    pub(crate) const KNOWN: u32 = 10;
 }
 
 /// Values: what they are is behind what they hold.
@@ -56,6 +58,8 @@ pub(crate) mod tag {
     pub(crate) const LONG: i32 = 0x54;
     pub(crate) const TABLE: i32 = 0x45;
     pub(crate) const LUA_FUNCTION: i32 = 0x46;
+    /// A function of C's without upvalues.
+    pub(crate) const C_FUNCTION: i32 = 0x16;
     /// The bits that say the type alone; all of them are zero for nil and for what is empty.
     pub(crate) const TYPE: i32 = 0x0f;
     /// The type of strings.

@@ -12,7 +12,7 @@ use crate::layout::{self, HELPERS, MEMORY, TABLE};
 pub(crate) const FUNCTION: u32 = 0;
 
 /// The first number that isn't an import's.
-#[expect(clippy::cast_possible_truncation, reason = "ten")]
+#[expect(clippy::cast_possible_truncation, reason = "eleven")]
 pub(crate) const FIRST: u32 = HELPERS.len() as u32;
 
 /// The first global that isn't an import's.
@@ -33,6 +33,7 @@ fn types() -> [(&'static [ValType], &'static [ValType]); HELPERS.len()] {
         (&[I, I, I], &[I]),
         (&[F, F], &[F]),
         (&[F, F], &[F]),
+        (&[I, I, I], &[I]),
     ]
 }
 

@@ -7,6 +7,7 @@
 
 use wasm_encoder::{Instruction as W, ValType};
 
+use super::assembler::Label;
 use super::registers::{Known, address, offset};
 use super::{
     BASE, CLOSURE, DEPTH, Emitter, FLAG, FRAME, KEY, OTHER, SLOT, TABLE, TAG, THREAD, index,
@@ -69,14 +70,23 @@ impl Emitter<'_> {
         let (callee, prototype, place) = (TABLE, KEY, SLOT);
         let (function, top, size) = (FLAG, TAG, OTHER);
         let (a, b) = (i.a(), i.b());
+        let known = self.block();
         let done = self.block();
         let other = self.block();
         // A translated function of Lua's, with all of its arguments, and room for its frame.
         self.get(BASE);
         self.load_8(offset(a) + value::TAG);
+        self.tee(function);
         self.i32(tag::LUA_FUNCTION);
         self.put(&W::I32Ne);
-        self.br_if(other);
+        if b > 1 && i.c() == 2 {
+            self.if_();
+            self.call_known(i, other);
+            self.br(known);
+            self.end();
+        } else {
+            self.br_if(other);
+        }
         self.get(BASE);
         self.load(offset(a));
         self.load(closure::PROTO);
@@ -154,8 +164,26 @@ impl Emitter<'_> {
         self.end();
         self.find_base();
         self.look_at_trap(pc + 1);
+        self.end();
         self.forget_from(a);
         self.go_on(pc + 1);
+    }
+
+    /// Has the guest do a function of C's that it knows, called with arguments for one result: the function's tag
+    /// is in `FLAG`. Leaves by `other` if it doesn't.
+    fn call_known(&mut self, i: Instruction, other: Label) {
+        self.get(FLAG);
+        self.i32(tag::C_FUNCTION);
+        self.put(&W::I32Ne);
+        self.br_if(other);
+        self.get(THREAD);
+        self.get(BASE);
+        self.i32(address(index(i.a())));
+        self.put(&W::I32Add);
+        self.i32(i32::try_from(i.b() - 1).unwrap_or(0));
+        self.put(&W::Call(helper::KNOWN));
+        self.put(&W::I32Eqz);
+        self.br_if(other);
     }
 
     /// Fills in the frame of a function that is called, as the interpreter does.
