@@ -20,6 +20,7 @@ mod flow;
 mod instruction;
 mod layout;
 mod module;
+mod uses;
 
 use std::fmt;
 

@@ -7,6 +7,7 @@ mod hot;
 mod kept;
 mod limits;
 mod random;
+mod short_cuts;
 mod suite;
 mod translator;
 

@@ -8,6 +8,7 @@ use super::{BASE, Emitter};
 use crate::dump::Constant;
 use crate::instruction::{Instruction, Op};
 use crate::layout::{helper, tag, value};
+use crate::uses;
 
 /// What an operation is about.
 #[derive(Clone, Copy)]
@@ -285,10 +286,13 @@ impl Emitter<'_> {
             self.put_float(to);
             return self.go_on(pc + 2);
         }
-        // If there is a number on the other side, the result is a float.
+        // If there is a number on the other side, the result is a float, or a metamethod's: then the interpreter
+        // has to go on, which isn't worth it where nothing is gained by knowing that it is a float.
         let gives_float = kinds.0 == Known::Float
             || kinds.1 == Known::Float
             || only_floats && (kinds.0 == Known::Integer || kinds.1 == Known::Integer);
+        let gives_float =
+            gives_float && !self.is_captured(to) && uses::is_number(&self.lua.code, pc, to);
         let done = self.block();
         let other = self.block();
         if gives_float {
@@ -318,7 +322,8 @@ impl Emitter<'_> {
             self.note_float(to);
             return self.go_on(pc + 2);
         }
-        if !only_floats {
+        let is_float = kinds.0 == Known::Float || kinds.1 == Known::Float;
+        if !only_floats && !is_float {
             let not_integers = self.block();
             self.only_integer(a, not_integers);
             self.only_integer(b, not_integers);

@@ -98,7 +98,7 @@ pub(super) fn tag_of(constant: Constant) -> i32 {
 }
 
 impl Emitter<'_> {
-    fn is_captured(&self, register: usize) -> bool {
+    pub(super) fn is_captured(&self, register: usize) -> bool {
         self.lua.captured.get(register).copied().unwrap_or(false)
     }
 
