@@ -31,7 +31,7 @@ enum Way {
     Stops,
     /// The same, up to where memory ends, which is about where it does interpreted.
     Memory,
-    /// It burns the same fuel each time, and ends in the same place with less of it.
+    /// It burns the same fuel in each pool, and ends in the same place with less of it.
     Fuel,
 }
 
@@ -243,9 +243,10 @@ impl Campaign {
         let interpreting = builder().build().unwrap();
         let mut branch = prepared(&interpreting, &RunOptions::new());
         let interpreted: String = branch.eval(named(code)).map_err(|error| shown(&error))?;
-        let compiling = self.compiling(builder(), code);
-        let burnt = [(); 2].map(|()| {
-            let mut branch = prepared(&compiling, &RunOptions::new());
+        // In any pool.
+        let pools = [(); 2].map(|()| self.compiling(builder(), code));
+        let burnt = pools.each_ref().map(|compiling| {
+            let mut branch = prepared(compiling, &RunOptions::new());
             branch.take_report();
             let log: String = branch.eval(named(code)).map_err(|error| shown(&error))?;
             match difference(&log, &interpreted) {
@@ -260,8 +261,8 @@ impl Campaign {
         }
         for part in 1..8 {
             let options = RunOptions::new().fuel(first / 8 * part + seed % 1000);
-            let ended = [(); 2].map(|()| {
-                let mut branch = prepared(&compiling, &RunOptions::new());
+            let ended = pools.each_ref().map(|compiling| {
+                let mut branch = prepared(compiling, &RunOptions::new());
                 match branch.with(&options).eval::<String>(named(code)) {
                     Ok(log) => log,
                     Err(error) => shown(&error),
