@@ -46,6 +46,8 @@ pub(crate) enum Compiled {
     Refused,
     /// There is no slot for an instance that does it.
     Busy,
+    /// It took too long, on a busy machine perhaps.
+    Late,
 }
 
 /// The bytecode of a pool's chunks.
@@ -57,6 +59,9 @@ pub(crate) struct ChunkCache {
 
 /// Bytes of a text that is worth keeping: compiling it takes less than a tick of the clock.
 const MAX_TEXT: usize = 64 << 10;
+
+/// Times that compiling a text may take too long before it is left alone.
+const TOO_OFTEN: u8 = 4;
 
 /// Bytes of texts and bytecode that are kept in all. Defends the host's memory against callers
 /// that make up new texts all the time.
@@ -116,7 +121,11 @@ impl ChunkCache {
             }
             Compiled::Refused => None,
             Compiled::Busy => {
-                self.kept().postpone(hash);
+                self.kept().postpone(hash, 0);
+                None
+            }
+            Compiled::Late => {
+                self.kept().postpone(hash, 1);
                 None
             }
         }
@@ -146,10 +155,10 @@ struct Kept {
 }
 
 enum Text {
-    /// It was run once.
-    Seen,
-    /// It is being compiled, or could not be.
-    Refused,
+    /// It was run, and is to be compiled when it comes again. So often that took too long.
+    Seen(u8),
+    /// It is being compiled, or could not be. So often that took too long before.
+    Refused(u8),
     Compiled(Arc<KnownChunk>),
 }
 
@@ -177,17 +186,19 @@ impl Kept {
                 Recalled::Known(Arc::clone(known))
             }
             // Another text with the same hash stays where it is.
-            Some(Text::Compiled(_) | Text::Refused) => Recalled::Leave,
-            Some(seen @ Text::Seen) => {
-                *seen = Text::Refused;
+            Some(Text::Compiled(_) | Text::Refused(_)) => Recalled::Leave,
+            Some(seen) => {
+                if let Text::Seen(late) = *seen {
+                    *seen = Text::Refused(late);
+                }
                 Recalled::Compile
             }
             None if at_once => {
-                self.insert(key, Text::Refused);
+                self.insert(key, Text::Refused(0));
                 Recalled::Compile
             }
             None => {
-                self.insert(key, Text::Seen);
+                self.insert(key, Text::Seen(0));
                 Recalled::Leave
             }
         }
@@ -197,9 +208,14 @@ impl Kept {
         self.insert(key, Text::Compiled(known));
     }
 
-    /// Has a text compiled when it comes again, which was to be now.
-    fn postpone(&mut self, key: u64) {
-        self.insert(key, Text::Seen);
+    /// Has a text compiled when it comes again, which was to be now; unless that took too long so often.
+    fn postpone(&mut self, key: u64, late: u8) {
+        if let Some(text) = self.texts.get_mut(&key)
+            && let Text::Refused(before) = *text
+            && before + late < TOO_OFTEN
+        {
+            *text = Text::Seen(before + late);
+        }
     }
 
     /// Puts in `text`, and takes out what was not used for longest until there is room.
@@ -220,7 +236,7 @@ impl Text {
     /// Bytes that it takes.
     fn size(&self) -> usize {
         match self {
-            Text::Seen | Text::Refused => ENTRY,
+            Text::Seen(_) | Text::Refused(_) => ENTRY,
             Text::Compiled(known) => ENTRY + known.size(),
         }
     }
@@ -306,6 +322,20 @@ mod tests {
         assert!(!get(Compiled::Busy));
         assert!(get(Compiled::Bytecode(Vec::new())));
         assert!(get(Compiled::Refused), "it is known");
+    }
+
+    #[test]
+    fn what_took_too_long_is_tried_some_times() {
+        for late in [TOO_OFTEN - 1, TOO_OFTEN] {
+            let cache = ChunkCache::new();
+            let get = |compiled| cache.get(&chunk("x"), false, || compiled).is_some();
+            assert!(!get(Compiled::Busy), "it comes once");
+            for _ in 0..late {
+                assert!(!get(Compiled::Late));
+                assert!(!get(Compiled::Busy), "nobody tried");
+            }
+            assert_eq!(get(Compiled::Bytecode(Vec::new())), late < TOO_OFTEN);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::run::terms::Terms;
 use crate::store::context::Context;
 use crate::sync::slots::Slot;
 use crate::wire::Chunk;
+use crate::{Error, Result};
 
 /// How long compiling may take: a few ticks, since whoever asks waits for it outside of their
 /// own limit.
@@ -28,8 +29,9 @@ pub(crate) fn bytecode(shared: &Arc<Shared>, chunk: &Chunk<'_>, with_state: bool
         return Compiled::Busy;
     };
     match compiled(shared, chunk, with_state, slot, terms(shared, WALL)) {
-        Some(bytecode) => Compiled::Bytecode(bytecode),
-        None => Compiled::Refused,
+        Ok(bytecode) => Compiled::Bytecode(bytecode),
+        Err(error) if error.is_timeout() => Compiled::Late,
+        Err(_) => Compiled::Refused,
     }
 }
 
@@ -46,7 +48,7 @@ pub(crate) fn bytecode_patiently(
 ) -> Option<Vec<u8>> {
     let terms = terms(shared, PATIENT);
     let slot = shared.slot(&shared.compiler_slots, &terms).ok()?;
-    compiled(shared, chunk, with_state, slot, terms)
+    compiled(shared, chunk, with_state, slot, terms).ok()
 }
 
 fn terms(shared: &Shared, wall: Duration) -> Terms {
@@ -62,7 +64,7 @@ fn compiled(
     with_state: bool,
     slot: Slot,
     terms: Terms,
-) -> Option<Vec<u8>> {
+) -> Result<Vec<u8>> {
     let context = Context::new(
         terms,
         Arc::clone(&shared.nothing),
@@ -70,6 +72,6 @@ fn compiled(
         &shared.random,
         Arc::clone(shared.image.awake()),
     );
-    let session = Session::new(shared, None, context, slot).ok()?;
-    stack::with_room(|| session.compile(chunk, with_state)).ok()
+    let session = Session::new(shared, None, context, slot).map_err(Error::internal)?;
+    stack::with_room(|| session.compile(chunk, with_state))
 }

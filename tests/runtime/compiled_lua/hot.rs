@@ -105,11 +105,10 @@ fn a_chunk_that_is_run_once_is_not_translated_however_long_it_takes() {
         pool.branch().unwrap().exec(once(n)).unwrap();
     }
     assert!(hot(&pool).is_empty());
-    // From its second run on it is known, and two of these are compared.
-    for _ in 0..2 {
-        assert!(hot(&pool).is_empty());
-        pool.branch().unwrap().exec(once(3)).unwrap();
-    }
+    // From its second run on it is known, and two of these are compared; later where compiling it took too long.
+    pool.branch().unwrap().exec(once(3)).unwrap();
+    assert!(hot(&pool).is_empty());
+    until_hot(&pool, 1, || pool.branch().unwrap().exec(once(3)).unwrap());
     assert_eq!(hot(&pool).len(), 1);
 }
 
