@@ -1,11 +1,14 @@
 //! How much time runs take, for those that know a chunk by it.
 
 use std::sync::Arc;
+#[cfg(feature = "compile")]
 use std::time::Duration;
 
 use crate::Result;
+use crate::instance::Instance;
+#[cfg(feature = "compile")]
+use crate::instance::State;
 use crate::instance::chunk_cache::KnownChunk;
-use crate::instance::{Instance, State};
 
 impl Instance {
     /// Does `run`, and counts its time for `known`, where time is counted.
