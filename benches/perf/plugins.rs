@@ -136,6 +136,8 @@ fn calls_a_second(
 ) {
     /// Seconds that a measurement takes, about.
     const SLICE: f64 = 0.2;
+    /// Measurements at the most.
+    const MAX_ROUNDS: usize = 9;
 
     if !table.wants(name) {
         return;
@@ -150,7 +152,7 @@ fn calls_a_second(
     )]
     let calls = ((SLICE / one) as u32).max(1) * workers;
     let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
-    for _ in 0..table.effort().rounds {
+    for _ in 0..table.effort().rounds.min(MAX_ROUNDS) {
         let rates =
             [compiled, interpreted].map(|call| f64::from(calls) / seconds(workers, calls, call));
         ours.push(rates[0]);

@@ -85,6 +85,11 @@ impl Op {
         (Op::AddI as u8..=Op::Shr as u8).contains(&(self as u8))
     }
 
+    /// Whether it calculates with two registers.
+    pub(crate) fn is_binary(self) -> bool {
+        (Op::Add as u8..=Op::Shr as u8).contains(&(self as u8))
+    }
+
     /// Whether it decides on the jump behind it.
     pub(crate) fn is_test(self) -> bool {
         (Op::Eq as u8..=Op::TestSet as u8).contains(&(self as u8))

@@ -41,18 +41,7 @@ fn use_of(i: Instruction, register: usize) -> Use {
     // All from a register on, if it isn't said how many.
     let is_among = |count: usize| register >= a && (count == 0 || register < a + count);
     let is_number = match i.op {
-        Op::Add
-        | Op::Sub
-        | Op::Mul
-        | Op::Mod
-        | Op::Pow
-        | Op::Div
-        | Op::IDiv
-        | Op::BAnd
-        | Op::BOr
-        | Op::BXor
-        | Op::Shl
-        | Op::Shr => is(b) || is(c),
+        op if op.is_binary() => is(b) || is(c),
         Op::Lt | Op::Le => is(a) || is(b),
         Op::LtI | Op::LeI | Op::GtI | Op::GeI | Op::EqI => is(a),
         Op::ForPrep => is_among(3),
