@@ -14,7 +14,7 @@ use super::has_places;
 use crate::common;
 
 /// Programs of a chunk: as many as are translated of one; and where nobody asked for many, the first few of them.
-const PROGRAMS: usize = 170;
+const PROGRAMS: usize = 110;
 const FEW: usize = 40;
 
 /// How often each is run.
@@ -351,10 +351,13 @@ fn seeds(few: std::ops::Range<u64>) -> (std::ops::Range<u64>, bool) {
 #[rstest]
 fn programs_do_the_same_in_each_way(#[values(0, 8)] part: u64) {
     let (seeds, asked) = seeds(0..16);
+    if asked && part != 0 {
+        // The other one runs them all.
+        return;
+    }
     let (start, mut differ) = (Instant::now(), String::new());
     let mut campaign = Campaign::new(if asked { PROGRAMS } else { FEW });
-    // Asked for, one test has them all.
-    for seed in seeds.filter(|seed| if asked { part == 0 } else { seed & 8 == part }) {
+    for seed in seeds.filter(|seed| asked || seed & 8 == part) {
         if let Err(difference) = campaign.run(seed) {
             if asked {
                 eprintln!("DIFFERENCE {difference}");
@@ -373,7 +376,7 @@ fn programs_do_the_same_in_each_way(#[values(0, 8)] part: u64) {
     assert_eq!(differ, "");
     let counts = campaign.counts;
     assert!(
-        asked || !has_places() || counts.functions > counts.programs,
+        !has_places() || counts.functions > counts.programs,
         "{counts:?}"
     );
     // Each half of the seeds has one of these.

@@ -3,6 +3,7 @@
 //!
 //! `MOONFORK_LUA_TESTS` says where the suite is, the folder `testes` of Lua's repository at `v5.4.8`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,12 @@ use super::has_places;
 use crate::common;
 
 const WORLD: &str = include_str!("suite/world.lua");
+
+/// Files of the suite that others of it require.
+const MODULES: [&str; 2] = ["bwcoercion", "tracegc"];
+
+/// The sources of [`MODULES`], by their names.
+type Modules = BTreeMap<&'static str, String>;
 
 /// Files of the suite that are about something else than what the sandbox has: the program `lua`, its interface for C, files,
 /// libraries to be loaded, the library `debug`; or that take all memory there is.
@@ -47,9 +54,10 @@ enum Ran {
     Failed { line: usize, message: String },
 }
 
-fn sandboxed(pool: &Pool, name: &str, code: &str) -> Ran {
+fn sandboxed(pool: &Pool, modules: &Modules, name: &str, code: &str) -> Ran {
     let mut branch = pool.branch().unwrap();
     branch.exec(Chunk::body(WORLD).named("world")).unwrap();
+    branch.set_global("MODULES", modules).unwrap();
     match branch.eval::<IgnoredAny>(Chunk::body(code).named(name)) {
         Ok(_) => Ran::Passed(branch.global("ASSERTIONS").unwrap()),
         Err(error) => {
@@ -64,9 +72,10 @@ fn sandboxed(pool: &Pool, name: &str, code: &str) -> Ran {
     }
 }
 
-fn natively(name: &str, code: &str) -> Ran {
+fn natively(modules: &Modules, name: &str, code: &str) -> Ran {
     let lua = mlua::Lua::new();
     lua.load(WORLD).set_name("=world").exec().unwrap();
+    lua.globals().set("MODULES", modules.clone()).unwrap();
     match lua.load(code).set_name(format!("={name}")).exec() {
         Ok(()) => Ran::Passed(lua.globals().get("ASSERTIONS").unwrap()),
         Err(error) => {
@@ -118,7 +127,7 @@ struct Reduced {
     assertions: u64,
 }
 
-fn reduced(pool: &Pool, name: &str, code: &str) -> Option<Reduced> {
+fn reduced(pool: &Pool, modules: &Modules, name: &str, code: &str) -> Option<Reduced> {
     let mut lines: Vec<String> = code.lines().map(str::to_owned).collect();
     if lines.first().is_some_and(|line| line.starts_with('#')) {
         lines[0].clear();
@@ -135,8 +144,8 @@ fn reduced(pool: &Pool, name: &str, code: &str) -> Option<Reduced> {
     let mut broken = lines.len();
     for left_out in 0..MOST {
         let code = lines.join("\n");
-        let (assertions, ran) = match sandboxed(pool, name, &code) {
-            Ran::Passed(assertions) => (assertions, natively(name, &code)),
+        let (assertions, ran) = match sandboxed(pool, modules, name, &code) {
+            Ran::Passed(assertions) => (assertions, natively(modules, name, &code)),
             failed @ Ran::Failed { .. } => (0, failed),
         };
         match ran {
@@ -217,6 +226,11 @@ fn luas_own_tests_pass_with_every_function_translated() {
         builder.build().unwrap()
     };
     let interpreting = build(false);
+    let modules = MODULES.map(|name| {
+        let path = Path::new(&folder).join(name).with_extension("lua");
+        (name, std::fs::read_to_string(path).unwrap())
+    });
+    let modules = Modules::from(modules);
     let mut files: Vec<_> = std::fs::read_dir(Path::new(&folder))
         .unwrap()
         .filter_map(|entry| {
@@ -232,7 +246,7 @@ fn luas_own_tests_pass_with_every_function_translated() {
         // One of them isn't UTF-8, in texts that nothing depends on.
         let bytes = std::fs::read(path).unwrap();
         let code = String::from_utf8_lossy(&bytes);
-        let Some(reduced) = reduced(&interpreting, &name, &code) else {
+        let Some(reduced) = reduced(&interpreting, &modules, &name, &code) else {
             differ.push(format!("{name}: nothing of it runs in the sandbox"));
             continue;
         };
@@ -244,11 +258,11 @@ fn luas_own_tests_pass_with_every_function_translated() {
                 None
             }
         };
-        let native = count(natively(&name, &code), "natively", &mut differ);
+        let native = count(natively(&modules, &name, &code), "natively", &mut differ);
         let start = Instant::now();
         let compiling = build(true);
         let ours = count(
-            sandboxed(&compiling, &name, &code),
+            sandboxed(&compiling, &modules, &name, &code),
             "translated",
             &mut differ,
         );

@@ -29,10 +29,19 @@ end
 io = { write = function() end, stderr = { write = function() end }, stdout = { write = function() end, setvbuf = function() end } }
 os = { clock = function() return 0 end, time = function() return 1700000000 end, setlocale = function() end, getenv = function() end }
 debug = setmetatable({}, { __index = function() return missing end })
-package = { loaded = {}, config = "/\n;\n?\n!\n-\n" }
+package = { loaded = {}, preload = {}, config = "/\n;\n?\n!\n-\n" }
 string.dump = missing
 dofile, loadfile, warn = missing, missing, function() end
+-- Modules are those of the sandbox, what a file makes itself, and `MODULES`: sources of the suite, which the test gives.
+MODULES = {}
 function require(name)
   local library = { string = string, table = table, math = math, coroutine = coroutine, utf8 = utf8, debug = debug, io = io, os = os }
-  return library[name] or missing()
+  local made = library[name] or package.loaded[name]
+  if made == nil then
+    local make = package.preload[name] or MODULES[name] and own_assert(load(MODULES[name], "=" .. name)) or missing
+    made = make(name)
+    if made == nil then made = true end
+    package.loaded[name] = made
+  end
+  return made
 end
