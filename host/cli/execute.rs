@@ -9,6 +9,7 @@ use clap::ArgMatches;
 use moonfork::workflow::{RunError, RunResult, RunSettings, Selection, SelectionError, Workflow};
 use moonfork::{Cancel, Pool};
 use serde_json::{Map, Value};
+use tempfile::TempDir;
 
 use super::end::{Interrupted, Mistake};
 use super::resumption::Resumption;
@@ -109,7 +110,11 @@ impl ExecuteArgs {
         let mut targets = Targets::open(&self.result, &self.report)?;
         let signal = Signal::handle()?;
         let unwritten = Unwritten::default();
-        let mut options = self.options(workflow, from, &signal.watch(), &unwritten)?;
+        let mut options = self.options(from, &signal.watch(), &unwritten);
+        let checkpoints = self.private_folder(workflow, from, &options)?;
+        if let Some(folder) = &checkpoints {
+            options = options.checkpoint_dir(folder.path());
+        }
         // One more than the branches: an action may run Lua as well.
         let slots = workflow.branches_at_once(&options).saturating_add(1);
         if let Some(workers) = self.place.workers(slots, matches)? {
@@ -118,6 +123,14 @@ impl ExecuteArgs {
         let terms::Ready { pool, options } = self.terms.prepare(slots, options, self.log.quiet)?;
         self.log.pool(&pool)?;
         let result = begin(workflow, &pool, &options);
+        let is_to_go_on = match &result {
+            Ok(outcome) => outcome.interrupt.is_some(),
+            Err(error) => error.is_cancelled(),
+        };
+        if is_to_go_on && let Some(folder) = checkpoints {
+            // It is said where that is. Otherwise nobody knows of it, and it goes.
+            let _ = folder.keep();
+        }
         let report = match &result {
             Ok(outcome) => &outcome.report,
             Err(error) => error.report(),
@@ -139,13 +152,7 @@ impl ExecuteArgs {
         ended.and(written)
     }
 
-    fn options(
-        &self,
-        workflow: &Workflow,
-        from: From,
-        cancel: &Cancel,
-        unwritten: &Unwritten,
-    ) -> anyhow::Result<RunSettings> {
+    fn options(&self, from: From, cancel: &Cancel, unwritten: &Unwritten) -> RunSettings {
         let mut options = RunSettings::new()
             .changed(matches!(from, From::Checkpoint { changed: true }))
             .cancel_handle(cancel)
@@ -161,23 +168,16 @@ impl ExecuteArgs {
         if let Some(folder) = &self.checkpoint_dir {
             options = options.checkpoint_dir(folder);
         }
-        let is_kept = self.checkpoint_dir.is_some()
-            || workflow.checkpoint_dir().is_some()
-            || matches!(from, From::Checkpoint { .. });
-        if !is_kept && workflow.may_interrupt(&options) {
-            // A run that stops has to be kept somewhere, or nobody could resume it.
-            options = options.checkpoint_dir(private_folder()?);
-        }
         let (is_streamed, log) = (self.stream, self.log);
         // What isn't heard needn't come from workers.
         if !is_streamed && !log.verbose {
-            return Ok(match log.quiet {
+            return match log.quiet {
                 true => options,
                 false => options.on_warning(narrate::warn),
-            });
+            };
         }
         let unwritten = unwritten.clone();
-        Ok(options.on_event(move |event| {
+        options.on_event(move |event| {
             if is_streamed && let Err(error) = stream::print_event(event) {
                 unwritten.note(error);
             }
@@ -186,7 +186,26 @@ impl ExecuteArgs {
             } else if !log.quiet {
                 narrate::warn(event);
             }
-        }))
+        })
+    }
+
+    /// A new folder for checkpoints that nobody else can look into, for a run that may stop and has none: it has to be kept
+    /// somewhere, or nobody could resume it. What is dropped is removed.
+    fn private_folder(
+        &self,
+        workflow: &Workflow,
+        from: From,
+        options: &RunSettings,
+    ) -> anyhow::Result<Option<TempDir>> {
+        let is_kept = self.checkpoint_dir.is_some()
+            || workflow.checkpoint_dir().is_some()
+            || matches!(from, From::Checkpoint { .. });
+        if is_kept || !workflow.may_interrupt(options) {
+            return Ok(None);
+        }
+        let made = tempfile::Builder::new().prefix("moonfork-").tempdir();
+        made.map(Some)
+            .context("there is no folder for checkpoints; name one by --checkpoint-dir")
     }
 
     /// Writes the result, or says how to go on.
@@ -273,11 +292,4 @@ fn failed(error: RunError, resumption: &Resumption) -> anyhow::Error {
         return error.into();
     }
     Interrupted(resumption.after(&error.to_string(), error.checkpoint())).into()
-}
-
-/// A new folder for the checkpoints of one run that nobody else can look into.
-fn private_folder() -> anyhow::Result<PathBuf> {
-    let made = tempfile::Builder::new().prefix("moonfork-").tempdir();
-    let made = made.context("there is no folder for checkpoints; name one by --checkpoint-dir")?;
-    Ok(made.keep())
 }

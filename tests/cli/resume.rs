@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::command::{Folder, moonfork, run};
@@ -188,6 +189,30 @@ fn without_a_folder_the_checkpoint_is_kept_somewhere_all_the_same() {
         .position(|word| *word == "resume")
         .expect("a command");
     assert_eq!(run(moonfork().args(&words[at..])).json(), json!({}));
+}
+
+#[rstest]
+#[case::it_ends("return {x = 1}", 0)]
+#[case::it_fails("error('no')", 1)]
+fn without_a_folder_nothing_is_kept_of_a_run_that_did_not_stop(
+    #[case] code: &str,
+    #[case] exit: i32,
+) {
+    let folder = Folder::new();
+    let file = folder.file(
+        "w.yaml",
+        format!(
+            "nodes: [{{name: a}}, {{name: b, run: \"{code}\"}}, {{name: c, interrupt: before}}]\n\
+             edges: [{{from: __start__, to: a}}, {{from: a, to: b}}, {{from: b, to: c, when: state.never}}, {{from: b, to: __end__}}]\n"
+        ),
+    );
+    let temporary = folder.path("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let ended = run(moonfork().arg("run").arg(&file).env("TMPDIR", &temporary));
+    assert_eq!(ended.code, Some(exit), "{ended:?}");
+    let left = std::fs::read_dir(&temporary).unwrap();
+    let left: Vec<PathBuf> = left.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, Vec::<PathBuf>::new());
 }
 
 #[test]
