@@ -125,10 +125,13 @@ impl ExecuteArgs {
         let result = begin(workflow, &pool, &options);
         let is_to_go_on = match &result {
             Ok(outcome) => outcome.interrupt.is_some(),
-            Err(error) => error.is_cancelled(),
+            Err(error) => {
+                let is_told = error.is_cancelled() || self.stream || self.log.verbose;
+                is_told && error.checkpoint().is_some()
+            }
         };
         if is_to_go_on && let Some(folder) = checkpoints {
-            // It is said where that is. Otherwise nobody knows of it, and it goes.
+            // It is said where that is. Otherwise nobody knows of it, or nothing is left to do, and it goes.
             let _ = folder.keep();
         }
         let report = match &result {

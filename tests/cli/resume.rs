@@ -192,11 +192,15 @@ fn without_a_folder_the_checkpoint_is_kept_somewhere_all_the_same() {
 }
 
 #[rstest]
-#[case::it_ends("return {x = 1}", 0)]
-#[case::it_fails("error('no')", 1)]
-fn without_a_folder_nothing_is_kept_of_a_run_that_did_not_stop(
+#[case::it_ends("return {x = 1}", &["-v"], 0, 0)]
+#[case::it_fails("error('no')", &[], 1, 0)]
+#[case::it_fails_and_said_where("error('no')", &["-v"], 1, 1)]
+#[case::it_fails_and_its_events_said_where("error('no')", &["--stream"], 1, 1)]
+fn without_a_folder_nothing_is_kept_that_nobody_knows_of(
     #[case] code: &str,
+    #[case] flags: &[&str],
     #[case] exit: i32,
+    #[case] folders: usize,
 ) {
     let folder = Folder::new();
     let file = folder.file(
@@ -208,11 +212,14 @@ fn without_a_folder_nothing_is_kept_of_a_run_that_did_not_stop(
     );
     let temporary = folder.path("temporary");
     std::fs::create_dir(&temporary).unwrap();
-    let ended = run(moonfork().arg("run").arg(&file).env("TMPDIR", &temporary));
+    let ended = run(moonfork()
+        .arg("run")
+        .arg(&file)
+        .args(flags)
+        .env("TMPDIR", &temporary));
     assert_eq!(ended.code, Some(exit), "{ended:?}");
     let left = std::fs::read_dir(&temporary).unwrap();
-    let left: Vec<PathBuf> = left.map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(left, Vec::<PathBuf>::new());
+    assert_eq!(left.count(), folders, "{ended:?}");
 }
 
 #[test]
